@@ -1,0 +1,28 @@
+# Two commands on a fresh machine: `make kpi` judges the shipped models, `make test` tests the harness itself.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: kpi test lint clean
+
+kpi: $(VENV)/ready
+	$(BIN)/python -m pytest
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest tests
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# torch first, pinned: what comes after it then finds it and does not ask for another build.
+$(VENV)/ready: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) .kpi

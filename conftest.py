@@ -1,0 +1,3 @@
+"""Registers the plugin."""
+
+pytest_plugins = ["harness.pytest_plugin"]

@@ -1,0 +1,153 @@
+"""Makes artifacts: runs a recipe's passes in worker processes, each result kept in the store by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.artifact import Artifact
+from harness.environments import Environments
+from harness.errors import KpiError, Unavailable
+from harness.passes import passes
+from harness.process import call_worker
+from harness.spec import Recipe, Spec, WorkloadSpec
+from harness.store import Store
+from harness.workload import Settings
+
+_MODULE = "harness.passes.worker"
+_PASS_TIMEOUT_S = 2 * 3600.0
+_DESCRIBE_TIMEOUT_S = 600.0
+
+
+class Builder:
+    """Artifacts of one ``kpis.toml``: each built once, here or by whoever built it before."""
+
+    def __init__(
+        self, spec: Spec, store: Store, environments: Environments, log: Path, progress: Callable[[str], None]
+    ) -> None:
+        self.spec = spec
+        self.store = store
+        self.environments = environments
+        self.log = log
+        self.progress = progress
+        self._described: dict[str, dict[str, Any] | KpiError] = {}
+        self._failed: dict[str, KpiError] = {}
+
+    def settings(self, workload: WorkloadSpec) -> dict[str, Any]:
+        """The workload's settings as a worker reads them."""
+        made = Settings(
+            name=workload.name,
+            task=workload.task,
+            checkpoint=Path(workload.checkpoint) if workload.checkpoint else None,
+            checkpoint_sha256=workload.checkpoint_sha256,
+            data=Path(workload.data) if workload.data else None,
+            allow_pickle=workload.allow_pickle,
+            trust_remote_code=workload.trust_remote_code,
+            cache=self.store.root / "data",
+        )
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(made), default=str))
+        return plain
+
+    def origin(self, workload: WorkloadSpec) -> dict[str, Any]:
+        """What a worker needs to load the workload."""
+        return {
+            "root": str(self.spec.root.resolve()),
+            "fixture": workload.fixture,
+            "settings": self.settings(workload),
+        }
+
+    def describe(self, workload: WorkloadSpec) -> dict[str, Any]:
+        """The workload's identity and origin, asked once; raises what asking raised, every time."""
+        if workload.name not in self._described:
+            try:
+                request = {"op": "describe", **self.origin(workload)}
+                self._described[workload.name] = call_worker(
+                    _MODULE, request, log=self.log, timeout=_DESCRIBE_TIMEOUT_S
+                )
+            except KpiError as error:
+                self._described[workload.name] = error
+        found = self._described[workload.name]
+        if isinstance(found, KpiError):
+            raise found
+        return found
+
+    def artifact(self, recipe: Recipe) -> Artifact:
+        """The artifact of a recipe, every pass before the first missing one taken from the store."""
+        if recipe.key in self._failed:
+            raise self._failed[recipe.key]
+        try:
+            return self._artifact(recipe)
+        except KpiError as error:
+            self._failed[recipe.key] = error
+            raise
+
+    def _artifact(self, recipe: Recipe) -> Artifact:
+        origin = self._identity(self.spec.workloads[recipe.workload])
+        interpreter = self.environments.interpreter(None)
+        made: Artifact | None = None
+        for step in recipe.passes:
+            cls = passes()[step.name]
+            versions = {name: interpreter.version(name) for name in cls.requires}
+            if missing := " ".join(name for name, version in versions.items() if version is None):
+                raise Unavailable(f'pass "{step.name}" needs {missing}', f"pip install {missing}")
+            identity = {
+                "workload": origin,
+                "before": made.digest if made else None,
+                "pass": step.name,
+                "version": cls.version,
+                "options": step.options,
+                "libraries": versions,
+            }
+            made = self._step(recipe, step.name, step.options, made, _key(identity))
+        if made is None:
+            raise KpiError(f"recipe {recipe.key} has no passes")
+        return made
+
+    def _step(
+        self, recipe: Recipe, name: str, options: Mapping[str, Any], source: Artifact | None, key: str
+    ) -> Artifact:
+        def build(aside: Path) -> None:
+            what = f"build {recipe.key}: {name}"
+            self.progress(what)
+            request = {
+                "op": "pass",
+                "pass": name,
+                "options": dict(options),
+                "source": str(source.path) if source else None,
+                "out": str(aside),
+                "key": key,
+                **self.origin(self.spec.workloads[recipe.workload]),
+            }
+            call_worker(
+                _MODULE,
+                request,
+                log=self.log,
+                timeout=_PASS_TIMEOUT_S,
+                progress=lambda text: self.progress(f"{what}: {text}"),
+            )
+
+        return self.store.obtain(key, build)
+
+    def _identity(self, workload: WorkloadSpec) -> dict[str, Any]:
+        """What artifacts of a workload depend on: its content, not where a file happens to lie."""
+        described = self.describe(workload)
+        return {"task": workload.task, "fingerprint": described["fingerprint"], "code": described["code"]}
+
+    def samples(self, workload: WorkloadSpec) -> Artifact:
+        """The request samples of a workload: one array per input, as the model takes them."""
+        key = _key({"samples": self._identity(workload)})
+
+        def build(aside: Path) -> None:
+            self.progress(f"request samples of {workload.name}")
+            request = {"op": "samples", "out": str(aside), "key": key, **self.origin(workload)}
+            call_worker(_MODULE, request, log=self.log, timeout=_DESCRIBE_TIMEOUT_S)
+
+        return self.store.obtain(key, build)
+
+
+def _key(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,169 @@
+"""The ``kpi`` command: looks at promises, machine, environments and store; never measures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.artifact import read_artifact
+from harness.environments import Environments
+from harness.errors import KpiError, SpecError
+from harness.machine import detect, mismatch
+from harness.reports.text import plain
+from harness.spec import Spec
+from harness.spec_reader import read_spec
+from harness.store import Store, folder_size
+from harness.units import BYTES
+
+USAGE = 4
+"""The exit code for a mistake in the call or in ``kpis.toml``: pytest's own."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns 0, 1 when something was found wrong, 4 for a mistake of the user's."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        code: int = chosen.run(chosen)
+    except SpecError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return USAGE
+    except KpiError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 2
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough.
+        sys.stderr.close()
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kpi", description=__doc__)
+    parser.add_argument("--kpis", type=Path, default=Path("kpis.toml"), help="the file of promises")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    add("list", _list, "every promised target, with what gates on this machine")
+    add("doctor", _doctor, "what this machine has, and what each missing thing would enable")
+    add("schema", _schema, "the JSON Schema of kpis.toml, for editors")
+    env = add("env", _env, "environments that recipes name")
+    env.add_argument("action", choices=["list", "create"])
+    env.add_argument("name", nargs="?", help="which one to create")
+    cache = add("cache", _cache, "the store of artifacts")
+    cache.add_argument("action", choices=["list", "verify", "prune"])
+    cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')
+    return parser
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=False)
+
+
+def _list(chosen: argparse.Namespace) -> int:
+    spec, here = read_spec(chosen.kpis), detect()
+    console, gating = _console(), 0
+    for kpi in spec.kpis:
+        machine = spec.machines[kpi.machine]
+        why = mismatch(machine, here)
+        title = Text(plain(kpi.name), style="bold")
+        title.append(f"  {plain(kpi.workload)}/{plain(kpi.recipe)} on {plain(kpi.machine)}", style="dim")
+        console.print(title)
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+        for target in kpi.targets:
+            needs_device = target.metric.scenario is not None
+            if needs_device and not here.has(machine.device):
+                said = Text("unavailable", style="magenta")
+            elif why and not target.gates_everywhere:
+                said = Text("off target", style="cyan")
+            else:
+                said, gating = Text("gates here", style="green"), gating + 1
+            table.add_row(target.metric_name, Text(plain(target.promise.text)), said)
+        console.print(table)
+        if why:
+            console.print(Text(f"  {plain(why)}", style="dim"))
+    console.print(f"{len(spec.targets)} targets of {len(spec.kpis)} KPIs; {gating} gate on this machine")
+    return 0
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    from harness.doctor import examine
+
+    spec: Spec | None = None
+    if chosen.kpis.exists():
+        spec = read_spec(chosen.kpis)
+    console = _console()
+    for title, rows in examine(spec, Store()):
+        console.print(Text(title, style="bold"))
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, said in rows:
+            table.add_row(Text(f"  {plain(name)}"), Text(plain(said)))
+        console.print(table)
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from harness.spec_schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+def _env(chosen: argparse.Namespace) -> int:
+    environments = Environments(Store(), chosen.kpis.resolve().parent)
+    if chosen.action == "create":
+        if not chosen.name:
+            raise KpiError("which environment?", f"kpi env create {'|'.join(sorted(environments.names()))}")
+        path = environments.create(chosen.name, lambda text: print(f"{text} ...", file=sys.stderr))
+        print(path)
+        return 0
+    for name, file in sorted(environments.names().items()):
+        state = "installed" if environments.exists(name) else f"missing; kpi env create {name}"
+        print(f"{name:32} {state}  ({file.name})")
+    return 0
+
+
+def _cache(chosen: argparse.Namespace) -> int:
+    store = Store()
+    if chosen.action == "verify":
+        damaged = store.verify()
+        for error in damaged:
+            print(f"removed: {error}")
+        print(f"{len(list(store.artifacts()))} artifacts are whole, {len(damaged)} were damaged")
+        return 1 if damaged else 0
+    if chosen.action == "prune":
+        try:
+            limit = int(BYTES.parse(chosen.limit))
+        except ValueError as error:
+            raise KpiError(f"--limit: {error}") from None
+        count, freed = store.prune(limit)
+        print(f"removed {count} entries, {BYTES.format(freed)}")
+        return 0
+    for path in store.artifacts():
+        artifact = read_artifact(path)
+        step = artifact.notes.get("step", {})
+        what = f"{artifact.notes.get('workload', '')} {step.get('pass', artifact.format)}".strip()
+        print(f"{path.name[:16]}  {BYTES.format(artifact.size):>10}  {what}")
+    for folder in sorted((store.root / "data").iterdir()):
+        print(f"{'data':16}  {BYTES.format(folder_size(folder)):>10}  {folder.name}")
+    print(f"{BYTES.format(folder_size(store.root))} in {store.root}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

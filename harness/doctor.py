@@ -1,0 +1,130 @@
+"""Examines this machine: what it has, what is missing, what each missing thing would enable."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from harness.builder import Builder
+from harness.environments import Environments
+from harness.errors import KpiError
+from harness.machine import Detected, detect, mismatch
+from harness.passes import passes
+from harness.runtimes import runtimes
+from harness.spec import Spec
+from harness.store import Store, folder_size
+from harness.units import BYTES
+
+Rows = list[tuple[str, str]]
+
+
+def examine(spec: Spec | None, store: Store) -> Iterator[tuple[str, Rows]]:
+    """Sections of (name, finding); ``spec`` None leaves out what depends on promises."""
+    here = detect()
+    yield "machine", _machine(here)
+    yield "runtimes", list(_runtimes())
+    yield "passes", list(_passes())
+    environments = Environments(store, spec.root if spec else Path.cwd())
+    yield "environments", _environments(environments)
+    yield "store", [(str(store.root), BYTES.format(folder_size(store.root)))]
+    if spec is None:
+        yield "promises", [("kpis.toml", "not here; name one with --kpis FILE")]
+        return
+    yield "workloads", list(_workloads(spec, store, environments))
+    yield (
+        "machines promised for",
+        [(name, mismatch(machine, here) or "this machine") for name, machine in spec.machines.items()],
+    )
+    enabled = list(_enabled(spec, here, environments))
+    yield "what would enable more", enabled or [("nothing is missing", "every KPI can be measured here")]
+
+
+def _machine(here: Detected) -> Rows:
+    return [
+        ("processor", f"{here.cpu}, {here.cores} cores usable, {here.arch}"),
+        ("instructions", " ".join(here.instructions) or "none that matter were found"),
+        ("governor", here.governor or "not visible (a virtual machine, or not Linux)"),
+        ("memory", BYTES.format(here.memory)),
+        ("gpu", ", ".join(here.gpus) or "none"),
+        ("npu", ", ".join(here.npus) or "none"),
+        ("system", f"{here.os}, Python {here.python}"),
+    ]
+
+
+def _runtimes() -> Iterator[tuple[str, str]]:
+    for name, runtime in sorted(runtimes().items()):
+        found = [(d, version) for d in runtime.distributions if (version := _version(d))]
+        if not found:
+            yield name, f"missing; pip install {runtime.distributions[0]}"
+            continue
+        said = ", ".join(f"{distribution} {version}" for distribution, version in found)
+        yield name, f"{said}; {_reach(name)}"
+
+
+def _reach(name: str) -> str:
+    """Which devices a runtime sees; asked in this process, which measures nothing."""
+    try:
+        if name == "onnxruntime":
+            import onnxruntime
+
+            return ", ".join(onnxruntime.get_available_providers())
+        if name == "openvino":
+            import openvino
+
+            return "devices " + ", ".join(openvino.Core().available_devices)
+        import torch
+
+        return f"CUDA {'available' if torch.cuda.is_available() else 'not available'}"
+    except Exception as error:  # noqa: BLE001 - a broken installation is a finding, not a failure of the doctor
+        return f"does not load: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def _passes() -> Iterator[tuple[str, str]]:
+    for name, cls in sorted(passes().items()):
+        missing = [d for d in cls.requires if _version(d) is None]
+        yield name, f"missing; pip install {' '.join(missing)}" if missing else cls.title
+
+
+def _environments(environments: Environments) -> Rows:
+    return [
+        (name, "installed" if environments.exists(name) else f"missing; kpi env create {name}")
+        for name in sorted(environments.names())
+    ]
+
+
+def _workloads(spec: Spec, store: Store, environments: Environments) -> Iterator[tuple[str, str]]:
+    with tempfile.TemporaryDirectory(prefix="kpi-doctor-") as folder:
+        builder = Builder(spec, store, environments, Path(folder) / "log", lambda _: None)
+        for name, workload in spec.workloads.items():
+            try:
+                about = builder.describe(workload)["about"]
+                yield name, "; ".join(f"{key}: {value}" for key, value in about.items())
+            except KpiError as error:
+                yield name, f"can't be used: {error}"
+
+
+def _enabled(spec: Spec, here: Detected, environments: Environments) -> Iterator[tuple[str, str]]:
+    """What is missing, with the targets that wait for it."""
+    waiting: dict[str, list[str]] = {}
+    for kpi in spec.kpis:
+        device, recipe = spec.machines[kpi.machine].device, spec.recipe(kpi.workload, kpi.recipe)
+        if not here.has(device):
+            waiting.setdefault(f"a {device}", []).append(kpi.name)
+        if recipe.environment and not environments.exists(recipe.environment):
+            waiting.setdefault(f"kpi env create {recipe.environment}", []).append(kpi.name)
+        elif not recipe.environment and not any(_version(d) for d in runtimes()[recipe.runtime].distributions):
+            waiting.setdefault(f"pip install {runtimes()[recipe.runtime].distributions[0]}", []).append(kpi.name)
+        needed = sorted({d for step in recipe.passes for d in passes()[step.name].requires if _version(d) is None})
+        if needed:
+            waiting.setdefault(f"pip install {' '.join(needed)}", []).append(kpi.name)
+    for remedy, names in waiting.items():
+        yield remedy, f"enables {', '.join(names)}"
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,42 @@
+"""The errors that reach a user: one line that says what happened, to what, then what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KpiError(Exception):
+    """Something went wrong that a person can act on; ``remedy`` says how."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = " ".join(message.split())
+        self.remedy = " ".join(remedy.split())
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.remedy})" if self.remedy else self.message
+
+
+class Unavailable(KpiError):
+    """A device, a library, data or weights are not here: nothing is wrong, but nothing can be proven either."""
+
+
+class SpecError(KpiError):
+    """The file of promises can't be used; ``problems`` holds every mistake found, one line each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
+def suggest(name: object, known: Iterable[str], kind: str) -> str:
+    """Says that ``name`` is no known ``kind``, with the nearest match and what is allowed."""
+    names, most = sorted(known), 20
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    shown = ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    return f'unknown {kind} "{name}"{hint} (allowed: {shown or "none is defined"})'

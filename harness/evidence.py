@@ -1,0 +1,159 @@
+"""The evidence of a run: one JSON file from which a stranger's program can recompute every verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness.ledger import Ledger
+from harness.machine import Detected, mismatch
+from harness.statistics import plan_looks
+
+SCHEMA = 1
+_LIBRARIES = (
+    "hypothesis",
+    "nncf",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-openvino",
+    "openvino",
+    "scipy",
+    "torch",
+    "torchvision",
+)
+
+
+def run_folder(out: Path, started: datetime) -> Path:
+    """Where a run keeps its files: ``.kpi/runs/<start time>`` beside the default ``.kpi/latest``, else ``out``."""
+    default = out.name == "latest"
+    folder = out.parent / "runs" / started.strftime("%Y-%m-%dT%H-%M-%S.%fZ") if default else out
+    (folder / "measurements").mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def publish(folder: Path, out: Path) -> None:
+    """Makes ``out`` (``.kpi/latest``) show the run in ``folder``."""
+    if folder == out:
+        return
+    fresh = Path(tempfile.mkdtemp(prefix=".latest-", dir=out.parent))
+    for name in ("evidence.json", "summary.md"):
+        if (folder / name).exists():
+            shutil.copy2(folder / name, fresh / name)
+    if out.is_symlink() or out.is_file():
+        out.unlink()
+    elif out.exists():
+        shutil.rmtree(out)
+    fresh.rename(out)
+    out.chmod(0o755)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces a file in one step: a reader, or a kill, finds the old content or the new, never half."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_measurement(folder: Path, measurement: Mapping[str, Any]) -> None:
+    """Keeps one measurement as soon as it is there, under its own id."""
+    write_atomically(folder / "measurements" / f"{measurement['id']}.json", json.dumps(measurement))
+
+
+def read_measurements(folder: Path) -> Iterable[dict[str, Any]]:
+    """Every measurement kept so far, in a stable order."""
+    for path in sorted((folder / "measurements").glob("*.json")):
+        yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def evidence(
+    ledger: Ledger,
+    machine: Detected,
+    measurements: Iterable[Mapping[str, Any]],
+    *,
+    started: datetime,
+    release: bool,
+    complete: bool,
+) -> dict[str, Any]:
+    """The whole record as plain JSON."""
+    spec = ledger.spec
+    targets = []
+    for target, answer in ledger.lines():
+        targets.append(
+            {
+                "id": target.id,
+                "kpi": target.kpi,
+                "workload": target.workload,
+                "recipe": target.recipe,
+                "machine": target.machine,
+                "device": spec.machines[target.machine].device,
+                "metric": target.metric_name,
+                "bound": target.promise.text,
+                "op": target.promise.op,
+                "limit": target.promise.limit,
+                "relation": target.promise.relation.value,
+                "versus": target.promise.versus,
+                "unit": target.shown_in.base,
+                **answer.to_json(),
+            }
+        )
+    settings = asdict(spec.measure)
+    settings["against"] = [look.against for look in plan_looks(spec.measure.looks, spec.measure.confidence)]
+    return {
+        "schema": SCHEMA,
+        "harness": harness.__version__,
+        "file": spec.path.name,
+        "started": started.isoformat(timespec="milliseconds"),
+        "written": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "release": release,
+        "complete": complete,
+        "machine": machine.to_json(),
+        "libraries": _libraries(),
+        "settings": settings,
+        "kpis": [
+            {
+                "name": kpi.name,
+                "description": kpi.description,
+                "workload": kpi.workload,
+                "recipe": kpi.recipe,
+                "machine": kpi.machine,
+                "device": spec.machines[kpi.machine].device,
+                "elsewhere": mismatch(spec.machines[kpi.machine], machine),
+            }
+            for kpi in spec.kpis
+        ],
+        "published": [
+            {"workload": workload.name, **asdict(line)}
+            for workload in spec.workloads.values()
+            for line in workload.published
+        ],
+        "verdicts": {verdict.value: count for verdict, count in sorted(ledger.counts().items())},
+        "targets": targets,
+        "measurements": list(measurements),
+    }
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

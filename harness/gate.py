@@ -1,0 +1,246 @@
+"""Takes one target the whole way: artifact, session, measurement, verdict."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from harness.artifact import Artifact
+from harness.builder import Builder
+from harness.environments import Environments
+from harness.errors import Unavailable
+from harness.ledger import Answer, off_target
+from harness.machine import Detected, mismatch
+from harness.measure.campaign import Campaign, Subject
+from harness.measure.records import Outputs, ProcessRecord
+from harness.metrics.base import ArtifactMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.runtimes import runtimes
+from harness.scenarios import scenarios
+from harness.spec import Recipe, Spec, Target
+from harness.statistics import plan_looks
+from harness.store import Store
+from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What measuring a target gave: the judgement, the artifact it is about, where the raw samples are."""
+
+    judgement: Judgement
+    artifact: Artifact
+    measurements: tuple[str, ...]
+    disturbed: str
+    seconds: float
+
+
+class Gate:
+    """The only place that knows the whole way from a target to its answer."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        machine: Detected,
+        store: Store,
+        folder: Path,
+        progress: Callable[[str], None],
+        *,
+        tag: str = "",
+        install: bool = False,
+    ) -> None:
+        self.spec = spec
+        self.machine = machine
+        self.store = store
+        self.environments = Environments(store, spec.root, install=install)
+        self.builder = Builder(spec, store, self.environments, folder / "build.log", progress)
+        self.campaign = Campaign(folder, tag, progress)
+        self.looks = plan_looks(spec.measure.looks, spec.measure.confidence)
+        self._samples = _samples_per_scenario(spec)
+
+    def measure(self, target: Target) -> Finding:
+        """Builds what the target is about, then measures until it is decided or the budget ends.
+
+        Raises Unavailable when a device, a library, weights or data are not here, KpiError when something broke.
+        """
+        start = time.monotonic()
+        metric = target.metric
+        if not issubclass(metric, ArtifactMetric):
+            self._require_device(target)
+        recipes = self.spec.recipes_of(target)
+        artifacts = [self.builder.artifact(recipe) for recipe in recipes]
+        other = artifacts[1] if target.promise.versus else None
+        disturbed = ""
+        measurements: tuple[str, ...] = ()
+        if issubclass(metric, ArtifactMetric):
+            judgement = judge_exact(target.promise, metric.of(artifacts[0]), metric.of(other) if other else None)
+        else:
+            subjects = [self._subject(target, r, a) for r, a in zip(recipes, artifacts, strict=True)]
+            if issubclass(metric, SampleMetric):
+                judgement = self._judge_samples(target, metric, subjects)
+            elif issubclass(metric, ProofMetric):
+                judgement = judge_exact(target.promise, metric.of(self._single(subjects[0])))
+            elif issubclass(metric, ProcessMetric):
+                judgement = self._judge_processes(target, metric, subjects)
+                disturbed = self._disturbed(subjects)
+            else:
+                raise TypeError(f"{metric} is of no known kind")
+            measurements = tuple(self.campaign.reference(subject) for subject in subjects)
+        return Finding(judgement, artifacts[0], measurements, disturbed, time.monotonic() - start)
+
+    def answer(self, target: Target, finding: Finding) -> Answer:
+        """Judges what was found, in the light of the machine it was found on."""
+        judgement = finding.judgement
+        reason = self._reason(target, judgement)
+        if judgement.verdict is Verdict.INCONCLUSIVE and finding.disturbed:
+            reason = f"{reason}; {finding.disturbed}"
+        answer = Answer(
+            verdict=judgement.verdict,
+            reason=reason,
+            value=judgement.value,
+            low=judgement.low,
+            high=judgement.high,
+            confidence=judgement.confidence,
+            n=judgement.n,
+            of=judgement.of,
+            artifact=finding.artifact.digest,
+            measurements=finding.measurements,
+            seconds=round(finding.seconds, 3),
+        )
+        why = self.standing(target)
+        return off_target(answer, why) if why else answer
+
+    def standing(self, target: Target) -> str:
+        """Why the target proves nothing on this machine; empty where it gates."""
+        return "" if target.gates_everywhere else mismatch(self.spec.machines[target.machine], self.machine)
+
+    def _reason(self, target: Target, judgement: Judgement) -> str:
+        show = target.shown_in.format
+        match judgement.verdict:
+            case Verdict.PASS:
+                return ""
+            case Verdict.FAIL:
+                by = show(abs(judgement.value - target.promise.limit))
+                return f"{show(judgement.value)} misses {target.promise.text} by {by}"
+            case _:
+                return (
+                    f"{target.promise.text} lies between {show(judgement.low)} and {show(judgement.high)} after "
+                    f"{judgement.n} {judgement.of}"
+                )
+
+    def _require_device(self, target: Target) -> None:
+        device = self.spec.machines[target.machine].device
+        if not self.machine.has(device):
+            raise Unavailable(f"this machine has no {device}", f"run `pytest -m {device}` on a machine that has one")
+
+    def _subject(self, target: Target, recipe: Recipe, artifact: Artifact) -> Subject:
+        runtime = runtimes()[recipe.runtime]
+        workload = self.spec.workloads[recipe.workload]
+        scenario = str(target.metric.scenario)
+        overridden = recipe.scenario_runtime.get(scenario, recipe.runtime_options)
+        device = runtime(runtime.Options(**overridden)).device(self.spec.machines[target.machine].device)
+        if device not in runtime.devices:
+            raise Unavailable(f"{runtime.title} does not run on a {device}", "choose another runtime in the recipe")
+        interpreter = self.environments.interpreter(recipe.environment)
+        if not any(interpreter.version(name) for name in runtime.distributions):
+            raise Unavailable(f"{runtime.title} is not installed", f"pip install {runtime.distributions[0]}")
+        defaults = scenarios()[scenario].Options
+        return Subject(
+            recipe=recipe.key,
+            artifact=artifact.digest,
+            artifact_path=artifact.path,
+            inputs=self.builder.samples(workload).path,
+            runtime=recipe.runtime,
+            runtime_options=overridden,
+            device=device,
+            scenario=scenario,
+            scenario_options=recipe.scenarios.get(scenario, _plain(defaults())),
+            interpreter=interpreter,
+            origin=self.builder.origin(workload),
+            seconds=self.spec.measure.seconds,
+            samples=self._samples[recipe.key, scenario],
+        )
+
+    def _single(self, subject: Subject) -> ProcessRecord:
+        """One process of a scenario whose figures are no times, or of a proof: disturbance does not matter."""
+        return self.campaign.extend(subject, 1)[0]
+
+    def _judge_processes(self, target: Target, metric: type[ProcessMetric], subjects: list[Subject]) -> Judgement:
+        """Look after look until decided; off target one look is enough, since it proves nothing anyhow."""
+        settings, start = self.spec.measure, time.monotonic()
+        judge = partial(judge_processes, target.promise, looks=self.looks, confidence=settings.confidence)
+        judgement = judge(())
+        for look in self.looks[:1] if self.standing(target) else self.looks:
+            left = settings.budget_s - (time.monotonic() - start)
+            if left <= 0:
+                break
+            if target.promise.versus is None:
+                records = self.campaign.extend(subjects[0], look.processes)
+                estimates = [self._estimate(metric, record) for record in records]
+                clean = [e for e, record in zip(estimates, records, strict=True) if not record.disturbed]
+                judgement = judge(estimates, clean=clean)
+            else:
+                pairs = self.campaign.extend_pairs(subjects[0], subjects[1], look.processes, left)
+                a, b = (self.campaign.of(subject).records for subject in subjects[:2])
+                ratios = [self._estimate(metric, a[i]).over(self._estimate(metric, b[j])) for i, j in pairs]
+                judgement = judge(ratios, of="pairs of processes")
+            if judgement.verdict is not Verdict.INCONCLUSIVE:
+                break
+        return judgement
+
+    def _estimate(self, metric: type[ProcessMetric], record: ProcessRecord) -> Estimate:
+        return Estimate(metric.of(record), *metric.bounds(record, self.spec.measure.confidence))
+
+    def _disturbed(self, subjects: list[Subject]) -> str:
+        """How often processes were disturbed, with the latest reason; empty when none was."""
+        records = [record for subject in subjects for record in self.campaign.of(subject).records]
+        reasons = [record.disturbed for record in records if record.disturbed]
+        return f"{len(reasons)} of {len(records)} processes were disturbed: {reasons[-1]}" if reasons else ""
+
+    def _judge_samples(self, target: Target, metric: type[SampleMetric], subjects: list[Subject]) -> Judgement:
+        by_recipe = {subject.recipe: self._outputs(subject) for subject in subjects}
+        workload = self.spec.workloads[target.workload]
+        reference = None
+        if metric.needs_reference:
+            reference = by_recipe[self.spec.recipe(workload.name, str(workload.reference)).key]
+        own = self._scores(metric, subjects[0], by_recipe[subjects[0].recipe], reference)
+        others = None
+        if target.promise.versus:
+            others = self._scores(metric, subjects[1], by_recipe[subjects[1].recipe], reference)
+        return judge_samples(target.promise, own, others, self.spec.measure.confidence)
+
+    def _scores(
+        self, metric: type[SampleMetric], subject: Subject, outputs: Outputs, reference: Outputs | None
+    ) -> list[float]:
+        """The per-sample scores, kept with the measurement so that the verdict can be recomputed."""
+        kept = self.campaign.of(subject).scores
+        if metric.name not in kept:
+            kept[metric.name] = metric.scores(outputs, reference)
+            self.campaign.keep(subject)
+        return kept[metric.name]
+
+    def _outputs(self, subject: Subject) -> Outputs:
+        import numpy as np
+
+        record = self._single(subject)
+        with np.load(self.campaign.outputs / record.outputs) as file:
+            return Outputs(file["logits"], file["labels"])
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in options.__dataclass_fields__}
+
+
+def _samples_per_scenario(spec: Spec) -> Mapping[tuple[str, str], int]:
+    """How many samples a process must give, by recipe and scenario: the most that any target asks."""
+    most: dict[tuple[str, str], int] = defaultdict(lambda: spec.measure.samples)
+    for target in spec.targets:
+        metric = target.metric
+        if issubclass(metric, ProcessMetric):
+            for recipe in spec.recipes_of(target):
+                key = (recipe.key, str(metric.scenario))
+                most[key] = max(most[key], metric.least_samples(spec.measure.confidence))
+    return most

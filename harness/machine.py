@@ -1,0 +1,184 @@
+"""What this machine is and has: detected from the operating system, without any runtime."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness.spec import Machine
+
+# Arm cores say a number, not a name: the parts that edge devices have (Arm's MIDR tables).
+_ARM_PARTS = {
+    "0xd03": "Cortex-A53",
+    "0xd04": "Cortex-A35",
+    "0xd05": "Cortex-A55",
+    "0xd07": "Cortex-A57",
+    "0xd08": "Cortex-A72",
+    "0xd09": "Cortex-A73",
+    "0xd0a": "Cortex-A75",
+    "0xd0b": "Cortex-A76",
+    "0xd0c": "Neoverse-N1",
+    "0xd0d": "Cortex-A77",
+    "0xd40": "Neoverse-V1",
+    "0xd41": "Cortex-A78",
+    "0xd49": "Neoverse-N2",
+    "0xd4f": "Neoverse-V2",
+}
+_INSTRUCTIONS = (
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_vnni",
+    "avx_vnni",
+    "avx512_bf16",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "asimd",
+    "asimddp",
+    "bf16",
+    "i8mm",
+    "sve",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """The hardware as the operating system names it; ``memory`` in bytes."""
+
+    cpu: str
+    cores: int
+    memory: int
+    os: str
+    arch: str
+    gpus: tuple[str, ...]
+    npus: tuple[str, ...]
+    instructions: tuple[str, ...]
+    governor: str | None
+    boot: str
+    python: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary for the evidence."""
+        return asdict(self)
+
+    def has(self, device: str) -> bool:
+        """Whether there is such a device at all."""
+        return {"gpu": bool(self.gpus), "npu": bool(self.npus)}.get(device, True)
+
+
+def mismatch(wanted: Machine, here: Detected) -> str:
+    """Why this machine is not the one a KPI was written for; empty when it is."""
+    if not here.has(wanted.device):
+        return f"this machine has no {wanted.device}"
+    for name, pattern, found in (
+        ("cpu", wanted.cpu, (here.cpu,)),
+        ("gpu", wanted.gpu, here.gpus),
+        ("npu", wanted.npu, here.npus),
+        ("os", wanted.os, (here.os,)),
+        ("arch", wanted.arch, (here.arch,)),
+    ):
+        if pattern is not None and not any(fnmatch.fnmatchcase(f.lower(), pattern.lower()) for f in found):
+            return f"{name} is {', '.join(found) or 'absent'}, promised for {pattern}"
+    if wanted.cores is not None and not wanted.cores.holds(here.cores):
+        return f"{here.cores} cores, promised for {wanted.cores.text}"
+    if wanted.memory is not None and not wanted.memory.holds(here.memory):
+        return f"{here.memory / 1e9:.0f} GB of memory, promised for {wanted.memory.text}"
+    return ""
+
+
+@cache
+def detect() -> Detected:
+    """Looks at the machine once; needs no runtime and no privilege."""
+    cpu, flags = _processor()
+    governor = _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    return Detected(
+        cpu=cpu,
+        cores=_cores(),
+        memory=psutil.virtual_memory().total,
+        os=platform.system(),
+        arch=platform.machine(),
+        gpus=_gpus(),
+        npus=_npus(),
+        instructions=tuple(name for name in _INSTRUCTIONS if name in flags),
+        governor=governor or None,
+        boot=_read("/proc/sys/kernel/random/boot_id") or str(int(psutil.boot_time())),
+        python=platform.python_version(),
+    )
+
+
+def _cores() -> int:
+    """The processors this process may use: a container or taskset may allow fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> tuple[str, frozenset[str]]:
+    text = _read("/proc/cpuinfo")
+    fields = dict(re.findall(r"^([^:\n]+?)\s*:\s*(.*)$", text, re.MULTILINE))
+    flags = frozenset((fields.get("flags") or fields.get("Features") or "").split())
+    if "model name" in fields:
+        return fields["model name"], flags
+    parts = [_ARM_PARTS.get(part, part) for part in re.findall(r"^CPU part\s*:\s*(\S+)", text, re.MULTILINE)]
+    if parts:
+        # The big cores of a mixed processor are listed last, and are those that count.
+        return parts[-1], flags
+    if sys.platform == "darwin":
+        said = _ask("sysctl", "-n", "machdep.cpu.brand_string")
+        return (said[0] if said else platform.processor()), flags
+    return platform.processor() or platform.machine(), flags
+
+
+def _gpus() -> tuple[str, ...]:
+    nvidia = _ask("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+    found = [name if name.startswith("NVIDIA") else f"NVIDIA {name}" for name in nvidia]
+    vendors = {"0x8086": "Intel GPU", "0x1002": "AMD GPU"}
+    for card in sorted(Path("/sys/class/drm").glob("renderD*")):
+        vendor, device = _read(card / "device/vendor"), _read(card / "device/device")
+        if vendor in vendors:
+            found.append(f"{vendors[vendor]} {device}")
+    return tuple(found)
+
+
+def _npus() -> tuple[str, ...]:
+    found = []
+    for accel in sorted(Path("/sys/class/accel").glob("accel*")):
+        driver = accel / "device/driver"
+        name = driver.resolve().name if driver.exists() else accel.name
+        # The accel class also holds training cards; these drivers are those of inference NPUs.
+        if name in ("intel_vpu", "amdxdna", "rknpu", "rocket", "ethosu"):
+            found.append(f"{name} {_read(accel / 'device/device')}".strip())
+    return tuple(found)
+
+
+def _ask(*command: str) -> list[str]:
+    """The lines a tool prints; none when it is not installed, fails or hangs."""
+    path = shutil.which(command[0])
+    if path is None:
+        return []
+    try:
+        done = subprocess.run([path, *command[1:]], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+
+
+def _read(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

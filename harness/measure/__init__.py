@@ -1,0 +1,1 @@
+"""Measuring: fresh worker processes, steady state, what the machine was doing meanwhile."""

@@ -1,0 +1,90 @@
+"""What a worker process reports: plain data, the same in memory and in the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What ran, read back from the runtime after loading.
+
+    ``heavy_ops`` and ``integer_ops`` count convolutions and matrix products as executed; None when the runtime does
+    not say. ``layers`` are its slowest operations: (name, kind, seconds per inference).
+    """
+
+    runtime: str
+    version: str
+    device: str
+    precision: str
+    threads: int | None = None
+    heavy_ops: int | None = None
+    integer_ops: int | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[tuple[str, str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRecord:
+    """One fresh worker process; times in seconds, memory in bytes.
+
+    ``samples_s`` are the durations of single requests (single-stream) or of batches (offline); ``completed`` samples
+    took ``elapsed_s`` of wall time. ``disturbed`` says why the process does not count, empty when it does.
+    """
+
+    started: str
+    wall_s: float
+    load_s: float
+    first_inference_s: float
+    memory_before: int
+    memory_peak: int
+    proof: Proof
+    samples_s: tuple[float, ...] = ()
+    completed: int = 0
+    elapsed_s: float = 0.0
+    batch: int = 1
+    warmup: Mapping[str, Any] = field(default_factory=dict)
+    kernel_s: tuple[float, ...] = ()
+    system: Mapping[str, Any] = field(default_factory=dict)
+    violations: tuple[str, ...] = ()
+    outputs: str = ""
+    disturbed: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary, as kept in the evidence."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ProcessRecord:
+        """The inverse of :meth:`to_json`; ValueError when keys are missing or unknown (another protocol)."""
+        known = {f.name for f in fields(cls)}
+        if unknown := set(data) - known:
+            raise ValueError(f"unknown fields {sorted(unknown)}")
+        try:
+            proof_data = dict(data["proof"])
+            proof_data["layers"] = tuple((str(n), str(k), float(s)) for n, k, s in proof_data.get("layers", ()))
+            return cls(
+                **{
+                    **data,
+                    "proof": Proof(**proof_data),
+                    "samples_s": tuple(map(float, data.get("samples_s", ()))),
+                    "kernel_s": tuple(map(float, data.get("kernel_s", ()))),
+                    "violations": tuple(map(str, data.get("violations", ()))),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a process record: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What an artifact answered on a split: ``logits`` (n, classes) and ``labels`` (n,), in the split's order."""
+
+    logits: npt.NDArray[np.floating[Any]]
+    labels: npt.NDArray[np.integer[Any]]

@@ -1,0 +1,105 @@
+"""The operating system's own counters around a measurement: who else used the processors, who was stolen from."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Counters at one moment; seconds, counts."""
+
+    wall: float
+    busy: float
+    steal: float
+    own: float
+    involuntary: int
+    stalled_us: int | None
+
+    @classmethod
+    def take(cls) -> Snapshot:
+        """Reads the counters: of all processors, then of this process."""
+        total = psutil.cpu_times()
+        idle = total.idle + getattr(total, "iowait", 0.0)
+        steal = getattr(total, "steal", 0.0)
+        # Guest time is part of user time already.
+        known = ("user", "nice", "system", "irq", "softirq")
+        busy = sum(getattr(total, name, 0.0) for name in known) if idle else 0.0
+        own = os.times()
+        switches = psutil.Process().num_ctx_switches()
+        return cls(time.monotonic(), busy, steal, own.user + own.system, switches.involuntary, _stalled())
+
+
+def between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
+    """What happened meanwhile; shares are of all processors' time."""
+    wall = max(after.wall - before.wall, 1e-9)
+    capacity = wall * (os.cpu_count() or 1)
+    own = after.own - before.own
+    frequency = _frequency()
+    return {
+        "seconds": round(wall, 4),
+        "steal": round(max(0.0, after.steal - before.steal) / capacity, 4),
+        "others": round(max(0.0, after.busy - before.busy - own) / capacity, 4),
+        "own": round(own / capacity, 4),
+        "involuntary_switches": after.involuntary - before.involuntary,
+        "stalled": (
+            None
+            if after.stalled_us is None or before.stalled_us is None
+            else round((after.stalled_us - before.stalled_us) / 1e6 / wall, 4)
+        ),
+        "mhz": frequency,
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+    }
+
+
+def _stalled() -> int | None:
+    """Microseconds in which some task waited for a processor (pressure stall information), where the kernel has it."""
+    try:
+        first = Path("/proc/pressure/cpu").read_text(encoding="ascii").splitlines()[0]
+        return int(first.rpartition("total=")[2])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _frequency() -> float | None:
+    try:
+        now = psutil.cpu_freq()
+    except (OSError, NotImplementedError, RuntimeError):
+        return None
+    return round(now.current, 1) if now else None
+
+
+def resident() -> int:
+    """Bytes of this process in memory now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def reset_peak() -> None:
+    """Lets the kernel's high-water mark start again from here, where it can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return
+
+
+def peak() -> int:
+    """The largest resident set since :func:`reset_peak`, or since the start where that is not possible."""
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    info = psutil.Process().memory_info()
+    if hasattr(info, "peak_wset"):
+        return int(info.peak_wset)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if os.uname().sysname == "Darwin" else most * 1024

@@ -1,0 +1,39 @@
+"""Whether a process was disturbed: judged by signals that do not depend on the artifact's own speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.measure.records import ProcessRecord
+from harness.statistics import median
+
+KERNEL_SLOWER = 1.4
+"""The reference kernel beside a process may be this much slower than the best seen in the run."""
+STEAL = 0.05
+"""Share of the processors' time that the hypervisor took away."""
+OTHERS = 0.35
+"""Share of the processors' time that other processes used."""
+
+
+def kernel_time(record: ProcessRecord) -> float:
+    """Seconds of the reference kernel beside the process: the slower of before and after, each a median."""
+    half = len(record.kernel_s) // 2
+    return max(median(record.kernel_s[:half]), median(record.kernel_s[half:]))
+
+
+def best_kernel(records: Iterable[ProcessRecord]) -> float:
+    """The fastest reference kernel among ``records``: this machine, undisturbed; infinite when there is none."""
+    return min((median(r.kernel_s) for r in records if r.kernel_s), default=float("inf"))
+
+
+def disturbance(record: ProcessRecord, best: float) -> str:
+    """Why the process does not count, empty when it does. Never looks at the artifact's own times."""
+    slower = kernel_time(record) / best if record.kernel_s else 1.0
+    if slower > KERNEL_SLOWER:
+        return f"the reference kernel beside it was {slower:.2f} times slower than the best of this run"
+    steal, others = float(record.system.get("steal", 0)), float(record.system.get("others", 0))
+    if steal > STEAL:
+        return f"{100 * steal:.0f} % of the processors' time was stolen by the hypervisor"
+    if others > OTHERS:
+        return f"other processes used {100 * others:.0f} % of the processors"
+    return ""

@@ -1,0 +1,77 @@
+"""The measuring worker: one artifact, one scenario, one fresh process; JSON in, JSON out.
+
+``python -m harness.measure.worker`` reads a request on standard input. It needs the runtime, NumPy and psutil, and
+never imports torch unless the artifact is torch's.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.errors import KpiError
+from harness.measure.kernel import run_kernel
+from harness.measure.system import Snapshot, between, peak, reset_peak, resident
+from harness.protocol import serve
+from harness.runtimes import runtimes
+from harness.scenarios import scenarios
+from harness.scenarios.base import Stage
+from harness.workload import Settings, Workload, load_workload
+
+
+def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
+    """Loads, plays the scenario, reads back what ran; the result is a ProcessRecord as plain JSON."""
+    import numpy as np
+
+    started, begin = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
+    runtime_class, scenario_class = runtimes()[request["runtime"]], scenarios()[request["scenario"]]
+    runtime = runtime_class(runtime_class.Options(**request["runtime_options"]))
+    scenario = scenario_class(scenario_class.Options(**request["scenario_options"]))
+    runtime.start()
+    inputs = {p.stem: np.load(p) for p in sorted(Path(request["inputs"]).glob("*.npy"))}
+
+    def workload() -> Workload:
+        return load_workload(Path(request["root"]), request["fixture"], Settings.from_json(request["settings"]))
+
+    stage = Stage(inputs, request["seconds"], request["samples"], workload, Path(request["outputs"]), progress)
+    kernel_before = run_kernel()
+    reset_peak()
+    memory_before, before = resident(), Snapshot.take()
+
+    start = time.perf_counter()
+    session = runtime.load(Path(request["artifact"]), request["device"], scenario.batch)
+    loaded = time.perf_counter()
+    size = scenario.batch or 1
+    first = {n: np.ascontiguousarray(np.take(a, range(size), axis=0, mode="wrap")) for n, a in inputs.items()}
+    ready = time.perf_counter()
+    answer = session.run(first)
+    answered = time.perf_counter()
+
+    for name, array in answer.items():
+        if request["scenario"] != "adversarial" and not np.isfinite(array).all():
+            raise KpiError(f"the artifact answers {name} with NaN or infinity on a real input")
+    seen = scenario.play(session, stage)
+    after, memory_peak = Snapshot.take(), peak()
+    kernel_after = run_kernel()
+    proof = session.proof(profile=request["profile"])
+    return {
+        **seen,
+        "started": started,
+        "wall_s": time.perf_counter() - begin,
+        "load_s": loaded - start,
+        "first_inference_s": answered - ready,
+        "memory_before": memory_before,
+        "memory_peak": memory_peak,
+        "kernel_s": (*kernel_before, *kernel_after),
+        "system": between(before, after),
+        "proof": asdict(proof),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(serve(measure))

@@ -1,0 +1,29 @@
+"""How often a recipe decides as the FP32 reference does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.metrics.base import SampleMetric
+from harness.units import SHARE
+
+if TYPE_CHECKING:
+    from harness.measure.records import Outputs
+
+
+class ParityAgreement(SampleMetric):
+    """Formula: the share of evaluation samples with the same largest logit as the workload's reference recipe."""
+
+    name = "parity.agreement"
+    title = "same decision as FP32"
+    dimension = SHARE
+    better = "higher"
+    range = (0.0, 1.0)
+    tasks = frozenset({"image-classification"})
+    needs_reference = True
+
+    @classmethod
+    def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
+        assert reference is not None
+        same = outputs.logits.argmax(axis=1) == reference.logits.argmax(axis=1)
+        return [float(equal) for equal in same]

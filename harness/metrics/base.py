@@ -1,0 +1,92 @@
+"""What every metric declares: its unit, which way is better, what it is computed from."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from harness.artifact import Artifact
+    from harness.measure.records import Outputs, ProcessRecord
+    from harness.units import Dimension
+
+
+class Metric(ABC):
+    """One named figure of an artifact.
+
+    ``kind`` is the pytest marker and the name of the file in ``kpi_tests`` that asks for it; ``scenario`` is how the
+    artifact is exercised to get it; ``machine_bound`` says whether it counts only on the machine it was promised for.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    dimension: ClassVar[Dimension]
+    better: ClassVar[Literal["lower", "higher"]]
+    scenario: ClassVar[str | None] = None
+    machine_bound: ClassVar[bool] = True
+    tasks: ClassVar[frozenset[str] | None] = None
+    range: ClassVar[tuple[float, float]] = (0.0, math.inf)
+
+    @classmethod
+    def kind(cls) -> str:
+        """The part of the name before the first dot."""
+        return cls.name.partition(".")[0].replace("-", "_")
+
+
+class ArtifactMetric(Metric):
+    """A figure of the files alone: exact, the same everywhere."""
+
+    machine_bound = False
+
+    @classmethod
+    @abstractmethod
+    def of(cls, artifact: Artifact) -> float:
+        """The value in base units."""
+
+
+class ProcessMetric(Metric):
+    """One figure per fresh process; the process is the unit of replication."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, process: ProcessRecord) -> float:
+        """The process's own value in base units."""
+
+    @classmethod
+    def bounds(cls, process: ProcessRecord, confidence: float) -> tuple[float, float]:
+        """What the process itself can promise about its value (low, high); the value itself unless it is a tail."""
+        del confidence
+        value = cls.of(process)
+        return value, value
+
+    @classmethod
+    def least_samples(cls, confidence: float) -> int:
+        """How many samples one process must give for the metric to say anything."""
+        del confidence
+        return 1
+
+
+class ProofMetric(Metric):
+    """A figure that the runtime proves after loading: exact, one process is enough."""
+
+    scenario = "single-stream"
+    machine_bound = False
+
+    @classmethod
+    @abstractmethod
+    def of(cls, process: ProcessRecord) -> float:
+        """The value in base units."""
+
+
+class SampleMetric(Metric):
+    """The mean of one score per evaluation sample, so that two recipes can be compared sample by sample."""
+
+    scenario = "evaluate"
+    machine_bound = False
+    needs_reference: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
+        """One score per sample; ``reference`` holds the FP32 recipe's outputs on the same samples."""

@@ -1,0 +1,36 @@
+"""How close a recipe's logits are to those of the FP32 reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.metrics.base import SampleMetric
+from harness.units import NUMBER
+
+if TYPE_CHECKING:
+    from harness.measure.records import Outputs
+
+
+class ParityCosine(SampleMetric):
+    """Formula: the mean over samples of a.b / (|a| |b|), a and b the logits of the recipe and of the reference.
+
+    Logits that hold a NaN or an infinity score -1, the worst there is.
+    """
+
+    name = "parity.cosine"
+    title = "cosine to the FP32 logits"
+    dimension = NUMBER
+    better = "higher"
+    range = (-1.0, 1.0)
+    needs_reference = True
+
+    @classmethod
+    def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
+        import numpy as np
+
+        assert reference is not None
+        a = outputs.logits.reshape(len(outputs.logits), -1).astype(np.float64)
+        b = reference.logits.reshape(len(reference.logits), -1).astype(np.float64)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            cosine = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+        return [round(float(value), 7) for value in np.where(np.isfinite(cosine), cosine, -1.0)]

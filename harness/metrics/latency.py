@@ -1,0 +1,62 @@
+"""Latency of one request at a time, from host input to host output."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.metrics.base import ProcessMetric
+from harness.statistics import percentile, percentile_bounds, samples_needed
+from harness.units import TIME
+
+if TYPE_CHECKING:
+    from harness.measure.records import ProcessRecord
+
+
+class _Latency(ProcessMetric):
+    """The q-th percentile of a process's samples by linear interpolation (NumPy's default, Hyndman and Fan's type 7).
+
+    MLPerf calls the scenario SingleStream. The bounds are the exact binomial ones for a quantile (order statistics).
+    """
+
+    dimension = TIME
+    better = "lower"
+    scenario = "single-stream"
+    quantile: ClassVar[float]
+
+    @classmethod
+    def of(cls, process: ProcessRecord) -> float:
+        return percentile(process.samples_s, cls.quantile)
+
+    @classmethod
+    def bounds(cls, process: ProcessRecord, confidence: float) -> tuple[float, float]:
+        if cls.quantile <= 0.5:  # noqa: PLR2004 - the median has samples on both sides; only tails need this
+            return super().bounds(process, confidence)
+        return percentile_bounds(process.samples_s, cls.quantile, confidence)
+
+    @classmethod
+    def least_samples(cls, confidence: float) -> int:
+        return samples_needed(cls.quantile, confidence)
+
+
+class LatencyP50(_Latency):
+    """Median latency. Formula: the 50th percentile of a process's samples."""
+
+    name = "latency.p50"
+    title = "median latency"
+    quantile = 0.50
+
+
+class LatencyP95(_Latency):
+    """Formula: the 95th percentile of a process's samples, with its exact binomial bounds."""
+
+    name = "latency.p95"
+    title = "95th percentile of latency"
+    quantile = 0.95
+
+
+class LatencyP99(_Latency):
+    """Formula: the 99th percentile of a process's samples, with its exact binomial bounds."""
+
+    name = "latency.p99"
+    title = "99th percentile of latency"
+    quantile = 0.99

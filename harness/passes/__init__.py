@@ -1,0 +1,13 @@
+"""One optimization pass per file: files in, files out, in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.passes.base import Pass
+from harness.registry import discover
+
+
+def passes() -> Mapping[str, type[Pass]]:
+    """Every pass that a recipe may name."""
+    return discover("harness.passes", Pass)

@@ -1,0 +1,61 @@
+"""What a pass is: it reads one directory of files, writes another."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from harness.registry import NoOptions
+
+if TYPE_CHECKING:
+    from harness.workload import Workload
+
+REFERENCE = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a pass gets: where to read, where to write, whose model it is, whom to tell how far it is.
+
+    ``source`` is the directory of the artifact before this pass, None for the first pass of a recipe. ``out`` is
+    empty and becomes the artifact; ``scratch`` is a folder for files that are thrown away.
+    """
+
+    source: Path | None
+    out: Path
+    scratch: Path
+    workload: Workload
+    progress: Callable[[str], None]
+
+    def input(self, name: str) -> Path:
+        """A file of the artifact before this pass."""
+        if self.source is None:
+            raise RuntimeError("the first pass of a recipe has no files to read")
+        return self.source / name
+
+
+class Pass(ABC):
+    """One step of a recipe.
+
+    ``takes`` are the formats it reads ("reference" is the workload's own model, not yet a file), ``makes`` is the
+    format it writes. Raise ``version`` when the same options give other files: artifacts made before are not reused.
+    ``requires`` names the distributions whose versions belong to the artifact's identity.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    takes: ClassVar[frozenset[str]]
+    makes: ClassVar[str]
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ()
+    Options: ClassVar[type[Any]] = NoOptions
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    @abstractmethod
+    def run(self, job: Job) -> Mapping[str, Any]:
+        """Writes ``job.out``; what it returns (plain JSON) is kept in the manifest as this pass's notes."""

@@ -1,0 +1,102 @@
+"""Quantizes an OpenVINO model to INT8 with NNCF, plain or with accuracy control."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from harness.errors import KpiError
+from harness.passes.base import Job, Pass
+from harness.passes.data import accuracy, batches, check_counts, parse_drop
+from harness.registry import options
+
+
+class Nncf(Pass):
+    """NNCF's post-training quantization; with ``max_drop`` its accuracy control, whose result is measured again."""
+
+    name = "nncf"
+    title = "NNCF INT8"
+    takes = frozenset({"openvino", "onnx"})
+    makes = "openvino"
+    requires = ("nncf", "openvino")
+
+    @options
+    class Options:
+        """Settings under NNCF's names, and the accuracy limit.
+
+        ``calibration``: training samples (NNCF's ``subset_size``); ``max_drop``: the permitted loss of accuracy on
+        ``tuning`` validation samples.
+        """
+
+        calibration: int = 128
+        preset: Literal["performance", "mixed"] = "mixed"
+        fast_bias_correction: bool = True
+        max_drop: str | None = None
+        tuning: int = 600
+
+        def __post_init__(self) -> None:
+            check_counts(calibration=self.calibration, tuning=self.tuning)
+            if self.max_drop is not None:
+                parse_drop(self.max_drop)
+
+    def run(self, job: Job) -> dict[str, Any]:
+        import nncf
+        import openvino as ov
+
+        source = "model.xml" if job.input("model.xml").exists() else "model.onnx"
+        model = ov.Core().read_model(str(job.input(source)))
+        settings = {
+            "preset": nncf.QuantizationPreset(self.options.preset),
+            "subset_size": self.options.calibration,
+            "fast_bias_correction": self.options.fast_bias_correction,
+        }
+        samples = [feeds for feeds, _ in batches(job.workload, "training", self.options.calibration)]
+        calibration = nncf.Dataset(samples)
+        job.progress(f"quantizing with {len(samples)} samples")
+        if self.options.max_drop is None:
+            quantized = nncf.quantize(model, calibration, **settings)
+            notes: dict[str, Any] = {}
+        else:
+            quantized, notes = self._controlled(job, model, calibration, settings)
+        ov.save_model(quantized, str(job.out / "model.xml"), compress_to_fp16=False)
+        return {"calibration": len(samples), **notes}
+
+    def _controlled(
+        self,
+        job: Job,
+        model: Any,
+        calibration: Any,
+        settings: dict[str, Any],
+    ) -> tuple[Any, dict[str, Any]]:
+        import nncf
+        import openvino as ov
+
+        limit = parse_drop(str(self.options.max_drop))
+        validation = nncf.Dataset(list(batches(job.workload, "validation", self.options.tuning)))
+
+        def validate(compiled: Any, samples: Any) -> float:
+            right = [int(compiled(feeds)[0].argmax() == labels[0]) for feeds, labels in samples]
+            return sum(right) / len(right)
+
+        quantized = nncf.quantize_with_accuracy_control(
+            model,
+            calibration_dataset=calibration,
+            validation_dataset=validation,
+            validation_fn=validate,
+            max_drop=limit,
+            drop_type=nncf.DropType.ABSOLUTE,
+            **settings,
+        )
+
+        def measure(candidate: Any) -> float:
+            compiled = ov.compile_model(candidate, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            return accuracy(job.workload, self.options.tuning, lambda feeds: compiled(feeds)[0])
+
+        before, after = measure(model), measure(quantized)
+        # It ends with a log line, not an exception, when it can't keep the limit.
+        if before - after > limit + 1e-9:
+            raise KpiError(
+                f"NNCF's accuracy control lost {100 * (before - after):.2f} pp on validation, permitted are "
+                f"{100 * limit:g} pp",
+                "permit a larger max_drop or calibrate on more samples",
+            )
+        return quantized, {"validation_fp32": before, "validation": after}

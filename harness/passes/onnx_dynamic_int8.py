@@ -1,0 +1,39 @@
+"""Quantizes an ONNX model's weights to INT8, its activations while it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.passes.base import Job, Pass
+from harness.registry import options
+
+
+class OnnxDynamicInt8(Pass):
+    """ONNX Runtime's dynamic quantization: no calibration; each input's range is taken when it comes."""
+
+    name = "onnx-dynamic-int8"
+    title = "dynamic INT8"
+    takes = frozenset({"onnx"})
+    makes = "onnx"
+    requires = ("onnxruntime", "onnx")
+
+    @options
+    class Options:
+        """``per_channel``: one scale for each output channel of the weights."""
+
+        per_channel: bool = False
+
+    def run(self, job: Job) -> dict[str, Any]:
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        prepared = job.scratch / "prepared.onnx"
+        quant_pre_process(str(job.input("model.onnx")), str(prepared), skip_symbolic_shape=True)
+        # Unsigned weights: ONNX Runtime's integer convolution takes no signed ones.
+        quantize_dynamic(
+            str(prepared),
+            str(job.out / "model.onnx"),
+            per_channel=self.options.per_channel,
+            weight_type=QuantType.QUInt8,
+        )
+        return {"per_channel": self.options.per_channel}

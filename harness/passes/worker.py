@@ -1,0 +1,75 @@
+"""The build worker: describes a workload, writes its request samples, or runs one pass; JSON in, JSON out."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from harness.artifact import write_manifest
+from harness.passes import passes
+from harness.passes.base import Job
+from harness.protocol import serve
+from harness.workload import Settings, Workload, code_digest, load_workload
+
+REQUEST_SAMPLES = 64
+"""How many evaluation samples latency and throughput are measured with, in turn."""
+
+
+def describe(request: Mapping[str, Any], _: Callable[[str], None]) -> dict[str, Any]:
+    """Identifies the workload: what its artifacts depend on, where its weights and data come from."""
+    workload = _workload(request)
+    return {
+        "fingerprint": workload.fingerprint(),
+        "code": code_digest(Path(request["root"]), request["fixture"]),
+        "about": workload.about(),
+        "inputs": [spec.name for spec in workload.inputs],
+    }
+
+
+def samples(request: Mapping[str, Any], _: Callable[[str], None]) -> dict[str, Any]:
+    """Writes the request samples, one array per input, in the form in which the model takes them."""
+    import numpy as np
+
+    workload, out = _workload(request), Path(request["out"])
+    split = workload.split("evaluation")
+    for name, array in split.inputs(0, min(REQUEST_SAMPLES, len(split))).items():
+        np.save(out / f"{name}.npy", array)
+    write_manifest(out, request["key"], "samples", {})
+    return {}
+
+
+def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
+    """Runs one pass and writes the manifest of what it made."""
+    cls = passes()[request["pass"]]
+    # Training loops and calibrations gain nothing from spinning threads on a shared machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    started = time.monotonic()
+    out = Path(request["out"])
+    with tempfile.TemporaryDirectory(prefix="kpi-pass-") as scratch:
+        source = Path(request["source"]) if request["source"] else None
+        job = Job(source, out, Path(scratch), _workload(request), progress)
+        notes = dict(cls(cls.Options(**request["options"])).run(job))
+    versions = {name: metadata.version(name) for name in cls.requires}
+    step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}
+    step["seconds"] = round(time.monotonic() - started, 2)
+    write_manifest(out, request["key"], cls.makes, {"workload": request["settings"]["name"], "step": step})
+    return {}
+
+
+def _workload(request: Mapping[str, Any]) -> Workload:
+    settings = Settings.from_json(request["settings"])
+    return load_workload(Path(request["root"]), request["fixture"], settings)
+
+
+def _dispatch(request: Mapping[str, Any], progress: Callable[[str], None]) -> Mapping[str, Any]:
+    return {"describe": describe, "samples": samples, "pass": run_pass}[request["op"]](request, progress)
+
+
+if __name__ == "__main__":
+    sys.exit(serve(_dispatch))

@@ -1,0 +1,59 @@
+"""The worker's side of the wire: one JSON request on standard input, JSON lines on standard output."""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.errors import KpiError, Unavailable
+
+VERSION = 1
+Handler = Callable[[Mapping[str, Any], Callable[[str], None]], Mapping[str, Any]]
+
+
+def die_with_parent() -> None:
+    """Asks Linux to kill this process when its parent dies, so that a killed run leaves nothing behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+
+
+def serve(handle: Handler) -> int:
+    """Reads the request, answers with progress lines and one result or error line; returns the exit code.
+
+    Libraries print where they like: the real standard output is kept for the answers, and theirs goes to standard
+    error.
+    """
+    die_with_parent()
+    sys.stdout.flush()
+    wire = io.TextIOWrapper(os.fdopen(os.dup(1), "wb"), encoding="utf-8", write_through=True)
+    os.dup2(2, 1)
+
+    def send(message: Mapping[str, Any]) -> None:
+        wire.write(json.dumps({"protocol": VERSION, **message}) + "\n")
+        wire.flush()
+
+    try:
+        request = json.loads(sys.stdin.read())
+        if request.get("protocol") != VERSION:
+            raise KpiError(f"this worker speaks protocol {VERSION}, the request is in {request.get('protocol')}")
+        send({"result": handle(request, lambda text: send({"progress": text}))})
+    except Unavailable as error:
+        send({"error": "unavailable", "message": error.message, "remedy": error.remedy})
+    except KpiError as error:
+        send({"error": "error", "message": error.message, "remedy": error.remedy})
+    except MemoryError:
+        send({"error": "error", "message": "out of memory", "remedy": ""})
+    except Exception as error:  # noqa: BLE001 - whatever a library raises ends as one line; the trace goes to the log
+        traceback.print_exc()
+        lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+        send({"error": "error", "message": f"{type(error).__name__}: {lines[0]}"[:500], "remedy": ""})
+    else:
+        return 0
+    return 1

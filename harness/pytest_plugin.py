@@ -1,0 +1,371 @@
+"""The pytest plugin: targets become tests, answers become outcomes; the only module that imports pytest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import KpiError, SpecError, Unavailable
+from harness.gate import Finding, Gate
+from harness.ledger import Answer, Ledger
+from harness.machine import detect
+from harness.metrics import metrics
+from harness.recorder import Recorder
+from harness.spec import DEVICES, Spec, Target
+from harness.spec_reader import read_spec
+from harness.store import Store
+from harness.verdict import Verdict
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+Judge = Callable[[Target, Finding], None]
+_PLUGIN = "kpi-gate"
+_ANSWER = pytest.StashKey[Answer]()
+_WORDS = {
+    Verdict.UNAVAILABLE: ("unavailable", "u", "UNAVAILABLE"),
+    Verdict.INCONCLUSIVE: ("inconclusive", "i", "INCONCLUSIVE"),
+    Verdict.OFF_TARGET: ("off target", "o", "OFF_TARGET"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line, read once."""
+
+    kpis: Path
+    named: bool
+    out: Path
+    release: bool
+    install: bool
+    collect_only: bool
+
+    @classmethod
+    def from_config(cls, config: pytest.Config) -> Options:
+        """Relative paths are from where pytest was called, the defaults from the project's root."""
+        here, named, out = config.invocation_params.dir, config.getoption("kpis"), config.getoption("kpi_out")
+        return cls(
+            kpis=here / named if named else config.rootpath / "kpis.toml",
+            named=bool(named),
+            out=here / out if out else config.rootpath / ".kpi" / "latest",
+            release=config.getoption("kpi_release"),
+            install=config.getoption("kpi_install"),
+            collect_only=config.getoption("collectonly"),
+        )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the options that every use of the gate shares."""
+    group = parser.getgroup("kpi", "acceptance of optimized models")
+    group.addoption("--kpis", metavar="FILE", help="the file of promises (default: kpis.toml in the root folder)")
+    group.addoption("--kpi-out", metavar="DIR", help="where the evidence goes (default: .kpi/latest)")
+    group.addoption("--kpi-release", action="store_true", help="green only when every promised target was proven")
+    group.addoption("--kpi-install", action="store_true", help="make the environments that recipes name when missing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the markers and the plugin's one object."""
+    for device in DEVICES:
+        config.addinivalue_line("markers", f"{device}: KPIs promised for a machine whose device is {device}")
+    for kind in _kinds():
+        config.addinivalue_line("markers", f"{kind}: targets on {kind.replace('_', ' ')}")
+    config.pluginmanager.register(KpiPlugin(config), _PLUGIN)
+
+
+def _kinds() -> list[str]:
+    return sorted({metric.kind() for metric in metrics().values()})
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest, target: Target) -> Finding:
+    """Builds what the target is about and measures it; what can't be measured ends here, not in the test."""
+    return _plugin(request).measure(request.node, target)
+
+
+@pytest.fixture
+def judge(request: pytest.FixtureRequest) -> Judge:
+    """Turns a finding into the test's outcome: passes, fails, or says why it proves nothing here."""
+    plugin = _plugin(request)
+    return lambda target, finding: plugin.judge(request, target, finding)
+
+
+def _plugin(request: pytest.FixtureRequest) -> KpiPlugin:
+    found = request.config.pluginmanager.get_plugin(_PLUGIN)
+    assert isinstance(found, KpiPlugin)
+    return found
+
+
+class KpiPlugin:
+    """One object for one pytest run; with pytest-xdist one in each worker as well, which does not keep the ledger."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.options = Options.from_config(config)
+        self.started = datetime.now(UTC)
+        self.worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+        self.spec: Spec | None = None
+        self.recorder: Recorder | None = None
+        self.missing = False
+        self._gate: Gate | None = None
+        self._drawn = 0.0
+        self._begun = time.monotonic()
+
+    # ---- collection -------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        options = self.options
+        if not (options.kpis.exists() or options.named or options.release):
+            return
+        try:
+            self.spec = read_spec(options.kpis)
+        except SpecError as error:
+            raise pytest.UsageError(str(error)) from None
+        if self.worker is not None:
+            return
+        self.recorder = Recorder(Ledger(self.spec), options.out, self.started, release=options.release)
+        self.recorder.active = options.release and not options.collect_only
+
+    def pytest_pycollect_makeitem(self, name: str, obj: object) -> list[pytest.Item] | None:
+        """A kind of metric that nobody promises is no test, rather than a skipped one."""
+        kind = _kind_of(obj) if name.startswith("test") else None
+        if kind is None or self.spec is None:
+            return None
+        return None if self._targets(kind) else []
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        kind = _kind_of(metafunc.function)
+        if kind is None or "target" not in metafunc.fixturenames:
+            return
+        if self.spec is None:
+            self.missing = True
+            metafunc.parametrize("target", [])
+            return
+        machines = self.spec.machines
+        metafunc.parametrize(
+            "target",
+            [
+                pytest.param(target, id=target.id, marks=getattr(pytest.mark, machines[target.machine].device))
+                for target in self._targets(kind)
+            ],
+        )
+
+    def _targets(self, kind: str) -> list[Target]:
+        found: list[Target] = self._by_kind.get(kind, [])
+        return found
+
+    @property
+    def _by_kind(self) -> dict[str, list[Target]]:
+        spec = self.spec
+        if spec is None:
+            return {}
+        if getattr(self, "_sorted", None) is None:
+            self._sorted: dict[str, list[Target]] = {}
+            for target in spec.targets:
+                self._sorted.setdefault(target.metric.kind(), []).append(target)
+        return self._sorted
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self.missing and self.worker is not None:
+            items.clear()
+        elif self.missing:
+            raise pytest.UsageError(f"{self.options.kpis} is not there: nothing is promised; name one with --kpis FILE")
+        if self.recorder and not self.options.collect_only and any(_target_of(item) for item in items):
+            self.recorder.active = True
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        if self.recorder:
+            self.recorder.deselected.update(target.key for item in items if (target := _target_of(item)))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        if self.recorder and self.spec and not self.options.collect_only:
+            known = {target.id for target in self.spec.targets}
+            self.recorder.active |= any(name.partition("[")[2].removesuffix("]") in known for name in ids)
+
+    # ---- one target -------------------------------------------------------------------------------------------
+
+    @property
+    def gate(self) -> Gate:
+        """Made when the first target needs it."""
+        if self._gate is None:
+            if self.spec is None:
+                raise RuntimeError("a target without a spec")
+            known = str((self.worker or {}).get("kpi_folder", ""))
+            folder = self.recorder.folder if self.recorder is not None else Path(known)
+            tag = str((self.worker or {}).get("workerid", ""))
+            self._gate = Gate(self.spec, detect(), Store(), folder, self.draw, tag=tag, install=self.options.install)
+        return self._gate
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        # Workers write their measurements where the controller keeps the evidence.
+        if self.recorder is not None:
+            node.workerinput["kpi_folder"] = str(self.recorder.folder)
+
+    def measure(self, item: pytest.Item, target: Target) -> Finding:
+        """Measures, or ends the test as unavailable or in error."""
+        try:
+            return self.gate.measure(target)
+        except KpiError as error:
+            verdict = Verdict.UNAVAILABLE if isinstance(error, Unavailable) else Verdict.ERROR
+            answer = Answer(verdict, error.message, remedy=error.remedy)
+        finally:
+            self.draw("")
+        self._settle(item, target, answer)
+        raise RuntimeError("a target that could not be measured was settled as if it had been")
+
+    def judge(self, request: pytest.FixtureRequest, target: Target, finding: Finding) -> None:
+        """Answers the target from what was measured."""
+        self._feed_benchmark(request, target, finding)
+        self._settle(request.node, target, self.gate.answer(target, finding))
+
+    def _settle(self, item: pytest.Item, target: Target, answer: Answer) -> None:
+        item.stash[_ANSWER] = answer
+        item.user_properties.extend(_properties(target, answer, self.gate))
+        said = f"{answer.verdict}: {answer.reason}" + (f" ({answer.remedy})" if answer.remedy else "")
+        if answer.verdict in (Verdict.FAIL, Verdict.ERROR) or (self.options.release and answer.verdict != Verdict.PASS):
+            pytest.fail(f"{target.id}: {said}", pytrace=False)
+        if answer.verdict is not Verdict.PASS:
+            pytest.skip(said)
+
+    def _feed_benchmark(self, request: pytest.FixtureRequest, target: Target, finding: Finding) -> None:
+        """Gives pytest-benchmark the same samples, when one of its options says that they are wanted."""
+        wanted = any(
+            self.config.getoption(name, default=None)
+            for name in (
+                "benchmark_json",
+                "benchmark_save",
+                "benchmark_autosave",
+                "benchmark_compare",
+                "benchmark_histogram",
+                "benchmark_only",
+            )
+        )
+        if not wanted or target.metric.kind() != "latency":
+            return
+        if not self.config.pluginmanager.hasplugin("benchmark"):
+            return
+        from harness.reports.benchmark import Replay
+
+        series = self.gate.campaign.series[finding.measurements[0].partition("-")[0]]
+        samples = [sample for record in series.records for sample in record.samples_s]
+        request.node.add_marker(pytest.mark.benchmark(timer=Replay(samples)))
+        request.getfixturevalue("benchmark").pedantic(lambda: None, rounds=len(samples), iterations=1)
+
+    # ---- outcomes ---------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        target = _target_of(item)
+        if target is None or (call.excinfo and call.excinfo.errisinstance(KeyboardInterrupt)):
+            return report
+        answer = item.stash.get(_ANSWER, None)
+        if answer is None and report.failed and call.excinfo:
+            # A bug, of the harness or of a test: the target still gets its verdict.
+            first = (str(call.excinfo.value).splitlines() or [""])[0]
+            answer = Answer(Verdict.ERROR, f"{call.excinfo.typename}: {first}"[:500])
+            item.stash[_ANSWER] = answer
+        decisive = report.when == "call" or (report.when == "setup" and not report.passed)
+        if answer is not None and decisive:
+            # Plain JSON, so that it survives the way from a pytest-xdist worker.
+            report.kpi = {"key": list(target.key), "answer": answer.to_json()}  # type: ignore[attr-defined]
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        found = getattr(report, "kpi", None)
+        if found is None:
+            return None
+        verdict = Verdict(found["answer"]["verdict"])
+        if verdict in _WORDS:
+            category, letter, word = _WORDS[verdict]
+            return ("failed", letter.upper(), word) if report.failed else (category, letter, word)
+        return None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        found = getattr(report, "kpi", None)
+        if found is not None and self.recorder is not None:
+            self.recorder.record(tuple(found["key"]), Answer.from_json(found["answer"]))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        self.draw("")
+        recorder = self.recorder
+        if recorder is None or not recorder.active:
+            return
+        recorder.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+        if self.options.release and exitstatus == pytest.ExitCode.OK and not recorder.ledger.proven:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+        recorder = self.recorder
+        if recorder is None or not recorder.active or recorder.evidence is None:
+            return
+        from harness.reports.terminal import render
+
+        writer = terminalreporter._tw  # noqa: SLF001 - where pytest itself writes
+        width = min(100, writer.fullwidth)
+        terminalreporter.section("KPIs")
+        for line in render(recorder.evidence, width, colour=writer.hasmarkup).splitlines():
+            terminalreporter.write_line(line)
+        terminalreporter.write_line(f"evidence: {_near(recorder.out, self.config.invocation_params.dir)}")
+
+    # ---- progress ---------------------------------------------------------------------------------------------
+
+    def draw(self, text: str) -> None:
+        """Shows what is going on behind the test's own line; nothing unless on a terminal."""
+        reporter: TerminalReporter | None = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None or self.worker is not None or not reporter.isatty:
+            return
+        writer = reporter._tw  # noqa: SLF001 - where pytest itself writes
+        room = writer.fullwidth - writer.width_of_current_line - 2
+        if room < 30:  # noqa: PLR2004 - too little to read
+            return
+        elapsed = f" [{time.monotonic() - self._begun:.0f} s]" if text else ""
+        # Saved cursor, cleared line, text, restored cursor: pytest's own line stays as it was.
+        file = writer._file  # noqa: SLF001
+        file.write("\x1b7\x1b[K" + (f" {text[: room - len(elapsed)]}{elapsed}" if text else "") + "\x1b8")
+        file.flush()
+
+
+def _kind_of(obj: object) -> str | None:
+    """The kind of metric that a test function is marked with."""
+    marks = getattr(obj, "pytestmark", [])
+    return next((mark.name for mark in marks if mark.name in _kinds()), None)
+
+
+def _target_of(item: pytest.Item) -> Target | None:
+    callspec = getattr(item, "callspec", None)
+    found = callspec.params.get("target") if callspec else None
+    return found if isinstance(found, Target) else None
+
+
+def _properties(target: Target, answer: Answer, gate: Gate) -> Iterator[tuple[str, object]]:
+    """What JUnit carries for each target."""
+    show = target.shown_in.format
+    yield "kpi.verdict", answer.verdict.value
+    yield "kpi.metric", target.metric_name
+    yield "kpi.bound", target.promise.text
+    if answer.n:
+        yield "kpi.value", show(answer.value)
+        yield "kpi.interval", f"{show(answer.low)} to {show(answer.high)}"
+    yield "kpi.machine", f"{target.machine} on {gate.machine.cpu}"
+    if answer.artifact:
+        yield "kpi.artifact", answer.artifact
+    if answer.reason:
+        yield "kpi.reason", answer.reason
+
+
+def _near(path: Path, here: Path) -> str:
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,74 @@
+"""Keeps the ledger and the evidence of a run true on disk while the run goes on."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from harness.evidence import evidence, publish, read_measurements, run_folder, write_atomically
+from harness.ledger import UNSELECTED, Answer, Ledger
+from harness.machine import detect
+
+_EVERY_S = 2.0
+
+
+class Recorder:
+    """Writes ``evidence.json`` after verdicts as they come (every two seconds at most) and at the end."""
+
+    def __init__(self, ledger: Ledger, out: Path, started: datetime, *, release: bool) -> None:
+        self.ledger = ledger
+        self.out = out
+        self.release = release
+        self.active = False
+        self.deselected: set[tuple[str, str, str]] = set()
+        self.evidence: dict[str, Any] | None = None
+        self._started = started
+        self._written = 0.0
+        self._folder: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where this run keeps its files, made when first asked for."""
+        if self._folder is None:
+            self._folder = run_folder(self.out, self._started)
+        return self._folder
+
+    def record(self, key: tuple[str, ...], answer: Answer) -> None:
+        """Enters a verdict; a target that is run again keeps its first one."""
+        kpi, metric, bound = key
+        if not self.ledger.answered((kpi, metric, bound)):
+            self.ledger.record((kpi, metric, bound), answer)
+            if time.monotonic() - self._written > _EVERY_S:
+                self._write(complete=False, otherwise="not measured yet")
+
+    def finish(self, *, interrupted: bool) -> None:
+        """Writes the final evidence; targets without a verdict get one that says why."""
+        said = "the run was interrupted first" if interrupted else "no test asked for it"
+        self._write(complete=True, otherwise=f"not measured: {said}")
+        from harness.reports.markdown import render
+
+        if self.evidence is not None:
+            write_atomically(self.folder / "summary.md", render(self.evidence))
+        publish(self.folder, self.out)
+
+    def _write(self, *, complete: bool, otherwise: str) -> None:
+        reasons = dict.fromkeys(self.deselected, UNSELECTED)
+        self.ledger.excuse(reasons, otherwise)
+        self.evidence = evidence(
+            self.ledger,
+            detect(),
+            read_measurements(self.folder),
+            started=self._started,
+            release=self.release,
+            complete=complete,
+        )
+        write_atomically(self.folder / "evidence.json", _dump(self.evidence))
+        self._written = time.monotonic()
+
+
+def _dump(data: dict[str, Any]) -> str:
+    # NaN is no JSON: a stranger's reader would stumble.
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

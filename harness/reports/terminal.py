@@ -1,0 +1,79 @@
+"""The table that a person sees at the end of a run: grouped by KPI, within 100 columns."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.reports.text import figure, interval, plain, tally, unselected, why
+from harness.verdict import Verdict
+
+_MANY = 500
+"""With more KPIs than this the table is no longer read on a terminal; the summary still is."""
+STYLE = {
+    Verdict.PASS: "bold green",
+    Verdict.FAIL: "bold red",
+    Verdict.ERROR: "bold red",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.OFF_TARGET: "cyan",
+    Verdict.UNAVAILABLE: "magenta",
+}
+
+
+def render(evidence: Mapping[str, Any], width: int, *, colour: bool) -> str:
+    """The whole table as text, at most ``width`` columns wide."""
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width, force_terminal=colour, color_system="standard" if colour else None, highlight=False
+    )
+    chosen = [t for t in evidence["targets"] if not unselected(t)]
+    by_kpi: dict[str, list[Mapping[str, Any]]] = {}
+    for target in chosen:
+        by_kpi.setdefault(target["kpi"], []).append(target)
+    for kpi in evidence["kpis"]:
+        if kpi["name"] in by_kpi and len(by_kpi) <= _MANY:
+            _kpi(console, kpi, by_kpi[kpi["name"]])
+    if left := len(evidence["targets"]) - len(chosen):
+        console.print(Text(f"{left} of {len(evidence['targets'])} targets were not selected by -k or -m", style="dim"))
+    console.print(Text(tally(Counter(t["verdict"] for t in chosen)), style="bold"))
+    return out.getvalue()
+
+
+def _kpi(console: Console, kpi: Mapping[str, Any], targets: list[Mapping[str, Any]]) -> None:
+    title = Text(plain(kpi["name"]), style="bold")
+    title.append(f"  {plain(kpi['workload'])}/{plain(kpi['recipe'])} on {plain(kpi['machine'])}", style="dim")
+    console.print(title)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
+    # Metric, value and verdict need a fixed room; interval and bound share what is left.
+    left = max(24, console.width - 2 - 18 - 9 - 12 - 4)
+    table.add_column(width=18, no_wrap=True)
+    table.add_column(width=9, justify="right", no_wrap=True)
+    table.add_column(width=min(22, left * 11 // 20), overflow="fold")
+    table.add_column(width=min(26, left - left * 11 // 20), overflow="fold")
+    table.add_column(width=12, no_wrap=True)
+    reasons: dict[str, list[str]] = {}
+    for target in targets:
+        verdict = Verdict(target["verdict"])
+        table.add_row(
+            Text(target["metric"]),
+            Text(figure(target), style="bold"),
+            Text(interval(target), style="dim"),
+            Text(plain(target["bound"])),
+            Text(verdict.value, style=STYLE[verdict]),
+        )
+        if verdict is not Verdict.PASS and target["reason"]:
+            reasons.setdefault(why(target), []).append(target["metric"])
+    console.print(Padding(table, (0, 0, 0, 2)))
+    for reason, names in reasons.items():
+        which = "" if len(reasons) == 1 and len(names) == len(targets) else f"{', '.join(dict.fromkeys(names))}: "
+        note = Table.grid(padding=(0, 1))
+        note.add_row(Text("↳", style="dim"), Text(f"{which}{plain(reason)}", style="dim"))
+        console.print(Padding(note, (0, 0, 0, 2)))
+    console.print()

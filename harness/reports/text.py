@@ -1,0 +1,56 @@
+"""How figures read, the same in every report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from harness.ledger import UNSELECTED
+from harness.units import DIMENSIONS
+from harness.verdict import Verdict
+
+
+def number(value: float | str | None) -> float:
+    """A number of the evidence, where null is unknown and "inf" is beyond every bound."""
+    return float("nan") if value is None else float(value)
+
+
+def figure(target: Mapping[str, Any]) -> str:
+    """The judged value, empty when there is none."""
+    return DIMENSIONS[target["unit"]].format(number(target["value"])) if target["value"] is not None else ""
+
+
+def interval(target: Mapping[str, Any]) -> str:
+    """The bounds that the verdict used; empty for exact figures."""
+    low, high = number(target["low"]), number(target["high"])
+    if target["value"] is None or target["of"] == "exact":
+        return ""
+    show = DIMENSIONS[target["unit"]].format
+    return f"{show(low)} to {show(high)}"
+
+
+def basis(target: Mapping[str, Any]) -> str:
+    """What the figure rests on."""
+    return "" if target["value"] is None else "exact" if target["of"] == "exact" else f"{target['n']} {target['of']}"
+
+
+def tally(verdicts: Mapping[str, int]) -> str:
+    """``3 PASS, 1 FAIL``: in the order of the verdicts, those that did not occur left out."""
+    counts = Counter(verdicts)
+    return ", ".join(f"{counts[v.value]} {v.value}" for v in Verdict if counts[v.value])
+
+
+def why(target: Mapping[str, Any]) -> str:
+    """The reason of a verdict, with the remedy."""
+    return f"{target['reason']} ({target['remedy']})" if target["remedy"] else str(target["reason"])
+
+
+def unselected(target: Mapping[str, Any]) -> bool:
+    """Whether the target was left out by the user's own -k or -m."""
+    return bool(target["reason"] == UNSELECTED)
+
+
+def plain(text: object) -> str:
+    """Text from a TOML file that is safe on a terminal: no control, direction or invisible characters."""
+    return "".join(c if c.isprintable() else "?" for c in str(text))

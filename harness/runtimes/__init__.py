@@ -1,0 +1,13 @@
+"""One runtime per file: loads an artifact on a device, proves where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.registry import discover
+from harness.runtimes.base import Runtime
+
+
+def runtimes() -> Mapping[str, type[Runtime]]:
+    """Every runtime that a recipe may name."""
+    return discover("harness.runtimes", Runtime)

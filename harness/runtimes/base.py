@@ -1,0 +1,73 @@
+"""The protocol of a runtime: load an artifact, run batches, prove what ran."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from harness.registry import NoOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from harness.measure.records import Proof
+
+    Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+
+class Session(ABC):
+    """An artifact loaded on a device. Inputs and outputs are host arrays by tensor name, the first axis the batch."""
+
+    @abstractmethod
+    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+        """Runs one batch, from host input to host output; returns when the outputs can be read on the host."""
+
+    def run_all(self, batches: Iterable[Arrays]) -> None:
+        """Runs many batches with as many requests in flight as the runtime gains from; one at a time by default."""
+        for feeds in batches:
+            self.run(feeds)
+
+    @property
+    def requests(self) -> int:
+        """How many requests ``run_all`` keeps in flight."""
+        return 1
+
+    @abstractmethod
+    def proof(self, *, profile: bool) -> Proof:
+        """What really runs: device, precision, threads; read back, never what was asked for.
+
+        Called after the measurement. With ``profile`` also what each operation is and takes, which may load the
+        artifact a second time.
+        """
+
+
+class Runtime(ABC):
+    """Loads artifacts of the formats in ``runs`` on the devices in ``devices``."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    runs: ClassVar[frozenset[str]]
+    devices: ClassVar[frozenset[str]]
+    distributions: ClassVar[tuple[str, ...]]
+    Options: ClassVar[type[Any]] = NoOptions
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def device(self, wanted: str) -> str:
+        """The device this runtime would run on for a KPI on ``wanted``: cpu, gpu or npu."""
+        return "cpu" if wanted == "edge" else wanted
+
+    @abstractmethod
+    def start(self) -> None:
+        """Imports the library, so that its memory and time are not the artifact's."""
+
+    @abstractmethod
+    def load(self, artifact: Path, device: str, batch: int | None) -> Session:
+        """Loads the artifact; ``batch`` is the only batch size that will come, None when it may vary.
+
+        Raises Unavailable when the device is not here, KpiError when the artifact runs elsewhere than asked.
+        """

@@ -1,0 +1,183 @@
+"""ONNX Runtime with any of its execution providers."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.errors import KpiError, Unavailable
+from harness.measure.records import Proof
+from harness.registry import options
+from harness.runtimes.base import Runtime, Session
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from harness.runtimes.base import Arrays
+
+_PROVIDERS = {
+    "CPU": "CPUExecutionProvider",
+    "OpenVINO": "OpenVINOExecutionProvider",
+    "CUDA": "CUDAExecutionProvider",
+    "TensorRT": "TensorrtExecutionProvider",
+    "DirectML": "DmlExecutionProvider",
+    "CoreML": "CoreMLExecutionProvider",
+    "QNN": "QNNExecutionProvider",
+}
+_REMEDY = {
+    "OpenVINO": 'set environment = "onnxruntime-openvino" in the recipe',
+    "CUDA": "pip install onnxruntime-gpu in place of onnxruntime",
+    "TensorRT": "pip install onnxruntime-gpu in place of onnxruntime, with TensorRT's libraries",
+    "DirectML": "pip install onnxruntime-directml in place of onnxruntime (Windows)",
+    "CoreML": "run on macOS, where onnxruntime has it",
+    "QNN": "pip install onnxruntime-qnn in place of onnxruntime",
+}
+_DEFAULT = {"cpu": "CPU", "gpu": "CUDA", "npu": "QNN"}
+_HEAVY = ("Conv", "Gemm", "MatMul", "Attention")
+_INTEGER = ("QLinear", "Integer", "QGemm", "DynamicQuantize", "MatMulNBits", "QAttention")
+
+
+class OnnxRuntime(Runtime):
+    """``onnxruntime.InferenceSession``; a provider other than the CPU's must take the whole graph."""
+
+    name = "onnxruntime"
+    title = "ONNX Runtime"
+    runs = frozenset({"onnx"})
+    devices = frozenset({"cpu", "gpu", "npu"})
+    distributions = (
+        "onnxruntime",
+        "onnxruntime-openvino",
+        "onnxruntime-gpu",
+        "onnxruntime-directml",
+        "onnxruntime-qnn",
+    )
+
+    @options
+    class Options:
+        """Settings under ONNX Runtime's names.
+
+        ``provider``: execution provider, by default the device's own; ``threads``: of one operator; ``static``: fix
+        the batch axis where the scenario has one size; ``provider_options``: under the provider's names.
+        """
+
+        provider: Literal["CPU", "OpenVINO", "CUDA", "TensorRT", "DirectML", "CoreML", "QNN"] | None = None
+        threads: int | None = None
+        level: Literal["disabled", "basic", "extended", "all"] = "all"
+        static: bool = True
+        spinning: bool = True
+        provider_options: Mapping[str, str] | None = None
+
+        def __post_init__(self) -> None:
+            if self.threads is not None and self.threads < 1:
+                raise ValueError("threads must be at least 1")
+
+    def start(self) -> None:
+        try:
+            import onnxruntime  # noqa: F401 - its memory and import time are not the artifact's
+        except ImportError as error:
+            raise Unavailable(f"onnxruntime can't be imported: {error}", "pip install onnxruntime") from error
+
+    def load(self, artifact: Path, device: str, batch: int | None) -> Session:
+        import onnxruntime as ort
+
+        short = self.options.provider or _DEFAULT[device]
+        provider = _PROVIDERS[short]
+        if provider not in ort.get_available_providers():
+            raise Unavailable(f"this build of ONNX Runtime has no {provider}", _REMEDY.get(short, ""))
+        chosen = dict(self.options.provider_options or {})
+        if short == "OpenVINO":
+            chosen.setdefault("device_type", device.upper())
+
+        def connect(profile: Path | None = None) -> Any:
+            settings = ort.SessionOptions()
+            settings.log_severity_level = 3
+            settings.graph_optimization_level = {
+                "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+                "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+                "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+                "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+            }[self.options.level]
+            if self.options.threads:
+                settings.intra_op_num_threads = self.options.threads
+            if not self.options.spinning:
+                settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            if batch is not None and self.options.static:
+                settings.add_free_dimension_override_by_name("batch", batch)
+            if short != "CPU":
+                settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+            if profile is not None:
+                settings.enable_profiling = True
+                settings.profile_file_prefix = str(profile)
+            try:
+                return ort.InferenceSession(
+                    str(artifact / "model.onnx"), settings, providers=[provider], provider_options=[chosen]
+                )
+            except Exception as error:
+                first = (str(error).splitlines() or [""])[0]
+                raise KpiError(f"ONNX Runtime can't load the artifact with {provider}: {first[:300]}") from error
+
+        return _OrtSession(connect, provider, self.options.threads)
+
+
+class _OrtSession(Session):
+    def __init__(self, connect: Any, provider: str, threads: int | None) -> None:
+        self._connect = connect
+        self._session = connect()
+        self._provider = provider
+        self._threads = threads
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._last: Arrays | None = None
+        if self._session.get_providers()[0] != provider:
+            raise KpiError(f"asked for {provider}, ONNX Runtime fell back to {self._session.get_providers()[0]}")
+
+    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+        self._last = feeds
+        return dict(zip(self._outputs, self._session.run(None, feeds), strict=True))
+
+    def proof(self, *, profile: bool) -> Proof:
+        import onnxruntime as ort
+
+        plain = Proof(
+            runtime="onnxruntime",
+            version=ort.__version__,
+            device=self._provider,
+            precision="unknown",
+            threads=self._threads,
+            details={"providers": self._session.get_providers()},
+        )
+        return self._profile(plain) if profile else plain
+
+    def _profile(self, plain: Proof) -> Proof:
+        """Loads the artifact once more with the profiler on: which operators ran where, and for how long."""
+        with tempfile.TemporaryDirectory(prefix="kpi-profile-") as folder:
+            profiled = self._connect(Path(folder) / "profile")
+            runs = 3
+            for _ in range(runs):
+                profiled.run(None, self._last)
+            events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
+        nodes = [e for e in events if e.get("cat") == "Node" and str(e.get("name", "")).endswith("_kernel_time")]
+        providers = sorted({str(node["args"]["provider"]) for node in nodes})
+        if providers and providers != [self._provider]:
+            raise KpiError(f"asked for {self._provider}, the operators ran on {' and '.join(providers)}")
+        heavy = [node for node in nodes if any(word in node["args"]["op_name"] for word in _HEAVY)]
+        integer = [node for node in heavy if any(word in node["args"]["op_name"] for word in _INTEGER)]
+        spent: dict[tuple[str, str], float] = {}
+        for node in nodes:
+            key = (str(node["name"]).removesuffix("_kernel_time"), str(node["args"]["op_name"]))
+            spent[key] = spent.get(key, 0.0) + node["dur"] / 1e6 / runs
+        slowest = sorted(spent.items(), key=lambda item: -item[1])[:10]
+        # A provider that compiles the graph shows one fused node: what is inside it, it does not say.
+        opaque = not heavy
+        return replace(
+            plain,
+            precision="unknown" if opaque else "int8" if integer else "fp32",
+            heavy_ops=None if opaque else len(heavy) // runs,
+            integer_ops=None if opaque else len(integer) // runs,
+            details={**plain.details, "operators": len(nodes) // runs},
+            layers=tuple((name, kind, seconds) for (name, kind), seconds in slowest),
+        )

@@ -1,0 +1,13 @@
+"""One scenario per file: how an artifact is exercised; MLPerf's names where they exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.registry import discover
+from harness.scenarios.base import Scenario
+
+
+def scenarios() -> Mapping[str, type[Scenario]]:
+    """Every scenario that a metric or a recipe may name."""
+    return discover("harness.scenarios", Scenario)

@@ -1,0 +1,52 @@
+"""Runs the whole evaluation split once, for accuracy and parity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.registry import options
+from harness.scenarios.base import Scenario, Stage
+
+if TYPE_CHECKING:
+    from harness.runtimes.base import Session
+
+
+class Evaluate(Scenario):
+    """Every evaluation sample once, in order; the outputs go to a file beside the evidence."""
+
+    name = "evaluate"
+    title = "the evaluation split"
+    timed = False
+
+    @options
+    class Options:
+        """``batch``: samples in a batch."""
+
+        batch: int = 16
+
+        def __post_init__(self) -> None:
+            if self.batch < 1:
+                raise ValueError("batch must be at least 1")
+
+    @property
+    def batch(self) -> int | None:
+        return int(self.options.batch)
+
+    def play(self, session: Session, stage: Stage) -> dict[str, Any]:
+        import numpy as np
+
+        split = stage.workload().split("evaluation")
+        size, logits = self.options.batch, []
+        for start in range(0, len(split), size):
+            stop = min(start + size, len(split))
+            feeds = split.inputs(start, stop)
+            missing = size - (stop - start)
+            if missing:
+                # The session may be made for one batch size: fill the last batch up, then forget the filling.
+                feeds = {name: np.concatenate([a, np.repeat(a[-1:], missing, 0)]) for name, a in feeds.items()}
+            first = next(iter(session.run(feeds).values()))
+            logits.append(np.asarray(first[: stop - start], dtype=np.float32))
+            if start // size % 20 == 0:
+                stage.progress(f"{stop} of {len(split)} samples")
+        np.savez(stage.outputs, logits=np.concatenate(logits), labels=split.labels)
+        return {"completed": len(split), "batch": size, "outputs": stage.outputs.name}

@@ -1,0 +1,198 @@
+"""The promises of ``kpis.toml`` as frozen, typed objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.metrics import metrics
+from harness.metrics.base import Metric
+from harness.passes import passes
+from harness.runtimes import runtimes
+from harness.targets import Promise, Relation, judged_in
+from harness.units import Dimension
+
+DEVICES = ("cpu", "gpu", "npu", "edge")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The hardware a KPI is written for: globs and least amounts over what is detected; unset means any."""
+
+    name: str
+    device: str
+    cpu: str | None = None
+    gpu: str | None = None
+    npu: str | None = None
+    cores: Promise | None = None
+    memory: Promise | None = None
+    os: str | None = None
+    arch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PassSpec:
+    """A pass by name, with its validated options as plain JSON."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The ordered passes that make an artifact, with the runtime that runs it."""
+
+    workload: str
+    name: str
+    runtime: str
+    runtime_options: Mapping[str, Any]
+    passes: tuple[PassSpec, ...]
+    environment: str | None = None
+    scenarios: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scenario_runtime: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def format(self) -> str:
+        """The format of the artifact that the last pass writes."""
+        return passes()[self.passes[-1].name].makes
+
+    @property
+    def key(self) -> str:
+        """``workload/recipe``: the name in reports and file names."""
+        return f"{self.workload}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Somebody else's figures for a recipe, shown as reference lines, never as ours; low and high in base units."""
+
+    source: str
+    recipe: str
+    machine: str
+    values: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSpec:
+    """A task, the fixture that holds its model with its data, and the recipes for it."""
+
+    name: str
+    task: str
+    fixture: str
+    recipes: Mapping[str, Recipe]
+    reference: str | None = None
+    checkpoint: str | None = None
+    checkpoint_sha256: str | None = None
+    data: str | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    published: tuple[Published, ...] = ()
+
+
+@dataclass(frozen=True)
+class Target:
+    """One metric and its bound, of one KPI."""
+
+    kpi: str
+    workload: str
+    recipe: str
+    machine: str
+    metric_name: str
+    promise: Promise
+    label: str
+
+    @property
+    def id(self) -> str:
+        """``food11-server-cpu:p50``: the parameter in the test's name."""
+        return f"{self.kpi}:{self.label}"
+
+    @cached_property
+    def key(self) -> tuple[str, str, str]:
+        """What makes the target one of a kind in the ledger."""
+        return (self.kpi, self.metric_name, self.promise.text)
+
+    @property
+    def metric(self) -> type[Metric]:
+        """The metric's class."""
+        return metrics()[self.metric_name]
+
+    @property
+    def shown_in(self) -> Dimension:
+        """The dimension of the judged value: the metric's own, points for drops, a factor for ratios."""
+        return judged_in(self.metric.dimension, self.promise.relation)
+
+    @property
+    def interleaved(self) -> bool:
+        """Whether the other recipe must be measured in turn with this one."""
+        relative = self.promise.relation is not Relation.VALUE
+        return relative and self.metric.machine_bound
+
+    @property
+    def gates_everywhere(self) -> bool:
+        """Whether the target holds or not whatever the machine: sizes and accuracies."""
+        return not self.metric.machine_bound
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """Targets that must hold together, for one recipe of one workload on one machine."""
+
+    name: str
+    workload: str
+    recipe: str
+    machine: str
+    targets: tuple[Target, ...]
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSettings:
+    """How sure a verdict must be, and how much time it may take."""
+
+    confidence: float = 0.97
+    looks: tuple[int, ...] = (6, 9, 14, 20, 28)
+    seconds: float = 0.5
+    samples: int = 50
+    budget_s: float = 180.0
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything that ``kpis.toml`` promises."""
+
+    path: Path
+    machines: Mapping[str, Machine]
+    workloads: Mapping[str, WorkloadSpec]
+    kpis: tuple[Kpi, ...]
+    measure: MeasureSettings
+
+    @property
+    def root(self) -> Path:
+        """The folder that fixtures and relative paths are found from."""
+        return self.path.parent
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """Every promised target, in the order of the file."""
+        return tuple(target for kpi in self.kpis for target in kpi.targets)
+
+    def recipe(self, workload: str, name: str) -> Recipe:
+        """A recipe that is known to exist."""
+        return self.workloads[workload].recipes[name]
+
+    def recipes_of(self, target: Target) -> tuple[Recipe, ...]:
+        """The recipe that the target is about, then those that it is compared with."""
+        names = [target.recipe]
+        reference = self.workloads[target.workload].reference
+        if target.promise.versus:
+            names.append(target.promise.versus)
+        if getattr(target.metric, "needs_reference", False) and reference:
+            names.append(reference)
+        return tuple(self.recipe(target.workload, name) for name in dict.fromkeys(names))
+
+    def runtime_class(self, recipe: Recipe) -> Any:
+        """The runtime that runs a recipe."""
+        return runtimes()[recipe.runtime]

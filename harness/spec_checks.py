@@ -1,0 +1,87 @@
+"""What a target must be to make sense: comparable, in the right direction, able to hold, able to fail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.errors import suggest
+from harness.metrics.base import ArtifactMetric, Metric, ProcessMetric, SampleMetric
+from harness.spec import WorkloadSpec
+from harness.targets import Promise, Relation
+from harness.units import COUNT
+
+_COMPARED = (Relation.DROP, Relation.GAIN)
+
+
+def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload: WorkloadSpec) -> None:
+    """Raises ValueError when the promise makes no sense for the metric, the recipe or the workload."""
+    text = f"{promise.text!r}"
+    if metric.tasks is not None and workload.task and workload.task not in metric.tasks:
+        raise ValueError(f"{text}: {metric.name} is not defined for the task {workload.task!r}")
+    if getattr(metric, "needs_reference", False):
+        if workload.reference is None:
+            raise ValueError(f'{text}: needs a reference; set reference = "RECIPE" in [workload.{workload.name}]')
+        if recipe == workload.reference:
+            raise ValueError(f"{text}: compares the reference recipe {recipe!r} with itself")
+    if promise.versus is not None:
+        if promise.versus not in workload.recipes:
+            raise ValueError(f"{text}: {suggest(promise.versus, workload.recipes, 'recipe')}")
+        if promise.versus == recipe:
+            raise ValueError(f"{text}: compares the recipe with itself")
+        if promise.relation in _COMPARED and not issubclass(metric, SampleMetric):
+            raise ValueError(f"{text}: {metric.name} has no paired samples; compare it with 'x' or '% of'")
+        if not issubclass(metric, (SampleMetric, ArtifactMetric, ProcessMetric)):
+            raise ValueError(f"{text}: {metric.name} can't be compared with another recipe")
+    _check_direction(metric, promise)
+    _check_reach(metric, promise)
+
+
+def _check_direction(metric: type[Metric], promise: Promise) -> None:
+    wants_upper = metric.better == "lower"
+    if promise.relation is Relation.DROP:
+        wants_upper = True
+    elif promise.relation is Relation.GAIN:
+        wants_upper = False
+    if promise.upper is not wants_upper:
+        what = promise.relation if promise.relation in _COMPARED else metric.name
+        right = "<" if wants_upper else ">"
+        raise ValueError(f"{promise.text!r}: {what} is better {'lower' if wants_upper else 'higher'}; write '{right}'")
+
+
+def _check_reach(metric: type[Metric], promise: Promise) -> None:
+    """Refuses a bound that no value can keep, or that every value keeps."""
+    low, high = metric.range
+    if promise.relation in _COMPARED:
+        low, high = low - high, high - low
+    elif promise.relation is not Relation.VALUE:
+        low, high = 0.0, float("inf")
+    best, worst = (low, high) if promise.upper else (high, low)
+    if not promise.holds(best) or (promise.upper and promise.limit < low):
+        raise ValueError(f"{promise.text!r} can never hold: {metric.name} lies between {low:g} and {high:g}")
+    # A count may be asked to be zero; a time or a size may not.
+    positive = metric.better == "lower" and metric.dimension is not COUNT
+    if positive and promise.relation is Relation.VALUE and promise.limit <= 0:
+        raise ValueError(f"{promise.text!r} can never hold: {metric.name} is above 0")
+    if promise.relation not in (Relation.VALUE, *_COMPARED) and promise.limit <= 0:
+        raise ValueError(f"{promise.text!r}: a share or factor must be above 0")
+    if promise.holds(worst):
+        raise ValueError(f"{promise.text!r} always holds: it would prove nothing")
+
+
+def target_labels(promises: Sequence[tuple[str, Promise]]) -> list[str]:
+    """Short names of a KPI's targets, each one of a kind: ``p50``, ``top1-drop-vs-fp32``."""
+    names = {name for name, _ in promises}
+    shared = {t for t, count in Counter(name.rpartition(".")[2] for name in names).items() if count > 1}
+    labels = []
+    for name, promise in promises:
+        tail = name.rpartition(".")[2]
+        label = name if tail in shared else tail
+        if promise.relation is not Relation.VALUE:
+            label += f"-{promise.relation}-{promise.versus}"
+        labels.append(label)
+    counts = Counter(labels)
+    return [
+        f"{label} {promise.text}" if counts[label] > 1 else label
+        for label, (_, promise) in zip(labels, promises, strict=True)
+    ]

@@ -1,0 +1,341 @@
+"""Reads ``kpis.toml`` into a :class:`~harness.spec.Spec`, or says all that is wrong with it, one line each."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness import spec_schema as schema
+from harness.errors import SpecError, suggest
+from harness.metrics import metrics
+from harness.passes import passes
+from harness.passes.base import REFERENCE
+from harness.runtimes import runtimes
+from harness.scenarios import scenarios
+from harness.spec import Kpi, Machine, MeasureSettings, PassSpec, Published, Recipe, Spec, Target, WorkloadSpec
+from harness.spec_checks import check_promise, target_labels
+from harness.statistics import plan_looks
+from harness.targets import Promise, parse_promise
+from harness.units import BYTES, COUNT, SHARE, TIME
+
+TASKS = ("image-classification",)
+_MEASURES = (("confidence", "confidence", SHARE), ("seconds", "seconds", TIME), ("budget", "budget_s", TIME))
+TableT = TypeVar("TableT", bound=schema.Table)
+
+
+def read_spec(path: Path) -> Spec:
+    """Reads the file; SpecError holds every mistake found in it."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise SpecError([f"{path}: no such file; name one with --kpis FILE"]) from None
+    except UnicodeDecodeError as error:
+        raise SpecError([f"{path.name}: not UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
+    except OSError as error:
+        raise SpecError([f"{path}: can't be read: {error.strerror}"]) from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError([f"{path.name}: not valid TOML: {error}"]) from None
+    except RecursionError:
+        raise SpecError([f"{path.name}: tables are nested too deep"]) from None
+    return _Reader(path).read(data)
+
+
+class _Reader:
+    """Walks the tables once; mistakes are gathered, so that all are told at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[str] = []
+
+    def say(self, where: str, what: str) -> None:
+        self.problems.append(f"{self.path.name}: {where}: {what}" if where else f"{self.path.name}: {what}")
+
+    def read(self, data: dict[str, Any]) -> Spec:
+        root = self.table(schema.Root, data, "")
+        machines: dict[str, Machine] = {}
+        workloads: dict[str, WorkloadSpec] = {}
+        kpis: list[Kpi] = []
+        measure = MeasureSettings()
+        if root is not None:
+            machines = dict(self.machines(root.machine))
+            workloads = dict(self.workloads(root.workload))
+            measure = self.measure(root.measure)
+            kpis = list(self.kpis(root, machines, workloads))
+            if not root.kpi:
+                self.say("", "no [[kpi]] table: nothing is promised")
+        if self.problems:
+            raise SpecError(self.problems)
+        return Spec(self.path, machines, workloads, tuple(kpis), measure)
+
+    def table(self, model: type[TableT], data: object, where: str) -> TableT | None:
+        """Validates one table; None after its mistakes were told."""
+        if not isinstance(data, dict):
+            self.say(where, f"must be a table, not {data!r}")
+            return None
+        try:
+            return model.model_validate(data)
+        except ValidationError as error:
+            self.tell(error, where, list(model.model_fields))
+            return None
+
+    def tell(self, error: ValidationError, where: str, keys: list[str]) -> None:
+        for problem in error.errors():
+            location = ".".join(str(part) for part in problem["loc"])
+            if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+                self.say(where, suggest(problem["loc"][-1], keys, "key"))
+            elif problem["type"] in ("missing", "missing_argument"):
+                self.say(where, f'the key "{location}" is missing')
+            elif problem["type"] != "string_type" or len(problem["loc"]) == 1 or "dict" not in location:
+                message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+                self.say(where, f"{location} = {problem['input']!r}: {message}"[:400])
+
+    def options(self, cls: Any, data: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+        """Validates the options of a pass, runtime or scenario; returns them with the defaults filled in."""
+        adapter = _adapter(cls.Options)
+        try:
+            plain: dict[str, Any] = adapter.dump_python(adapter.validate_python(dict(data)), mode="json")
+        except ValidationError as error:
+            self.tell(error, where, list(cls.Options.__dataclass_fields__))
+            return None
+        return plain
+
+    def machines(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, Machine]]:
+        for name, data in tables.items():
+            where = f"[machine.{name}]"
+            table = self.table(schema.MachineTable, data, where)
+            if table is None:
+                # Known by name all the same, so that one mistake is told once.
+                yield name, Machine(name, "cpu")
+                continue
+            least: dict[str, Promise | None] = {"cores": None, "memory": None}
+            for key, dimension in (("cores", COUNT), ("memory", BYTES)):
+                text = getattr(table, key)
+                if text is not None:
+                    try:
+                        least[key] = parse_promise(text, dimension)
+                    except ValueError as error:
+                        self.say(where, f"{key}: {error}")
+            yield name, Machine(**{**table.model_dump(), "name": name, **least})
+
+    def workloads(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, WorkloadSpec]]:
+        for name, data in tables.items():
+            where = f"[workload.{name}]"
+            table = self.table(schema.WorkloadTable, data, where)
+            if table is None:
+                yield name, WorkloadSpec(name, "", "", {})
+                continue
+            if table.task not in TASKS:
+                self.say(where, f"task: {suggest(table.task, TASKS, 'task')}")
+            folder = self.path.parent.joinpath(*table.fixture.split("."))
+            if not (folder / "__init__.py").is_file() and not folder.with_suffix(".py").is_file():
+                near = [f"{folder.parent.name}.{p.parent.name}" for p in folder.parent.glob("*/__init__.py")]
+                self.say(where, f"fixture: {suggest(table.fixture, near, 'fixture')}")
+            recipes = {
+                recipe_name: recipe
+                for recipe_name, recipe_data in table.recipe.items()
+                if (recipe := self.recipe(name, recipe_name, recipe_data)) is not None
+            }
+            if table.reference is not None and table.reference not in table.recipe:
+                self.say(where, f"reference: {suggest(table.reference, table.recipe, 'recipe')}")
+            plain = table.model_dump(exclude={"recipe", "published"})
+            for key in ("checkpoint", "data"):
+                if plain[key] is not None:
+                    plain[key] = str(self.path.parent / Path(os.path.expandvars(plain[key])).expanduser())
+            published = tuple(self.published(where, table))
+            # A recipe with mistakes is still known by name.
+            broken = {n: Recipe(name, n, "", {}, ()) for n in table.recipe if n not in recipes}
+            yield name, WorkloadSpec(name, recipes={**recipes, **broken}, published=published, **plain)
+
+    def recipe(self, workload: str, name: str, data: object) -> Recipe | None:
+        where = f"[workload.{workload}.recipe.{name}]"
+        table = self.table(schema.RecipeTable, data, where)
+        if table is None:
+            return None
+        before = len(self.problems)
+        runtime_name, runtime_table = self.named(table.runtime, "name", where, "runtime")
+        runtime_options: dict[str, Any] | None = None
+        if runtime_name not in runtimes():
+            self.say(where, f"runtime: {suggest(runtime_name, runtimes(), 'runtime')}")
+        else:
+            runtime_options = self.options(runtimes()[runtime_name], runtime_table, f"{where} runtime")
+        made, steps = REFERENCE, []
+        for index, entry in enumerate(table.passes):
+            here = f"{where} passes[{index}]"
+            pass_name, pass_table = self.named(entry, "pass", here, "pass")
+            if pass_name not in passes():
+                self.say(here, suggest(pass_name, passes(), "pass"))
+                made = ""
+                continue
+            cls = passes()[pass_name]
+            if made and made not in cls.takes:
+                took = " or ".join(sorted(cls.takes))
+                self.say(here, f'pass "{pass_name}" reads {took}, but what comes before it is {made}')
+            made = cls.makes
+            steps.append(PassSpec(pass_name, self.options(cls, pass_table, f"{here} ({pass_name})") or {}))
+        if made and runtime_name in runtimes() and made not in runtimes()[runtime_name].runs:
+            runs = " or ".join(sorted(runtimes()[runtime_name].runs))
+            self.say(where, f'runtime "{runtime_name}" runs {runs}, but the passes make {made}')
+        settings, overrides = self.scenario_tables(where, table, runtime_name, runtime_table)
+        if table.environment is not None and not self.environment(table.environment):
+            known = {p.stem for folder in self.environment_folders() for p in folder.glob("*.txt")}
+            self.say(where, f"environment: {suggest(table.environment, known, 'environment')}")
+        if len(self.problems) > before or runtime_options is None:
+            return None
+        return Recipe(
+            workload, name, runtime_name, runtime_options, tuple(steps), table.environment, settings, overrides
+        )
+
+    def scenario_tables(
+        self, where: str, table: schema.RecipeTable, runtime: str, runtime_table: Mapping[str, Any]
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+        """The options per scenario, and the runtime's options where a scenario overrides them."""
+        settings: dict[str, dict[str, Any]] = {}
+        overrides: dict[str, dict[str, Any]] = {}
+        for name, data in table.scenario.items():
+            here = f"{where} scenario.{name}"
+            if name not in scenarios():
+                self.say(here, suggest(name, scenarios(), "scenario"))
+                continue
+            plain = dict(data)
+            override = plain.pop("runtime", None)
+            settings[name] = self.options(scenarios()[name], plain, here) or {}
+            if override is not None and runtime in runtimes():
+                if not isinstance(override, dict):
+                    self.say(here, "runtime must be a table of the runtime's options")
+                    continue
+                merged = self.options(runtimes()[runtime], {**runtime_table, **override}, f"{here} runtime")
+                overrides[name] = merged or {}
+        return settings, overrides
+
+    def environment_folders(self) -> tuple[Path, ...]:
+        from harness.environments import FOLDER
+
+        return (self.path.parent / "environments", FOLDER)
+
+    def environment(self, name: str) -> bool:
+        return any((folder / f"{name}.txt").is_file() for folder in self.environment_folders())
+
+    def named(self, entry: str | Mapping[str, Any], key: str, where: str, kind: str) -> tuple[str, dict[str, Any]]:
+        """``"onnx"`` or ``{pass = "onnx", opset = 17}`` as a name and the rest."""
+        if isinstance(entry, str):
+            return entry, {}
+        rest = dict(entry)
+        name = rest.pop(key, None)
+        if not isinstance(name, str):
+            self.say(where, f'a {kind} given as a table needs the key "{key}"')
+            return "", rest
+        return name, rest
+
+    def published(self, where: str, table: schema.WorkloadTable) -> Iterator[Published]:
+        for index, data in enumerate(table.published):
+            here = f"{where} published[{index}]"
+            line = self.table(schema.PublishedTable, data, here)
+            if line is None:
+                continue
+            values: dict[str, tuple[float, float]] = {}
+            for metric, text in line.values.items():
+                if metric not in metrics():
+                    self.say(here, suggest(metric, metrics(), "metric"))
+                    continue
+                try:
+                    low, _, high = text.partition("..")
+                    parse = metrics()[metric].dimension.parse
+                    values[metric] = (parse(low), parse(high or low))
+                except ValueError as error:
+                    self.say(here, f"{metric}: {error}")
+            yield Published(line.source, line.recipe, line.machine, values)
+
+    def measure(self, data: object) -> MeasureSettings:
+        default = MeasureSettings()
+        table = self.table(schema.MeasureTable, data if data is not None else {}, "[measure]")
+        if table is None:
+            return default
+        chosen: dict[str, Any] = {}
+        for key, field, dimension in _MEASURES:
+            text = getattr(table, key)
+            if text is not None:
+                try:
+                    chosen[field] = dimension.parse(text)
+                except ValueError as error:
+                    self.say("[measure]", f"{key}: {error}")
+        if table.samples is not None:
+            chosen["samples"] = table.samples
+        if table.looks is not None:
+            chosen["looks"] = tuple(table.looks)
+        settings = MeasureSettings(**chosen)
+        if wrong := _impossible(settings):
+            self.say("[measure]", wrong)
+            return default
+        return settings
+
+    def kpis(
+        self, root: schema.Root, machines: Mapping[str, Machine], workloads: Mapping[str, WorkloadSpec]
+    ) -> Iterator[Kpi]:
+        seen: set[str] = set()
+        for index, data in enumerate(root.kpi):
+            name = data.get("name") if isinstance(data, dict) else None
+            where = f'[[kpi]] "{name}"' if isinstance(name, str) else f"[[kpi]] number {index + 1}"
+            table = self.table(schema.KpiTable, data, where)
+            if table is None:
+                continue
+            if table.name in seen:
+                self.say(where, "the name stands twice; each KPI needs its own")
+            seen.add(table.name)
+            if table.machine not in machines:
+                self.say(where, f"machine: {suggest(table.machine, machines, 'machine')}")
+            if table.workload not in workloads:
+                self.say(where, f"workload: {suggest(table.workload, workloads, 'workload')}")
+                continue
+            workload = workloads[table.workload]
+            if table.recipe not in workload.recipes:
+                self.say(where, f"recipe: {suggest(table.recipe, workload.recipes, 'recipe')}")
+                continue
+            targets = tuple(self.targets(where, table, workload))
+            yield Kpi(table.name, table.workload, table.recipe, table.machine, targets, table.description)
+
+    def targets(self, where: str, table: schema.KpiTable, workload: WorkloadSpec) -> Iterator[Target]:
+        promises: list[tuple[str, Promise]] = []
+        for name, texts in table.targets.items():
+            if name not in metrics():
+                self.say(where, suggest(name, metrics(), "metric"))
+                continue
+            if not texts:
+                self.say(where, f"{name}: an empty list promises nothing")
+            for text in [texts] if isinstance(texts, str) else texts:
+                try:
+                    promise = parse_promise(text, metrics()[name].dimension)
+                    check_promise(metrics()[name], promise, table.recipe, workload)
+                except ValueError as error:
+                    self.say(where, f"{name}: {error}")
+                    continue
+                if (name, promise.text) in [(n, p.text) for n, p in promises]:
+                    self.say(where, f"{name}: {text!r} stands twice")
+                promises.append((name, promise))
+        for (name, promise), label in zip(promises, target_labels(promises), strict=True):
+            yield Target(table.name, table.workload, table.recipe, table.machine, name, promise, label)
+
+
+def _impossible(settings: MeasureSettings) -> str:
+    """Why nothing can be measured so; empty when all is well."""
+    if not 0.5 <= settings.confidence < 1:  # noqa: PLR2004 - below a coin toss nothing is promised
+        return f"confidence: must be from 50 % to below 100 %, not {100 * settings.confidence:g} %"
+    if min(settings.seconds, settings.budget_s) <= 0:
+        return "seconds and budget: must be above 0 s"
+    if list(settings.looks) != sorted(set(settings.looks)):
+        return f"looks = {list(settings.looks)}: must grow, as in [6, 9, 14, 20, 28]"
+    if plan_looks(settings.looks, settings.confidence)[-1].against < 0:
+        return f"looks: {settings.looks[-1]} processes can decide nothing at that confidence; allow more"
+    return ""
+
+
+@cache
+def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(cls)

@@ -1,0 +1,157 @@
+"""The shape of ``kpis.toml``: which tables there are, which keys each may hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+
+from harness.passes import passes
+from harness.runtimes import runtimes
+from harness.scenarios import scenarios
+
+# A name may be in any language; control characters would break a terminal, a file or a JUnit report.
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+PassTable = str | dict[str, Any]
+
+
+class Table(BaseModel):
+    """A TOML table that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MachineTable(Table):
+    """``[machine.NAME]``: patterns (shell globs) over what is detected, and least amounts such as ">= 64"."""
+
+    device: Literal["cpu", "gpu", "npu", "edge"]
+    cpu: str | None = None
+    gpu: str | None = None
+    npu: str | None = None
+    cores: str | None = None
+    memory: str | None = None
+    os: str | None = None
+    arch: str | None = None
+
+
+class RecipeTable(Table):
+    """``[workload.NAME.recipe.NAME]``: passes in order, the runtime, settings per scenario."""
+
+    runtime: str | dict[str, Any]
+    passes: list[PassTable] = Field(min_length=1)
+    environment: Name | None = None
+    scenario: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class PublishedTable(Table):
+    """``[[workload.NAME.published]]``: somebody else's figures, shown beside ours."""
+
+    source: str
+    recipe: str
+    machine: str
+    values: dict[str, str]
+
+
+class WorkloadTable(Table):
+    """``[workload.NAME]``: a task and where its model and data are found."""
+
+    task: str
+    fixture: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+    reference: str | None = None
+    checkpoint: str | None = None
+    checkpoint_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    data: str | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    recipe: dict[Name, Any] = Field(default_factory=dict)
+    published: list[Any] = Field(default_factory=list)
+
+
+class KpiTable(Table):
+    """``[[kpi]]``: targets that must hold together."""
+
+    name: Name
+    workload: str
+    recipe: str
+    machine: str
+    targets: dict[str, str | list[str]] = Field(min_length=1)
+    description: str = ""
+
+
+class MeasureTable(Table):
+    """``[measure]``: how sure a verdict must be, how long a process measures, when to give up."""
+
+    confidence: str | None = None
+    looks: list[Annotated[int, Field(ge=1, le=1000)]] | None = Field(default=None, min_length=1)
+    seconds: str | None = None
+    samples: Annotated[int, Field(ge=5, le=100_000)] | None = None
+    budget: str | None = None
+
+
+class Root(Table):
+    """The whole file."""
+
+    machine: dict[Name, Any] = Field(default_factory=dict)
+    workload: dict[Name, Any] = Field(default_factory=dict)
+    kpi: list[Any] = Field(default_factory=list)
+    measure: Any = None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of ``kpis.toml`` (draft 2020-12), for editors; every pass, runtime and scenario is listed."""
+    definitions: dict[str, Any] = {}
+
+    def define(model: type[Table]) -> dict[str, Any]:
+        schema = model.model_json_schema(ref_template="#/$defs/{model}")
+        definitions.update(schema.pop("$defs", {}))
+        definitions[model.__name__] = schema
+        return {"$ref": f"#/$defs/{model.__name__}"}
+
+    def one_of(found: Any, key: str) -> dict[str, Any]:
+        choices: list[dict[str, Any]] = [{"type": "string", "enum": sorted(found)}]
+        for name, cls in sorted(found.items()):
+            table = TypeAdapter(cls.Options).json_schema()
+            table["description"] = cls.title
+            table["properties"] = {key: {"const": name}, **table.get("properties", {})}
+            table["required"] = [key, *table.get("required", [])]
+            table["additionalProperties"] = False
+            choices.append(table)
+        return {"anyOf": choices}
+
+    define(PublishedTable)
+    recipe = define(RecipeTable)
+    definitions["RecipeTable"]["properties"] |= {
+        "runtime": one_of(runtimes(), "name"),
+        "passes": {"type": "array", "minItems": 1, "items": one_of(passes(), "pass")},
+        "scenario": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                name: {
+                    **(table := TypeAdapter(cls.Options).json_schema()),
+                    "properties": {**table.get("properties", {}), "runtime": {"type": "object"}},
+                    "additionalProperties": False,
+                }
+                for name, cls in sorted(scenarios().items())
+            },
+        },
+    }
+    workload, machine = define(WorkloadTable), define(MachineTable)
+    kpi, measure = define(KpiTable), define(MeasureTable)
+    definitions["WorkloadTable"]["properties"] |= {
+        "recipe": {"type": "object", "additionalProperties": recipe},
+        "published": {"type": "array", "items": {"$ref": "#/$defs/PublishedTable"}},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "kpis.toml",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "machine": {"type": "object", "additionalProperties": machine},
+            "workload": {"type": "object", "additionalProperties": workload},
+            "kpi": {"type": "array", "items": kpi},
+            "measure": measure,
+        },
+        "$defs": definitions,
+    }

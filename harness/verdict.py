@@ -1,0 +1,152 @@
+"""Samples and a target in, a verdict out: pure decisions, no measuring."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from harness.statistics import Look, bootstrap_mean, bootstrap_ratio, median, median_bounds, wilson
+from harness.targets import Promise, Relation
+
+
+class Verdict(StrEnum):
+    """What can be said of a target; each target of the ledger ends with exactly one."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    OFF_TARGET = "OFF_TARGET"
+    UNAVAILABLE = "UNAVAILABLE"
+    ERROR = "ERROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A decision with the value and the bounds that it used, in base units.
+
+    ``n`` counts processes, pairs of processes or evaluation samples, as ``of`` says.
+    """
+
+    verdict: Verdict
+    value: float
+    low: float
+    high: float
+    n: int
+    of: str
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One process's own value with the bounds that its samples support."""
+
+    value: float
+    low: float
+    high: float
+
+    def over(self, other: Estimate) -> Estimate:
+        """The ratio to another process's estimate, bounds combined the careful way round."""
+        return Estimate(_divide(self.value, other.value), _divide(self.low, other.high), _divide(self.high, other.low))
+
+
+def judge_processes(
+    promise: Promise,
+    estimates: Sequence[Estimate],
+    *,
+    looks: Sequence[Look],
+    confidence: float,
+    clean: Sequence[Estimate] | None = None,
+    of: str = "processes",
+) -> Judgement:
+    """The sequential sign test over fresh processes, for a target about their median.
+
+    Each planned look uses the first processes of that number, so that measuring more for another target changes
+    nothing. PASS when so few processes miss the bound that the median can't; FAIL the other way round; otherwise
+    INCONCLUSIVE, which means "measure on" before the last look.
+
+    PASS is decided on all ``estimates``, disturbed or not: a disturbance only slows, and nothing can be thrown away on
+    the way to PASS. FAIL is decided on the ``clean`` ones alone, since a disturbed process proves nothing against an
+    artifact. Without ``clean`` both use ``estimates``.
+    """
+    passed, seen = _first(looks, estimates, lambda e: not promise.holds(e.high if promise.upper else e.low))
+    if passed is not None:
+        return _judgement(Verdict.PASS, seen, passed, confidence, of)
+    sound = estimates if clean is None else clean
+    failed, against = _first(looks, sound, lambda e: promise.holds(e.low if promise.upper else e.high))
+    if failed is not None:
+        return _judgement(Verdict.FAIL, against, failed, confidence, of)
+    last = max(
+        (look for look in looks if look.processes <= len(estimates)),
+        key=lambda look: look.processes,
+        default=Look(len(estimates), -1),
+    )
+    return _judgement(Verdict.INCONCLUSIVE, estimates[: last.processes], last, confidence, of)
+
+
+def _first(
+    looks: Sequence[Look], estimates: Sequence[Estimate], speaks_against: Callable[[Estimate], bool]
+) -> tuple[Look | None, Sequence[Estimate]]:
+    """The first look that decides, with the estimates it used."""
+    for look in looks:
+        if look.processes > len(estimates):
+            break
+        seen = estimates[: look.processes]
+        if sum(map(speaks_against, seen)) <= look.against:
+            return look, seen
+    return None, ()
+
+
+def _judgement(verdict: Verdict, seen: Sequence[Estimate], look: Look, confidence: float, of: str) -> Judgement:
+    value = median([e.value for e in seen]) if seen else math.nan
+    low, _ = median_bounds([e.low for e in seen], look.against)
+    _, high = median_bounds([e.high for e in seen], look.against)
+    return Judgement(verdict, value, low, high, len(seen), of, confidence)
+
+
+def judge_samples(
+    promise: Promise, scores: Sequence[float], others: Sequence[float] | None, confidence: float
+) -> Judgement:
+    """A target about the mean of per-sample scores on a fixed evaluation set.
+
+    A plain bound is about that very set, so its point value decides; the interval says what it tells of other data.
+    A drop, a gain or a share is judged by the paired bootstrap: which of the two recipes is better is a claim beyond
+    these samples.
+    """
+    n = len(scores)
+    if others is None:
+        value = sum(scores) / n
+        binary = set(scores) <= {0.0, 1.0}
+        low, high = wilson(sum(scores), n, confidence) if binary else bootstrap_mean(scores, confidence)
+        verdict = Verdict.PASS if promise.holds(value) else Verdict.FAIL
+        return Judgement(verdict, value, low, high, n, "samples", confidence)
+    if len(others) != n:
+        raise ValueError(f"{n} and {len(others)} scores can't be paired")
+    if promise.relation in (Relation.SHARE, Relation.RATIO):
+        value = _divide(sum(scores), sum(others))
+        low, high = bootstrap_ratio(scores, others, confidence)
+    else:
+        sign = 1 if promise.relation is Relation.GAIN else -1
+        gains = [sign * (a - b) for a, b in zip(scores, others, strict=True)]
+        value = sum(gains) / n
+        low, high = bootstrap_mean(gains, confidence)
+    return Judgement(_decide(promise, low, high), value, low, high, n, "paired samples", confidence)
+
+
+def judge_exact(promise: Promise, value: float, other: float | None = None) -> Judgement:
+    """A target about a figure without noise, such as a size; ``other`` is the recipe it is compared with."""
+    judged = value if other is None else _divide(value, other)
+    verdict = Verdict.PASS if promise.holds(judged) else Verdict.FAIL
+    return Judgement(verdict, judged, judged, judged, 1, "exact")
+
+
+def _decide(promise: Promise, low: float, high: float) -> Verdict:
+    wrong, right = (high, low) if promise.upper else (low, high)
+    if promise.holds(wrong):
+        return Verdict.PASS
+    return Verdict.INCONCLUSIVE if promise.holds(right) else Verdict.FAIL
+
+
+def _divide(a: float, b: float) -> float:
+    return a / b if b else math.inf

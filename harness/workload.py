@@ -1,0 +1,184 @@
+"""What a fixture provides: the reference model, its data, what identifies both."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from filelock import FileLock
+
+from harness.errors import KpiError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The workload's table in ``kpis.toml``; ``cache`` is a folder where generated data may be kept."""
+
+    name: str
+    task: str
+    checkpoint: Path | None
+    checkpoint_sha256: str | None
+    data: Path | None
+    allow_pickle: bool
+    trust_remote_code: bool
+    cache: Path
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Settings:
+        """The inverse of ``dataclasses.asdict`` after a trip through JSON."""
+        paths = {key: None if data[key] is None else Path(data[key]) for key in ("checkpoint", "data", "cache")}
+        return cls(**{**data, **paths})
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input of the model; ``shape`` is that of one sample, without the batch axis."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+class Split(ABC):
+    """One part of the data: samples ready for the model, in a fixed order."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> npt.NDArray[np.int64]:
+        """The right class of each sample, shape (n,)."""
+
+    @abstractmethod
+    def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Samples ``start`` to ``stop`` by tensor name, each of shape (stop - start, ...)."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class ArraySplit(Split):
+    """A split that fits in memory: arrays by tensor name, the first axis counting samples, with their labels."""
+
+    def __init__(self, arrays: Mapping[str, npt.NDArray[np.generic]], labels: npt.NDArray[np.int64]) -> None:
+        self._arrays = dict(arrays)
+        self._labels = labels
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """The right class of each sample, shape (n,)."""
+        return self._labels
+
+    def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Samples ``start`` to ``stop`` by tensor name."""
+        return {name: array[start:stop] for name, array in self._arrays.items()}
+
+
+class Workload(ABC):
+    """The reference model and its data. A fixture package defines exactly one subclass.
+
+    Importing the package must be cheap and must not import torch: it is imported by processes that only read data.
+    """
+
+    inputs: ClassVar[tuple[TensorSpec, ...]]
+    outputs: ClassVar[tuple[str, ...]]
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Text that changes when the weights or the data change. Raises Unavailable when either is not here."""
+
+    @abstractmethod
+    def about(self) -> dict[str, str]:
+        """Where weights and data come from, for a person: shown by ``kpi doctor`` and in the evidence."""
+
+    @abstractmethod
+    def model(self) -> torch.nn.Module:
+        """The FP32 reference with its weights, in evaluation mode, on the CPU."""
+
+    @abstractmethod
+    def split(self, name: str) -> Split:
+        """``training`` (calibration is drawn from it), ``validation`` (recipes tune on it) or ``evaluation``."""
+
+
+def load_workload(root: Path, fixture: str, settings: Settings) -> Workload:
+    """Imports ``fixture`` from below ``root`` and makes its workload; KpiError when it does not define one."""
+    try:
+        module = _import_below(root, fixture)
+    except Exception as error:
+        raise KpiError(f"fixture {fixture} can't be imported: {type(error).__name__}: {error}") from error
+    found = [
+        member
+        for member in vars(module).values()
+        if inspect.isclass(member) and issubclass(member, Workload) and member.__module__.startswith(module.__name__)
+    ]
+    if len(found) != 1:
+        raise KpiError(f"fixture {fixture} defines {len(found)} workloads, expected exactly one subclass of Workload")
+    made: Workload = found[0](settings)
+    return made
+
+
+def _import_below(root: Path, dotted: str) -> ModuleType:
+    """Imports ``dotted`` from below ``root`` and nowhere else: another project's ``fixtures`` may be importable too."""
+    top = dotted.partition(".")[0]
+    if top not in sys.modules:
+        folder, single = root / top, root / f"{top}.py"
+        if folder.is_dir():
+            init = folder / "__init__.py"
+            found = ModuleSpec(top, None, is_package=True)
+            if init.is_file():
+                found = spec_from_file_location(top, init, submodule_search_locations=[str(folder)]) or found
+            else:
+                found.submodule_search_locations = [str(folder)]
+        else:
+            found = spec_from_file_location(top, single) or ModuleSpec(top, None)
+        module = module_from_spec(found)
+        sys.modules[top] = module
+        if found.loader is not None:
+            found.loader.exec_module(module)
+    return importlib.import_module(dotted)
+
+
+def code_digest(root: Path, fixture: str) -> str:
+    """SHA-256 over the Python files of a fixture: a changed generator or model is another workload."""
+    folder = root.joinpath(*fixture.split("."))
+    files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def cached_array(
+    path: Path, shape: tuple[int, ...], dtype: str, fill: Callable[[npt.NDArray[Any]], None]
+) -> npt.NDArray[Any]:
+    """A read-only memory-mapped array at ``path`` (.npy), made once by ``fill`` and shared by all processes."""
+    import numpy as np
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            aside = path.with_suffix(".part")
+            array = np.lib.format.open_memmap(aside, mode="w+", dtype=np.dtype(dtype), shape=shape)
+            fill(array)
+            array.flush()
+            del array
+            aside.replace(path)
+    made: npt.NDArray[Any] = np.load(path, mmap_mode="r")
+    return made

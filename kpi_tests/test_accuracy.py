@@ -1,0 +1,15 @@
+"""Accuracy: the artifact is right often enough."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.gate import Finding
+from harness.pytest_plugin import Judge
+from harness.spec import Target
+
+
+@pytest.mark.accuracy
+def test_accuracy(target: Target, measured: Finding, judge: Judge) -> None:
+    """The artifact is as accurate on the evaluation set as promised."""
+    judge(target, measured)

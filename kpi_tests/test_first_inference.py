@@ -1,0 +1,15 @@
+"""First inference: the first user does not wait."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.gate import Finding
+from harness.pytest_plugin import Judge
+from harness.spec import Target
+
+
+@pytest.mark.first_inference
+def test_first_inference(target: Target, measured: Finding, judge: Judge) -> None:
+    """The first request after loading is answered within the promised time."""
+    judge(target, measured)

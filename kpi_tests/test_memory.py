@@ -1,0 +1,15 @@
+"""Memory: the artifact fits beside what else runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.gate import Finding
+from harness.pytest_plugin import Judge
+from harness.spec import Target
+
+
+@pytest.mark.memory
+def test_memory(target: Target, measured: Finding, judge: Judge) -> None:
+    """Loading and running the artifact adds no more memory than promised."""
+    judge(target, measured)

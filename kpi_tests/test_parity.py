@@ -1,0 +1,15 @@
+"""Parity: the artifact behaves as its FP32 reference."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.gate import Finding
+from harness.pytest_plugin import Judge
+from harness.spec import Target
+
+
+@pytest.mark.parity
+def test_parity(target: Target, measured: Finding, judge: Judge) -> None:
+    """The artifact agrees with FP32, and stays sane on inputs nobody expects."""
+    judge(target, measured)

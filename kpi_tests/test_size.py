@@ -1,0 +1,15 @@
+"""Size: the files to deploy fit."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.gate import Finding
+from harness.pytest_plugin import Judge
+from harness.spec import Target
+
+
+@pytest.mark.size
+def test_size(target: Target, measured: Finding, judge: Judge) -> None:
+    """All files needed to deploy are together no larger than promised."""
+    judge(target, measured)

@@ -1,0 +1,15 @@
+"""Throughput: enough samples are served every second."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.gate import Finding
+from harness.pytest_plugin import Judge
+from harness.spec import Target
+
+
+@pytest.mark.throughput
+def test_throughput(target: Target, measured: Finding, judge: Judge) -> None:
+    """The artifact serves at least the promised samples per second."""
+    judge(target, measured)

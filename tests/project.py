@@ -1,0 +1,98 @@
+"""A small project of its own, made from the README's example, judged in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Project:
+    """A folder with promises and a fixture."""
+
+    folder: Path
+    store: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def toml(self) -> Path:
+        return self.folder / "kpis.toml"
+
+    def change(self, old: str, new: str) -> None:
+        """Replaces text in kpis.toml that must be there."""
+        text = self.toml.read_text(encoding="utf-8")
+        assert old in text
+        self.toml.write_text(text.replace(old, new), encoding="utf-8")
+
+    def command(self, *arguments: str) -> list[str]:
+        plugins = ["-p", "harness.pytest_plugin", "-p", "no:cacheprovider"]
+        return [sys.executable, "-m", "pytest", "--pyargs", "kpi_tests", *plugins, *arguments]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "KPI_", "COV"))}
+        return {**kept, "PYTHONPATH": str(ROOT), "KPI_STORE": str(self.store), "COLUMNS": "100", **self.environment}
+
+    def pytest(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        """Runs the suite on this project."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def evidence(self) -> dict[str, Any]:
+        """The evidence of the latest run."""
+        found: dict[str, Any] = json.loads((self.folder / ".kpi/latest/evidence.json").read_text(encoding="utf-8"))
+        return found
+
+    def verdicts(self) -> dict[str, str]:
+        """Verdict by target id; fails when a target stands twice."""
+        targets = self.evidence()["targets"]
+        by_id = {target["id"]: target["verdict"] for target in targets}
+        assert len(by_id) == len(targets)
+        return by_id
+
+
+def readme_examples() -> Mapping[str, str]:
+    """The files that the README tells a newcomer to write, by path."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL)
+    assert found
+    return dict(found)
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One store for the whole test run, so that each artifact is built once."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def project(tmp_path: Path, shared_store: Path) -> Project:
+    """The README's example as a project of its own; few samples, since what is tested is not the speed."""
+    for name, text in readme_examples().items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n", encoding="utf-8")
+    made = Project(tmp_path, shared_store)
+    made.toml.write_text(
+        '[measure]\nseconds = "20 ms"\nsamples = 20\n\n' + made.toml.read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    return made

@@ -1,0 +1,23 @@
+"""A workload made from nothing but the README's folder and tables is judged without touching the harness."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.project import Project
+
+
+def test_readme_workload_is_judged(project: Project) -> None:
+    done = project.pytest()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.verdicts() == {
+        "stripes-int8:size": "PASS",
+        "stripes-int8:p50": "PASS",
+        "stripes-int8:top1": "PASS",
+        "stripes-int8:top1-drop-fp32": "PASS",
+        "stripes-int8:agreement": "PASS",
+    }
+    by_id = {target["id"]: target for target in project.evidence()["targets"]}
+    # Good, but not perfect: a perfect score would hide what quantization costs.
+    assert 0.8 < by_id["stripes-int8:top1"]["value"] < 0.99
