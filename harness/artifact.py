@@ -50,6 +50,7 @@ def write_manifest(path: Path, key: str, made: str, notes: Mapping[str, Any]) ->
         raise KpiError(f"the pass left no files ({key[:12]})")
     artifact = Artifact(path, key, made, _digest(files), files, notes)
     content = {"schema": 1, "key": key, "format": made, "digest": artifact.digest, "files": files, "notes": notes}
+    content["checksum"] = _checksum(content)
     (path / MANIFEST).write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
     return artifact
 
@@ -72,9 +73,16 @@ def read_artifact(path: Path, *, thorough: bool = False) -> Artifact:
                 raise Damaged(f"{name} of artifact {path.name[:12]} was changed after it was made")
         if _digest(files) != data["digest"]:
             raise Damaged(f"the manifest of artifact {path.name[:12]} was changed after it was made")
+        if _checksum(data) != data["checksum"]:
+            raise Damaged(f"the manifest of artifact {path.name[:12]} was changed after it was made")
         return Artifact(path, data["key"], data["format"], data["digest"], files, data["notes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"artifact {path.name[:12]} is damaged: {error}") from error
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in content.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(files: Mapping[str, Mapping[str, Any]]) -> str:

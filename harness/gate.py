@@ -180,8 +180,7 @@ class Gate:
             if target.promise.versus is None:
                 records = self.campaign.extend(subjects[0], look.processes)
                 estimates = [self._estimate(metric, record) for record in records]
-                clean = [e for e, record in zip(estimates, records, strict=True) if not record.disturbed]
-                judgement = judge(estimates, clean=clean)
+                judgement = judge(estimates, disturbed=[bool(record.disturbed) for record in records])
             else:
                 pairs = self.campaign.extend_pairs(subjects[0], subjects[1], look.processes, left)
                 a, b = (self.campaign.of(subject).records for subject in subjects[:2])

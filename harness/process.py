@@ -76,7 +76,7 @@ def _converse(
     for line in stdout:
         try:
             message = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
             raise KpiError(f"the worker printed something that is no answer: {line[:80]!r}")
@@ -122,6 +122,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             _signal_group(process, signal.SIGKILL)
             process.wait()
+    _signal_group(process, signal.SIGKILL)  # children that outlived it
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()

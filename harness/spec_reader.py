@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import reprlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -21,7 +23,7 @@ from harness.scenarios import scenarios
 from harness.spec import Kpi, Machine, MeasureSettings, PassSpec, Published, Recipe, Spec, Target, WorkloadSpec
 from harness.spec_checks import check_promise, target_labels
 from harness.statistics import plan_looks
-from harness.targets import Promise, parse_promise
+from harness.targets import Promise, Relation, parse_promise
 from harness.units import BYTES, COUNT, SHARE, TIME
 
 TASKS = ("image-classification",)
@@ -41,7 +43,7 @@ def read_spec(path: Path) -> Spec:
         raise SpecError([f"{path}: can't be read: {error.strerror}"]) from None
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, and what int() says of 5000 digits
         raise SpecError([f"{path.name}: not valid TOML: {error}"]) from None
     except RecursionError:
         raise SpecError([f"{path.name}: tables are nested too deep"]) from None
@@ -56,7 +58,8 @@ class _Reader:
         self.problems: list[str] = []
 
     def say(self, where: str, what: str) -> None:
-        self.problems.append(f"{self.path.name}: {where}: {what}" if where else f"{self.path.name}: {what}")
+        line = f"{self.path.name}: {where}: {what}" if where else f"{self.path.name}: {what}"
+        self.problems.append("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
 
     def read(self, data: dict[str, Any]) -> Spec:
         root = self.table(schema.Root, data, "")
@@ -78,30 +81,45 @@ class _Reader:
     def table(self, model: type[TableT], data: object, where: str) -> TableT | None:
         """Validates one table; None after its mistakes were told."""
         if not isinstance(data, dict):
-            self.say(where, f"must be a table, not {data!r}")
+            self.say(where, f"must be a table, not {reprlib.repr(data)}")
             return None
         try:
             return model.model_validate(data)
         except ValidationError as error:
             self.tell(error, where, list(model.model_fields))
+            unknown = {
+                str(e["loc"][0]) for e in error.errors() if e["type"] == "extra_forbidden" and len(e["loc"]) == 1
+            }
+            if not unknown:
+                return None
+        try:
+            return model.model_validate({key: value for key, value in data.items() if key not in unknown})
+        except ValidationError:
             return None
 
     def tell(self, error: ValidationError, where: str, keys: list[str]) -> None:
+        told = set()
         for problem in error.errors():
-            location = ".".join(str(part) for part in problem["loc"])
+            parts = [str(part) for part in problem["loc"]]
+            if len(parts) > 1 and parts[-1] in ("str", "list[str]", "dict[str,any]"):
+                parts.pop()
+            location = ".".join(parts)
+            if location in told:
+                continue
+            told.add(location)
             if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
                 self.say(where, suggest(problem["loc"][-1], keys, "key"))
             elif problem["type"] in ("missing", "missing_argument"):
                 self.say(where, f'the key "{location}" is missing')
-            elif problem["type"] != "string_type" or len(problem["loc"]) == 1 or "dict" not in location:
+            else:
                 message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-                self.say(where, f"{location} = {problem['input']!r}: {message}"[:400])
+                self.say(where, f"{location} = {reprlib.repr(problem['input'])}: {message}"[:400])
 
     def options(self, cls: Any, data: Mapping[str, Any], where: str) -> dict[str, Any] | None:
         """Validates the options of a pass, runtime or scenario; returns them with the defaults filled in."""
         adapter = _adapter(cls.Options)
         try:
-            plain: dict[str, Any] = adapter.dump_python(adapter.validate_python(dict(data)), mode="json")
+            plain: dict[str, Any] = adapter.dump_python(adapter.validate_json(_json(data), strict=True), mode="json")
         except ValidationError as error:
             self.tell(error, where, list(cls.Options.__dataclass_fields__))
             return None
@@ -120,7 +138,9 @@ class _Reader:
                 text = getattr(table, key)
                 if text is not None:
                     try:
-                        least[key] = parse_promise(text, dimension)
+                        least[key] = made = parse_promise(text, dimension)
+                        if made.relation is not Relation.VALUE:
+                            raise ValueError(f'{text!r} compares recipes; write a plain bound like ">= 8"')
                     except ValueError as error:
                         self.say(where, f"{key}: {error}")
             yield name, Machine(**{**table.model_dump(), "name": name, **least})
@@ -135,7 +155,7 @@ class _Reader:
             if table.task not in TASKS:
                 self.say(where, f"task: {suggest(table.task, TASKS, 'task')}")
             folder = self.path.parent.joinpath(*table.fixture.split("."))
-            if not (folder / "__init__.py").is_file() and not folder.with_suffix(".py").is_file():
+            if not _is_file(folder / "__init__.py") and not _is_file(folder.with_suffix(".py")):
                 near = [f"{folder.parent.name}.{p.parent.name}" for p in folder.parent.glob("*/__init__.py")]
                 self.say(where, f"fixture: {suggest(table.fixture, near, 'fixture')}")
             recipes = {
@@ -146,9 +166,13 @@ class _Reader:
             if table.reference is not None and table.reference not in table.recipe:
                 self.say(where, f"reference: {suggest(table.reference, table.recipe, 'recipe')}")
             plain = table.model_dump(exclude={"recipe", "published"})
+            plain["task"] = table.task if table.task in TASKS else ""
             for key in ("checkpoint", "data"):
                 if plain[key] is not None:
-                    plain[key] = str(self.path.parent / Path(os.path.expandvars(plain[key])).expanduser())
+                    try:
+                        plain[key] = str(self.path.parent / Path(os.path.expandvars(plain[key])).expanduser())
+                    except RuntimeError as error:
+                        self.say(where, f"{key} = {plain[key]!r}: {error}")
             published = tuple(self.published(where, table))
             # A recipe with mistakes is still known by name.
             broken = {n: Recipe(name, n, "", {}, ()) for n in table.recipe if n not in recipes}
@@ -162,7 +186,9 @@ class _Reader:
         before = len(self.problems)
         runtime_name, runtime_table = self.named(table.runtime, "name", where, "runtime")
         runtime_options: dict[str, Any] | None = None
-        if runtime_name not in runtimes():
+        if runtime_name == "":
+            pass
+        elif runtime_name not in runtimes():
             self.say(where, f"runtime: {suggest(runtime_name, runtimes(), 'runtime')}")
         else:
             runtime_options = self.options(runtimes()[runtime_name], runtime_table, f"{where} runtime")
@@ -171,7 +197,8 @@ class _Reader:
             here = f"{where} passes[{index}]"
             pass_name, pass_table = self.named(entry, "pass", here, "pass")
             if pass_name not in passes():
-                self.say(here, suggest(pass_name, passes(), "pass"))
+                if pass_name:
+                    self.say(here, suggest(pass_name, passes(), "pass"))
                 made = ""
                 continue
             cls = passes()[pass_name]
@@ -183,7 +210,9 @@ class _Reader:
         if made and runtime_name in runtimes() and made not in runtimes()[runtime_name].runs:
             runs = " or ".join(sorted(runtimes()[runtime_name].runs))
             self.say(where, f'runtime "{runtime_name}" runs {runs}, but the passes make {made}')
-        settings, overrides = self.scenario_tables(where, table, runtime_name, runtime_table)
+        settings, overrides = self.scenario_tables(
+            where, table, "" if runtime_options is None else runtime_name, runtime_table
+        )
         if table.environment is not None and not self.environment(table.environment):
             known = {p.stem for folder in self.environment_folders() for p in folder.glob("*.txt")}
             self.say(where, f"environment: {suggest(table.environment, known, 'environment')}")
@@ -207,9 +236,11 @@ class _Reader:
             plain = dict(data)
             override = plain.pop("runtime", None)
             settings[name] = self.options(scenarios()[name], plain, here) or {}
-            if override is not None and runtime in runtimes():
+            if override is not None:
                 if not isinstance(override, dict):
                     self.say(here, "runtime must be a table of the runtime's options")
+                    continue
+                if runtime not in runtimes():
                     continue
                 merged = self.options(runtimes()[runtime], {**runtime_table, **override}, f"{here} runtime")
                 overrides[name] = merged or {}
@@ -221,7 +252,7 @@ class _Reader:
         return (self.path.parent / "environments", FOLDER)
 
     def environment(self, name: str) -> bool:
-        return any((folder / f"{name}.txt").is_file() for folder in self.environment_folders())
+        return any(name == p.stem for folder in self.environment_folders() for p in folder.glob("*.txt"))
 
     def named(self, entry: str | Mapping[str, Any], key: str, where: str, kind: str) -> tuple[str, dict[str, Any]]:
         """``"onnx"`` or ``{pass = "onnx", opset = 17}`` as a name and the rest."""
@@ -334,6 +365,20 @@ def _impossible(settings: MeasureSettings) -> str:
     if plan_looks(settings.looks, settings.confidence)[-1].against < 0:
         return f"looks: {settings.looks[-1]} processes can decide nothing at that confidence; allow more"
     return ""
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(data), default=repr)
+    except RecursionError:
+        return json.dumps({name: reprlib.repr(value) for name, value in data.items()})
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file's
+        return False
 
 
 @cache

@@ -18,7 +18,7 @@ PassTable = str | dict[str, Any]
 class Table(BaseModel):
     """A TOML table that refuses keys it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class MachineTable(Table):

@@ -156,6 +156,8 @@ def bootstrap_ratio(
         chunks = [pairs[:, random.integers(0, n, size=(100, n))].sum(2).T for _ in range(resamples // 100)]
         sums = np.concatenate(chunks)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(sums[:, 1] != 0, sums[:, 0] / sums[:, 1], np.inf)
-    low, high = np.quantile(ratios, [1 - confidence, confidence])
+        ratios = sums[:, 0] / sums[:, 1]
+    # 0 / 0 may be anything; infinities can't be interpolated between.
+    low = np.quantile(np.where(np.isnan(ratios), -np.inf, ratios), 1 - confidence, method="inverted_cdf")
+    high = np.quantile(np.where(np.isnan(ratios), np.inf, ratios), confidence, method="inverted_cdf")
     return float(low), float(high)

@@ -48,15 +48,14 @@ class Store:
         return self.root / "objects" / key
 
     def get(self, key: str) -> Artifact | None:
-        """The artifact if it is here and whole; a damaged one is set aside and None returned."""
+        """The artifact if it is here and whole; None when it is missing or damaged."""
         path = self.path(key)
         if not (path / MANIFEST).exists():
             return None
         try:
             artifact = read_artifact(path)
         except Damaged:
-            self._discard(path)
-            return None
+            return None  # whoever holds the build lock sets it aside
         os.utime(path)
         return artifact
 
@@ -71,8 +70,11 @@ class Store:
         with self.lock(f"build-{key}"):
             if (artifact := self.get(key)) is not None:
                 return artifact
-            self._sweep()
-            aside = Path(tempfile.mkdtemp(prefix=f"{key[:16]}-", dir=self.root / "building"))
+            try:
+                self._sweep()
+                aside = Path(tempfile.mkdtemp(prefix=f"{key[:16]}-", dir=self.root / "building"))
+            except OSError as error:
+                raise self.explain(error) from error
             try:
                 build(aside)
                 artifact = read_artifact(aside)
@@ -115,7 +117,8 @@ class Store:
                 read_artifact(path, thorough=True)
             except Damaged as error:
                 damaged.append(error)
-                self._discard(path)
+                with self.lock(f"build-{path.name}"):
+                    self._discard(path)
         return damaged
 
     def prune(self, limit: int) -> tuple[int, int]:
@@ -125,7 +128,8 @@ class Store:
         for path in sorted(sizes, key=lambda p: p.stat().st_mtime):
             if total - freed <= limit:
                 break
-            self._discard(path)
+            with self.lock(f"build-{path.name}"):
+                self._discard(path)
             removed, freed = removed + 1, freed + sizes[path]
         return removed, freed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 _NUMBER = re.compile(
     r"""\s*(?P<number>[+-]?
@@ -38,7 +38,10 @@ class Dimension:
             said = f"unit {unit!r} does not fit" if unit else "a unit is missing"
             raise ValueError(f"{said}: {text.strip()!r} must be {self.name}, written with {allowed}")
         # In decimal: 95 % is 0.95, not the 0.9500000000000001 that binary floating point makes of 95 x 0.01.
-        return float(number * Decimal(repr(self.units[unit])))
+        value = float(number * Decimal(repr(self.units[unit])))
+        if not math.isfinite(value):
+            raise ValueError(f"{text.strip()!r} is not a finite number")
+        return value
 
     def format(self, value: float, digits: int = 3) -> str:
         """Shows ``value`` (base units) with the unit in which it reads best and about ``digits`` figures."""
@@ -46,8 +49,10 @@ class Dimension:
             return "∞" if value > 0 else "-∞" if value < 0 else "not a number"
         unit = next((u for u in self.shown if abs(value) >= self.units[u]), self.shown[-1])
         scaled = value / self.units[unit]
+        if math.isinf(scaled):
+            return f"{value:.{digits - 1}e} {self.base}"
         decimals = max(0, digits - 1 - math.floor(math.log10(abs(scaled)))) if scaled else 0
-        text = f"{scaled:,.{min(decimals, 6)}f}"
+        text = f"{scaled:_.{min(decimals, 6)}f}".replace("_", " ")
         return f"{text} {unit}".rstrip()
 
 
@@ -57,7 +62,10 @@ def split_quantity(text: str) -> tuple[Decimal, str]:
     digits = match["number"] if match else ""
     if match is None or not re.search(r"\d", digits):
         raise ValueError(f"{text.strip()!r} does not start with a number")
-    value = Decimal(digits.replace(" ", "").replace("_", ""))
+    try:
+        value = Decimal(digits.replace(" ", "").replace("_", ""))
+    except InvalidOperation:  # an exponent alone, or one beyond all bounds
+        raise ValueError(f"{text.strip()!r} is not a number") from None
     if not math.isfinite(float(value)):
         raise ValueError(f"{text.strip()!r} is not a finite number")
     return value, match["unit"]

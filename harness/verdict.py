@@ -48,7 +48,13 @@ class Estimate:
 
     def over(self, other: Estimate) -> Estimate:
         """The ratio to another process's estimate, bounds combined the careful way round."""
-        return Estimate(_divide(self.value, other.value), _divide(self.low, other.high), _divide(self.high, other.low))
+        low, high = _divide(self.low, other.high), _divide(self.high, other.low)
+        # What neither side knows is unknown, not "not a number".
+        return Estimate(
+            _divide(self.value, other.value),
+            -math.inf if math.isnan(low) else low,
+            math.inf if math.isnan(high) else high,
+        )
 
 
 def judge_processes(
@@ -57,7 +63,7 @@ def judge_processes(
     *,
     looks: Sequence[Look],
     confidence: float,
-    clean: Sequence[Estimate] | None = None,
+    disturbed: Sequence[bool] = (),
     of: str = "processes",
 ) -> Judgement:
     """The sequential sign test over fresh processes, for a target about their median.
@@ -67,16 +73,20 @@ def judge_processes(
     INCONCLUSIVE, which means "measure on" before the last look.
 
     PASS is decided on all ``estimates``, disturbed or not: a disturbance only slows, and nothing can be thrown away on
-    the way to PASS. FAIL is decided on the ``clean`` ones alone, since a disturbed process proves nothing against an
-    artifact. Without ``clean`` both use ``estimates``.
+    the way to PASS. FAIL is decided on those not marked in ``disturbed`` (one flag each; empty: none was), since a
+    disturbed process proves nothing against an artifact.
     """
-    passed, seen = _first(looks, estimates, lambda e: not promise.holds(e.high if promise.upper else e.low))
-    if passed is not None:
-        return _judgement(Verdict.PASS, seen, passed, confidence, of)
-    sound = estimates if clean is None else clean
-    failed, against = _first(looks, sound, lambda e: promise.holds(e.low if promise.upper else e.high))
-    if failed is not None:
-        return _judgement(Verdict.FAIL, against, failed, confidence, of)
+    for look in looks:
+        if look.processes > len(estimates):
+            break
+        seen = estimates[: look.processes]
+        passed, _ = _first([look], seen, lambda e: not promise.holds(e.high if promise.upper else e.low))
+        if passed is not None:
+            return _judgement(Verdict.PASS, seen, look, confidence, of)
+        clean = [e for e, spoilt in zip(seen, disturbed, strict=False) if not spoilt] if disturbed else seen
+        failed, against = _first(looks, clean, lambda e: promise.holds(e.low if promise.upper else e.high))
+        if failed is not None:
+            return _judgement(Verdict.FAIL, against, failed, confidence, of)
     last = max(
         (look for look in looks if look.processes <= len(estimates)),
         key=lambda look: look.processes,

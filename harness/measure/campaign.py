@@ -105,8 +105,11 @@ class Campaign:
 
     def keep(self, subject: Subject) -> None:
         """Writes what was measured so far, so that a killed run loses nothing."""
-        name = self.reference(subject)
-        write_measurement(self._folder, {**self.of(subject).to_json(), "id": name})
+        pairs = {
+            self.reference(self.series[b].subject): found for (a, b), found in self.pairs.items() if a == subject.id
+        }
+        record = {"id": self.reference(subject), **self.of(subject).to_json(), "pairs": pairs}
+        write_measurement(self._folder, record)
 
     def extend(self, subject: Subject, count: int) -> list[ProcessRecord]:
         """Runs fresh processes until there are ``count``; returns them all."""
@@ -124,16 +127,17 @@ class Campaign:
         disturbed: the two are next to each other in time, so that what slows both cancels out, but what slows one
         may do so more than the other.
         """
-        pairs, start, tries = self.pairs.setdefault((a.id, b.id), []), time.monotonic(), 0
+        pairs, start, wasted = self.pairs.setdefault((a.id, b.id), []), time.monotonic(), 0
         if len(pairs) < count:
             with device_lock(a.device, self.progress), self._kept(a), self._kept(b):
-                while len(pairs) < count and (tries == len(pairs) or time.monotonic() - start < budget_s):
-                    both = [self.of(subject).records for subject in (a, b)]
-                    for subject in (b, a) if tries % 2 else (a, b):
+                both = [self.of(subject).records for subject in (a, b)]
+                while len(pairs) < count and (not wasted or time.monotonic() - start < budget_s):
+                    for subject in (b, a) if (len(pairs) + wasted) % 2 else (a, b):
                         self.of(subject).records.append(self._run(subject, len(pairs) + 1, count))
-                    if not any(records[-1].disturbed for records in both):
+                    if any(records[-1].disturbed for records in both):
+                        wasted += 1
+                    else:
                         pairs.append((len(both[0]) - 1, len(both[1]) - 1))
-                    tries += 1
         return pairs
 
     @contextmanager

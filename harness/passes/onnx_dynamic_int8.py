@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.passes.base import Job, Pass
+from harness.passes.prepare import prepare
 from harness.registry import options
 
 
@@ -25,10 +26,8 @@ class OnnxDynamicInt8(Pass):
 
     def run(self, job: Job) -> dict[str, Any]:
         from onnxruntime.quantization import QuantType, quantize_dynamic
-        from onnxruntime.quantization.shape_inference import quant_pre_process
 
-        prepared = job.scratch / "prepared.onnx"
-        quant_pre_process(str(job.input("model.onnx")), str(prepared), skip_symbolic_shape=True)
+        prepared = prepare(job.input("model.onnx"), job.scratch / "prepared.onnx")
         # Unsigned weights: ONNX Runtime's integer convolution takes no signed ones.
         quantize_dynamic(
             str(prepared),

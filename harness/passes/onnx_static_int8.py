@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.passes.base import Job, Pass
 from harness.passes.data import Arrays, accuracy, batches, check_counts, parse_drop
 from harness.passes.fall_back import quantize_within
+from harness.passes.prepare import prepare
 from harness.registry import options
 
 if TYPE_CHECKING:
@@ -49,10 +50,8 @@ class OnnxStaticInt8(Pass):
 
     def run(self, job: Job) -> dict[str, Any]:
         import onnx
-        from onnxruntime.quantization.shape_inference import quant_pre_process
 
-        prepared = job.scratch / "prepared.onnx"
-        quant_pre_process(str(job.input("model.onnx")), str(prepared), skip_symbolic_shape=True)
+        prepared = prepare(job.input("model.onnx"), job.scratch / "prepared.onnx")
         nodes = [n.name for n in onnx.load(prepared, load_external_data=False).graph.node if n.op_type in _HEAVY]
         final = job.out / "model.onnx"
         self._quantize(job, prepared, final, exclude=())

@@ -36,7 +36,7 @@ class Adversarial(Scenario):
         tolerance: float = 0.02
 
         def __post_init__(self) -> None:
-            if self.examples < 1 or self.tolerance < 0:
+            if self.examples < 1 or not 0 <= self.tolerance < 1:
                 raise ValueError("examples must be at least 1 and tolerance not negative")
 
     @property

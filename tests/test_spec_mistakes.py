@@ -1,0 +1,106 @@
+"""Every kind of mistake in ``kpis.toml`` is told with its table, its key and its value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+INT8 = 'passes = ["onnx", "openvino", { pass = "nncf", calibration = 8 }]'
+OFFLINE = 'batch = 8\nruntime = { hint = "throughput" }\n'
+ADVERSARIAL = f"{OFFLINE}[workload.tiny.recipe.int8.scenario.adversarial]\n"
+Edit = Callable[..., str]
+Problems = Callable[[str], tuple[str, ...]]
+
+# What is replaced in the valid text, by what, which table or key must be named, what else must be said.
+MISTAKES = {
+    "unit": ('"< 5 MB"', '"< 5 ms"', '"tiny-fast": size', "unit 'ms' does not fit"),
+    "no unit": ('"< 5 MB"', '"< 5"', '"tiny-fast": size', "a unit is missing"),
+    "grammar": ('"< 5 MB"', '"5 MB"', '"tiny-fast": size', "'5 MB' is not a target"),
+    "negative": ('"< 5 MB"', '"< -5 MB"', '"tiny-fast": size', "can never hold"),
+    "never, a share": ('"drop <= 1 pp vs fp32"', '">= 101 %"', "accuracy.top1", "'>= 101 %' can never hold"),
+    "never, a time": ('"< 3 ms"', '"< 0 ms"', "latency.p50", "'< 0 ms' can never hold"),
+    "never, zero time": ('"< 3 ms"', '"<= 0 ms"', "latency.p50", "can never hold"),
+    "never, a ratio": ("<= 0.5 x", "< 0 x", "latency.p50", "can never hold"),
+    "always, a share": ('"drop <= 1 pp vs fp32"', '">= 0 %"', "accuracy.top1", "'>= 0 %' always holds"),
+    "always, a drop": ("drop <= 1 pp", "drop <= 100 pp", "accuracy.top1", "always holds"),
+    "always, a gain": ("drop <= 1 pp", "gain >= -100 pp", "accuracy.top1", "always holds"),
+    "direction": ('"< 3 ms"', '"> 3 ms"', "latency.p50", "is better lower; write '<'"),
+    "direction, a drop": ("drop <= 1", "drop >= 1", "accuracy.top1", "drop is better lower"),
+    "direction, a share": ('"drop <= 1 pp vs fp32"', '"<= 90 %"', "accuracy.top1", "is better higher; write '>'"),
+    "against itself": ("0.5 x fp32", "0.5 x int8", "latency.p50", "compares the recipe with itself"),
+    "drop of a time": ("<= 0.5 x fp32", "drop <= 1 ms vs fp32", "latency.p50", "no paired samples"),
+    "twice": ('"<= 0.5 x fp32"', '"< 3 ms"', "latency.p50", "'< 3 ms' stands twice"),
+    "empty list": ('["< 3 ms", "<= 0.5 x fp32"]', "[]", "latency.p50", "promises nothing"),
+    "no text": ('"< 5 MB"', "5", '"tiny-fast"', "targets.size"),
+    "proof compared": ('"size" =', '"quantized.ops" = ">= 1 x fp32"\n"size" =', "quantized.ops", "can't be compared"),
+    "formats": (INT8, 'passes = ["onnx", "torch"]', "recipe.int8] passes[1]", 'pass "torch" reads reference'),
+    "first pass": ('passes = ["onnx"]', 'passes = ["openvino"]', "fp32] passes[0]", "before it is reference"),
+    "runtime": ('passes = ["onnx"]', 'passes = ["torch"]', "fp32]", 'runtime "onnxruntime" runs onnx'),
+    "no passes": ('passes = ["onnx"]', "passes = []", "fp32]", "at least 1 item"),
+    "no pass name": ('passes = ["onnx"]', "passes = [{}]", "fp32] passes[0]", 'needs the key "pass"'),
+    "no runtime name": ('runtime = "onnxruntime"', "runtime = {}", "fp32]", 'needs the key "name"'),
+    "pass option": ("calibration = 8", "calibration = 0", "(nncf)", "calibration must be at least 1"),
+    "pass option type": ("calibration = 8", 'calibration = "all"', "(nncf)", "calibration = 'all'"),
+    "pass option unit": ("calibration = 8", 'max_drop = "1 %"', "(nncf)", "'pp'"),
+    "runtime option": ('hint = "latency"', 'hint = "fast"', "recipe.int8] runtime", "hint = 'fast'"),
+    "scenario option": ("batch = 8", "batch = 0", "scenario.offline", "batch must be from 1"),
+    "scenario runtime": ('{ hint = "throughput" }', "3", "scenario.offline", "runtime must be a table"),
+    "device": ('device = "cpu"', 'device = "tpu"', "[machine.here]", "device = 'tpu'"),
+    "cores": ('">= 2"', '">= 2 GB"', "[machine.here]: cores", "unit 'GB' does not fit"),
+    "memory": ('">= 1 GB"', '">= 1"', "[machine.here]: memory", "a unit is missing"),
+    "missing key": ('device = "cpu"\n', "", "[machine.here]", 'the key "device" is missing'),
+    "missing targets": ('recipe = "int8"\n', "", '"tiny-fast"', 'the key "recipe" is missing'),
+    "digest": ("reference =", 'checkpoint_sha256 = "abc"\nreference =', "[workload.tiny]", "checkpoint_sha256 = 'abc'"),
+    "fixture name": ('"fixtures.tiny"', '"../tiny"', "[workload.tiny]", "fixture = '../tiny'"),
+    "published unit": ("1 ms .. 2 ms", "1 ms .. 2 MB", "published[0]: latency.p50", "unit 'MB' does not fit"),
+    "confidence": ('"97 %"', '"40 %"', "[measure]: confidence", "from 50 % to below 100 %"),
+    "certainty": ('"97 %"', '"100 %"', "[measure]: confidence", "from 50 % to below 100 %"),
+    "seconds": ('"0.5 s"', '"0 s"', "[measure]: seconds", "above 0 s"),
+    "budget": ('"3 min"', '"3 MB"', "[measure]: budget", "unit 'MB' does not fit"),
+    "samples": ("samples = 50", "samples = 4", "[measure]: samples = 4", "5"),
+    "shrinking looks": ("[6, 9]", "[9, 6]", "[measure]: looks", "must grow"),
+    "few looks": ("[6, 9]", "[4]", "[measure]: looks", "can decide nothing"),
+    "no looks": ("[6, 9]", "[]", "[measure]: looks", "at least 1 item"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "where", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_told_with_its_table_and_value(
+    problems: Problems, edit: Edit, old: str, new: str, where: str, said: str
+) -> None:
+    told = [line for line in problems(edit((old, new))) if where in line and said in line]
+    assert told, problems(edit((old, new)))
+    assert told[0].startswith("kpis.toml: ")
+
+
+# Each of these is told in exactly one line, never a traceback, never silence.
+ODDITIES = {
+    "long fixture": ('"fixtures.tiny"', f'"fixtures.{"a" * 300}"'),
+    "long environment": ('passes = ["onnx"]', f'passes = ["onnx"]\nenvironment = "{"é" * 150}"'),
+    "environment elsewhere": ('passes = ["onnx"]', 'passes = ["onnx"]\nenvironment = "../onnxruntime-openvino"'),
+    "environment by a path": (
+        'passes = ["onnx"]',
+        'passes = ["onnx"]\nenvironment = "../requirements/onnxruntime-openvino"',
+    ),
+    "nobody's checkpoint": ("reference =", 'checkpoint = "~nobody-of-that-name/x"\nreference ='),
+    "nobody's data": ("reference =", 'data = "~nobody-of-that-name/x"\nreference ='),
+    "exponent alone": ('"< 3 ms"', '"< e5 ms"'),
+    "exponent alone in an option": ("calibration = 8", 'max_drop = "e5 pp"'),
+    "endless measuring": ('seconds = "0.5 s"', 'seconds = "1e308 h"'),
+    "deep table": ('cpu = "AMD *"', f"cpu{'.x' * 3000} = 1"),
+    "deep option": ("calibration = 8", f"calibration{'.x' * 3000} = 1"),
+    "published number": ('values = { "latency.p50" = "1 ms .. 2 ms" }', 'values = { "verdict.p50" = 3 }'),
+    "tolerance of nan": (OFFLINE, f"{ADVERSARIAL}tolerance = nan\n"),  # no difference is larger than NaN
+    "tolerance of inf": (OFFLINE, f"{ADVERSARIAL}tolerance = inf\n"),
+    "cores as a ratio": ('cores = ">= 2"', 'cores = ">= 2 x fp32"'),
+    "cores as a drop": ('cores = ">= 2"', 'cores = "drop <= 2 vs fp32"'),
+    "memory as a share": ('memory = ">= 1 GB"', 'memory = ">= 50 % of fp32"'),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), ODDITIES.values(), ids=ODDITIES)
+def test_what_no_one_should_write_is_a_mistake_like_any_other(
+    problems: Problems, edit: Edit, old: str, new: str
+) -> None:
+    assert len(problems(edit((old, new)))) == 1
