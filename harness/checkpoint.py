@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from harness.errors import KpiError, Unavailable
 if TYPE_CHECKING:
     import torch
 
+_LARGE = 64_000_000
 _PICKLES = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt"})
 
 
@@ -20,8 +23,25 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_checkpoint(path: Path, sha256: str | None, *, allow_pickle: bool) -> str:
-    """Returns the checkpoint's digest; raises when it is not here, not the pinned one, or a pickle not allowed."""
+def remembered_digest(path: Path, cache: Path) -> str:
+    """SHA-256 of a file; that of a large one is computed once, then believed while its size and time stay the same."""
+    stat = path.stat()
+    if stat.st_size < _LARGE:
+        return file_digest(path)
+    state = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+    note = cache / "digests" / f"{hashlib.sha256(json.dumps(state).encode()).hexdigest()}.txt"
+    if note.exists():
+        return note.read_text(encoding="ascii")
+    digest = file_digest(path)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    aside = note.with_suffix(f".{os.getpid()}")
+    aside.write_text(digest, encoding="ascii")
+    aside.replace(note)
+    return digest
+
+
+def check_checkpoint(path: Path, sha256: str | None, cache: Path, *, allow_pickle: bool) -> str:
+    """Returns the digest, remembered below ``cache``; raises when the file is missing, not as pinned, or a pickle."""
     if not path.is_file():
         raise Unavailable(f"checkpoint {path} is not here", "check the workload's `checkpoint` in kpis.toml")
     if path.suffix in _PICKLES and not allow_pickle:
@@ -29,7 +49,7 @@ def check_checkpoint(path: Path, sha256: str | None, *, allow_pickle: bool) -> s
             f"checkpoint {path.name} is a pickle, which can run any code when it is loaded",
             "convert it to safetensors, or set allow_pickle = true in the workload's table if you trust it",
         )
-    digest = file_digest(path)
+    digest = remembered_digest(path, cache)
     if sha256 is not None and digest != sha256:
         raise KpiError(
             f"checkpoint {path.name} has the digest {digest[:16]}..., pinned is {sha256[:16]}...",

@@ -78,7 +78,7 @@ class Gate:
         if issubclass(metric, ArtifactMetric):
             judgement = judge_exact(target.promise, metric.of(artifacts[0]), metric.of(other) if other else None)
         else:
-            subjects = [self._subject(target, r, a) for r, a in zip(recipes, artifacts, strict=True)]
+            subjects = [self.subject(target, r, a) for r, a in zip(recipes, artifacts, strict=True)]
             if issubclass(metric, SampleMetric):
                 judgement = self._judge_samples(target, metric, subjects)
             elif issubclass(metric, ProofMetric):
@@ -136,7 +136,8 @@ class Gate:
         if not self.machine.has(device):
             raise Unavailable(f"this machine has no {device}", f"run `pytest -m {device}` on a machine that has one")
 
-    def _subject(self, target: Target, recipe: Recipe, artifact: Artifact) -> Subject:
+    def subject(self, target: Target, recipe: Recipe, artifact: Artifact) -> Subject:
+        """What to measure for a target: the artifact of ``recipe`` under the metric's scenario on the KPI's device."""
         runtime = runtimes()[recipe.runtime]
         workload = self.spec.workloads[recipe.workload]
         scenario = str(target.metric.scenario)

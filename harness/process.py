@@ -16,6 +16,8 @@ import harness
 from harness.errors import KpiError, Unavailable
 from harness.protocol import VERSION
 
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has but the one
+
 
 def call_worker(
     module: str,
@@ -107,7 +109,7 @@ class _Watchdog:
 
     def _bite(self) -> None:
         self.bit = True
-        _signal_group(self._process, signal.SIGKILL)
+        _signal_group(self._process, _KILL)
 
     def stop(self) -> None:
         self._timer.cancel()
@@ -120,9 +122,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
         try:
             process.wait(timeout=3)
         except subprocess.TimeoutExpired:
-            _signal_group(process, signal.SIGKILL)
+            _signal_group(process, _KILL)
             process.wait()
-    _signal_group(process, signal.SIGKILL)  # children that outlived it
+    _signal_group(process, _KILL)  # children that outlived it
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()

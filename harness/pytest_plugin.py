@@ -130,7 +130,9 @@ class KpiPlugin:
         if self.worker is not None:
             return
         self.recorder = Recorder(Ledger(self.spec), options.out, self.started, release=options.release)
-        self.recorder.active = options.release and not options.collect_only
+        if options.release and not options.collect_only:
+            self._prepare(self.recorder)
+            self.recorder.active = True
 
     def pytest_pycollect_makeitem(self, name: str, obj: object) -> list[pytest.Item] | None:
         """A kind of metric that nobody promises is no test, rather than a skipped one."""
@@ -178,6 +180,7 @@ class KpiPlugin:
         elif self.missing:
             raise pytest.UsageError(f"{self.options.kpis} is not there: nothing is promised; name one with --kpis FILE")
         if self.recorder and not self.options.collect_only and any(_target_of(item) for item in items):
+            self._prepare(self.recorder)
             self.recorder.active = True
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
@@ -189,6 +192,14 @@ class KpiPlugin:
         if self.recorder and self.spec and not self.options.collect_only:
             known = {target.id for target in self.spec.targets}
             self.recorder.active |= any(name.partition("[")[2].removesuffix("]") in known for name in ids)
+
+    def _prepare(self, recorder: Recorder) -> str:
+        """Makes the run's folder now, so that evidence that can't be kept is said before anything is measured."""
+        try:
+            return str(recorder.folder)
+        except OSError as error:
+            said = f"the evidence can't be kept in {recorder.out}: {error.strerror}; name a folder with --kpi-out DIR"
+            raise pytest.UsageError(said) from None
 
     # ---- one target -------------------------------------------------------------------------------------------
 
@@ -208,7 +219,7 @@ class KpiPlugin:
     def pytest_configure_node(self, node: Any) -> None:
         # Workers write their measurements where the controller keeps the evidence.
         if self.recorder is not None:
-            node.workerinput["kpi_folder"] = str(self.recorder.folder)
+            node.workerinput["kpi_folder"] = self._prepare(self.recorder)
 
     def measure(self, item: pytest.Item, target: Target) -> Finding:
         """Measures, or ends the test as unavailable or in error."""
@@ -229,7 +240,7 @@ class KpiPlugin:
 
     def _settle(self, item: pytest.Item, target: Target, answer: Answer) -> None:
         item.stash[_ANSWER] = answer
-        item.user_properties.extend(_properties(target, answer, self.gate))
+        item.user_properties.extend(_properties(target, answer))
         said = f"{answer.verdict}: {answer.reason}" + (f" ({answer.remedy})" if answer.remedy else "")
         if answer.verdict in (Verdict.FAIL, Verdict.ERROR) or (self.options.release and answer.verdict != Verdict.PASS):
             pytest.fail(f"{target.id}: {said}", pytrace=False)
@@ -351,7 +362,7 @@ def _target_of(item: pytest.Item) -> Target | None:
     return found if isinstance(found, Target) else None
 
 
-def _properties(target: Target, answer: Answer, gate: Gate) -> Iterator[tuple[str, object]]:
+def _properties(target: Target, answer: Answer) -> Iterator[tuple[str, object]]:
     """What JUnit carries for each target."""
     show = target.shown_in.format
     yield "kpi.verdict", answer.verdict.value
@@ -360,7 +371,7 @@ def _properties(target: Target, answer: Answer, gate: Gate) -> Iterator[tuple[st
     if answer.n:
         yield "kpi.value", show(answer.value)
         yield "kpi.interval", f"{show(answer.low)} to {show(answer.high)}"
-    yield "kpi.machine", f"{target.machine} on {gate.machine.cpu}"
+    yield "kpi.machine", f"{target.machine} on {detect().cpu}"
     if answer.artifact:
         yield "kpi.artifact", answer.artifact
     if answer.reason:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-import reprlib
 import tomllib
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from harness import spec_schema as schema
 from harness.errors import SpecError, suggest
@@ -22,13 +17,13 @@ from harness.runtimes import runtimes
 from harness.scenarios import scenarios
 from harness.spec import Kpi, Machine, MeasureSettings, PassSpec, Published, Recipe, Spec, Target, WorkloadSpec
 from harness.spec_checks import check_promise, target_labels
+from harness.spec_tables import Tables
 from harness.statistics import plan_looks
 from harness.targets import Promise, Relation, parse_promise
 from harness.units import BYTES, COUNT, SHARE, TIME
 
 TASKS = ("image-classification",)
 _MEASURES = (("confidence", "confidence", SHARE), ("seconds", "seconds", TIME), ("budget", "budget_s", TIME))
-TableT = TypeVar("TableT", bound=schema.Table)
 
 
 def read_spec(path: Path) -> Spec:
@@ -50,16 +45,8 @@ def read_spec(path: Path) -> Spec:
     return _Reader(path).read(data)
 
 
-class _Reader:
+class _Reader(Tables):
     """Walks the tables once; mistakes are gathered, so that all are told at once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.problems: list[str] = []
-
-    def say(self, where: str, what: str) -> None:
-        line = f"{self.path.name}: {where}: {what}" if where else f"{self.path.name}: {what}"
-        self.problems.append("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
 
     def read(self, data: dict[str, Any]) -> Spec:
         root = self.table(schema.Root, data, "")
@@ -77,53 +64,6 @@ class _Reader:
         if self.problems:
             raise SpecError(self.problems)
         return Spec(self.path, machines, workloads, tuple(kpis), measure)
-
-    def table(self, model: type[TableT], data: object, where: str) -> TableT | None:
-        """Validates one table; None after its mistakes were told."""
-        if not isinstance(data, dict):
-            self.say(where, f"must be a table, not {reprlib.repr(data)}")
-            return None
-        try:
-            return model.model_validate(data)
-        except ValidationError as error:
-            self.tell(error, where, list(model.model_fields))
-            unknown = {
-                str(e["loc"][0]) for e in error.errors() if e["type"] == "extra_forbidden" and len(e["loc"]) == 1
-            }
-            if not unknown:
-                return None
-        try:
-            return model.model_validate({key: value for key, value in data.items() if key not in unknown})
-        except ValidationError:
-            return None
-
-    def tell(self, error: ValidationError, where: str, keys: list[str]) -> None:
-        told = set()
-        for problem in error.errors():
-            parts = [str(part) for part in problem["loc"]]
-            if len(parts) > 1 and parts[-1] in ("str", "list[str]", "dict[str,any]"):
-                parts.pop()
-            location = ".".join(parts)
-            if location in told:
-                continue
-            told.add(location)
-            if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-                self.say(where, suggest(problem["loc"][-1], keys, "key"))
-            elif problem["type"] in ("missing", "missing_argument"):
-                self.say(where, f'the key "{location}" is missing')
-            else:
-                message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-                self.say(where, f"{location} = {reprlib.repr(problem['input'])}: {message}"[:400])
-
-    def options(self, cls: Any, data: Mapping[str, Any], where: str) -> dict[str, Any] | None:
-        """Validates the options of a pass, runtime or scenario; returns them with the defaults filled in."""
-        adapter = _adapter(cls.Options)
-        try:
-            plain: dict[str, Any] = adapter.dump_python(adapter.validate_json(_json(data), strict=True), mode="json")
-        except ValidationError as error:
-            self.tell(error, where, list(cls.Options.__dataclass_fields__))
-            return None
-        return plain
 
     def machines(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, Machine]]:
         for name, data in tables.items():
@@ -192,21 +132,7 @@ class _Reader:
             self.say(where, f"runtime: {suggest(runtime_name, runtimes(), 'runtime')}")
         else:
             runtime_options = self.options(runtimes()[runtime_name], runtime_table, f"{where} runtime")
-        made, steps = REFERENCE, []
-        for index, entry in enumerate(table.passes):
-            here = f"{where} passes[{index}]"
-            pass_name, pass_table = self.named(entry, "pass", here, "pass")
-            if pass_name not in passes():
-                if pass_name:
-                    self.say(here, suggest(pass_name, passes(), "pass"))
-                made = ""
-                continue
-            cls = passes()[pass_name]
-            if made and made not in cls.takes:
-                took = " or ".join(sorted(cls.takes))
-                self.say(here, f'pass "{pass_name}" reads {took}, but what comes before it is {made}')
-            made = cls.makes
-            steps.append(PassSpec(pass_name, self.options(cls, pass_table, f"{here} ({pass_name})") or {}))
+        made, steps = self.passes(where, table.passes)
         if made and runtime_name in runtimes() and made not in runtimes()[runtime_name].runs:
             runs = " or ".join(sorted(runtimes()[runtime_name].runs))
             self.say(where, f'runtime "{runtime_name}" runs {runs}, but the passes make {made}')
@@ -221,6 +147,26 @@ class _Reader:
         return Recipe(
             workload, name, runtime_name, runtime_options, tuple(steps), table.environment, settings, overrides
         )
+
+    def passes(self, where: str, entries: Sequence[schema.PassTable]) -> tuple[str, list[PassSpec]]:
+        """The format that the passes make ("" when one is wrong), and the passes."""
+        made = REFERENCE
+        steps: list[PassSpec] = []
+        for index, entry in enumerate(entries):
+            here = f"{where} passes[{index}]"
+            pass_name, pass_table = self.named(entry, "pass", here, "pass")
+            if pass_name not in passes():
+                if pass_name:
+                    self.say(here, suggest(pass_name, passes(), "pass"))
+                made = ""
+                continue
+            cls = passes()[pass_name]
+            if made and made not in cls.takes:
+                took = " or ".join(sorted(cls.takes))
+                self.say(here, f'pass "{pass_name}" reads {took}, but what comes before it is {made}')
+            made = cls.makes
+            steps.append(PassSpec(pass_name, self.options(cls, pass_table, f"{here} ({pass_name})") or {}))
+        return made, steps
 
     def scenario_tables(
         self, where: str, table: schema.RecipeTable, runtime: str, runtime_table: Mapping[str, Any]
@@ -253,17 +199,6 @@ class _Reader:
 
     def environment(self, name: str) -> bool:
         return any(name == p.stem for folder in self.environment_folders() for p in folder.glob("*.txt"))
-
-    def named(self, entry: str | Mapping[str, Any], key: str, where: str, kind: str) -> tuple[str, dict[str, Any]]:
-        """``"onnx"`` or ``{pass = "onnx", opset = 17}`` as a name and the rest."""
-        if isinstance(entry, str):
-            return entry, {}
-        rest = dict(entry)
-        name = rest.pop(key, None)
-        if not isinstance(name, str):
-            self.say(where, f'a {kind} given as a table needs the key "{key}"')
-            return "", rest
-        return name, rest
 
     def published(self, where: str, table: schema.WorkloadTable) -> Iterator[Published]:
         for index, data in enumerate(table.published):
@@ -367,20 +302,8 @@ def _impossible(settings: MeasureSettings) -> str:
     return ""
 
 
-def _json(data: Mapping[str, Any]) -> str:
-    try:
-        return json.dumps(dict(data), default=repr)
-    except RecursionError:
-        return json.dumps({name: reprlib.repr(value) for name, value in data.items()})
-
-
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:  # a name longer than any file's
         return False
-
-
-@cache
-def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(cls)

@@ -244,3 +244,46 @@ def test_stopped_in_the_middle(project: Project, number: int, tmp_path: Path) ->
     project.change('seconds = "2 s"', 'seconds = "20 ms"')
     project.environment["KPI_STORE"] = str(tmp_path / "own-store")
     assert project.pytest().returncode == 0
+
+
+def test_an_unwritable_store_is_one_line_and_an_unwritable_out_a_usage_error(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    project.environment["KPI_STORE"] = str(tmp_path / "file/store")
+    done = project.pytest("-k", "size")
+    assert done.returncode == 1
+    assert "set KPI_STORE to another folder" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert project.verdicts()["stripes-int8:size"] == "ERROR"
+    done = project.pytest("--kpi-out", str(tmp_path / "file/out"))
+    assert done.returncode == 4
+    assert "--kpi-out" in done.stdout + done.stderr
+
+
+def test_a_runtime_that_is_not_installed_is_unavailable(project: Project) -> None:
+    (project.folder / "environments").mkdir()
+    (project.folder / "environments/bare.txt").write_text("six==1.17.0\n", encoding="utf-8")
+    project.change('runtime = { name = "onnxruntime", threads = 1 }', 'runtime = "onnxruntime"\nenvironment = "bare"')
+    done = project.pytest("-k", "p50")
+    assert done.returncode == 0
+    assert "kpi env create bare" in done.stdout
+    done = project.pytest("-k", "p50 or size", "--kpi-install")
+    assert done.returncode == 0, done.stdout
+    assert "ONNX Runtime is not installed (pip install onnxruntime)" in done.stdout
+    assert project.verdicts()["stripes-int8:p50"] == "UNAVAILABLE"
+    assert project.verdicts()["stripes-int8:size"] == "PASS"
+
+
+def test_stopped_in_the_middle_of_a_build(project: Project, tmp_path: Path) -> None:
+    store = tmp_path / "own-store"
+    project.environment["KPI_STORE"] = str(store)
+    with subprocess.Popen(
+        project.command(), cwd=project.folder, env=project.variables, stdout=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not list(store.glob("building/*")):
+            time.sleep(0.02)
+        time.sleep(1)
+        os.kill(process.pid, signal.SIGKILL)
+    assert not list(store.glob("objects/*"))
+    assert project.pytest().returncode == 0
+    assert set(project.verdicts().values()) == {"PASS"}

@@ -150,7 +150,6 @@ class Campaign:
     def _run(self, subject: Subject, number: int, count: int) -> ProcessRecord:
         said = f"measure {subject.recipe} {subject.scenario}: process {number} of {count}"
         self.progress(said)
-        series = self.of(subject)
         self.outputs.mkdir(parents=True, exist_ok=True)
         request = {
             "runtime": subject.runtime,
@@ -162,7 +161,6 @@ class Campaign:
             "device": subject.device,
             "seconds": subject.seconds,
             "samples": subject.samples,
-            "profile": not series.records,
             "outputs": str(self.outputs / f"{self.reference(subject)}.npz"),
             **subject.origin,
         }

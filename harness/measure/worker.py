@@ -44,7 +44,7 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     memory_before, before = resident(), Snapshot.take()
 
     start = time.perf_counter()
-    session = runtime.load(Path(request["artifact"]), request["device"], scenario.batch)
+    session = runtime.load(Path(request["artifact"]), request["device"], scenario.batch, profile=scenario.profiled)
     loaded = time.perf_counter()
     size = scenario.batch or 1
     first = {n: np.ascontiguousarray(np.take(a, range(size), axis=0, mode="wrap")) for n, a in inputs.items()}
@@ -58,7 +58,7 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     seen = scenario.play(session, stage)
     after, memory_peak = Snapshot.take(), peak()
     kernel_after = run_kernel()
-    proof = session.proof(profile=request["profile"])
+    proof = session.proof()
     return {
         **seen,
         "started": started,

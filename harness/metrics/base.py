@@ -70,7 +70,7 @@ class ProcessMetric(Metric):
 class ProofMetric(Metric):
     """A figure that the runtime proves after loading: exact, one process is enough."""
 
-    scenario = "single-stream"
+    scenario = "profile"
     machine_bound = False
 
     @classmethod

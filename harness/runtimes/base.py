@@ -36,11 +36,10 @@ class Session(ABC):
         return 1
 
     @abstractmethod
-    def proof(self, *, profile: bool) -> Proof:
-        """What really runs: device, precision, threads; read back, never what was asked for.
+    def proof(self) -> Proof:
+        """What really ran: device, precision, threads; read back, never what was asked for.
 
-        Called after the measurement. With ``profile`` also what each operation is and takes, which may load the
-        artifact a second time.
+        Called once, after the last request. A profiled session also says what each operation is and takes.
         """
 
 
@@ -66,8 +65,10 @@ class Runtime(ABC):
         """Imports the library, so that its memory and time are not the artifact's."""
 
     @abstractmethod
-    def load(self, artifact: Path, device: str, batch: int | None) -> Session:
+    def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         """Loads the artifact; ``batch`` is the only batch size that will come, None when it may vary.
+
+        ``profile`` turns the runtime's profiler on, where it has one.
 
         Raises Unavailable when the device is not here, KpiError when the artifact runs elsewhere than asked.
         """

@@ -82,7 +82,7 @@ class OnnxRuntime(Runtime):
         except ImportError as error:
             raise Unavailable(f"onnxruntime can't be imported: {error}", "pip install onnxruntime") from error
 
-    def load(self, artifact: Path, device: str, batch: int | None) -> Session:
+    def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         import onnxruntime as ort
 
         short = self.options.provider or _DEFAULT[device]
@@ -93,53 +93,58 @@ class OnnxRuntime(Runtime):
         if short == "OpenVINO":
             chosen.setdefault("device_type", device.upper())
 
-        def connect(profile: Path | None = None) -> Any:
-            settings = ort.SessionOptions()
-            settings.log_severity_level = 3
-            settings.graph_optimization_level = {
-                "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
-                "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-                "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
-                "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
-            }[self.options.level]
-            if self.options.threads:
-                settings.intra_op_num_threads = self.options.threads
-            if not self.options.spinning:
-                settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            if batch is not None and self.options.static:
-                settings.add_free_dimension_override_by_name("batch", batch)
-            if short != "CPU":
-                settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-            if profile is not None:
-                settings.enable_profiling = True
-                settings.profile_file_prefix = str(profile)
-            try:
-                return ort.InferenceSession(
-                    str(artifact / "model.onnx"), settings, providers=[provider], provider_options=[chosen]
-                )
-            except Exception as error:
-                first = (str(error).splitlines() or [""])[0]
-                raise KpiError(f"ONNX Runtime can't load the artifact with {provider}: {first[:300]}") from error
+        settings = self._settings(ort, batch)
+        folder = tempfile.TemporaryDirectory(prefix="kpi-profile-") if profile else None
+        if folder is not None:
+            settings.enable_profiling = True
+            settings.profile_file_prefix = str(Path(folder.name) / "profile")
+        try:
+            session = ort.InferenceSession(
+                str(artifact / "model.onnx"), settings, providers=[provider], provider_options=[chosen]
+            )
+        except Exception as error:
+            first = (str(error).splitlines() or [""])[0]
+            raise KpiError(f"ONNX Runtime can't load the artifact with {provider}: {first[:300]}") from error
+        return _OrtSession(session, provider, self.options.threads, folder)
 
-        return _OrtSession(connect, provider, self.options.threads)
+    def _settings(self, ort: Any, batch: int | None) -> Any:
+        settings = ort.SessionOptions()
+        settings.log_severity_level = 3
+        settings.graph_optimization_level = {
+            "disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+            "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+            "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+            "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+        }[self.options.level]
+        if self.options.threads:
+            settings.intra_op_num_threads = self.options.threads
+        if not self.options.spinning:
+            settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if batch is not None and self.options.static:
+            settings.add_free_dimension_override_by_name("batch", batch)
+        if self.options.provider not in (None, "CPU"):
+            settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        return settings
 
 
 class _OrtSession(Session):
-    def __init__(self, connect: Any, provider: str, threads: int | None) -> None:
-        self._connect = connect
-        self._session = connect()
+    def __init__(
+        self, session: Any, provider: str, threads: int | None, folder: tempfile.TemporaryDirectory[str] | None
+    ) -> None:
+        self._session = session
         self._provider = provider
         self._threads = threads
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        self._last: Arrays | None = None
-        if self._session.get_providers()[0] != provider:
-            raise KpiError(f"asked for {provider}, ONNX Runtime fell back to {self._session.get_providers()[0]}")
+        self._folder = folder
+        self._runs = 0
+        self._outputs = [output.name for output in session.get_outputs()]
+        if session.get_providers()[0] != provider:
+            raise KpiError(f"asked for {provider}, ONNX Runtime fell back to {session.get_providers()[0]}")
 
     def run(self, feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
-        self._last = feeds
+        self._runs += 1
         return dict(zip(self._outputs, self._session.run(None, feeds), strict=True))
 
-    def proof(self, *, profile: bool) -> Proof:
+    def proof(self) -> Proof:
         import onnxruntime as ort
 
         plain = Proof(
@@ -150,16 +155,13 @@ class _OrtSession(Session):
             threads=self._threads,
             details={"providers": self._session.get_providers()},
         )
-        return self._profile(plain) if profile else plain
+        return plain if self._folder is None else self._inside(plain, self._folder)
 
-    def _profile(self, plain: Proof) -> Proof:
-        """Loads the artifact once more with the profiler on: which operators ran where, and for how long."""
-        with tempfile.TemporaryDirectory(prefix="kpi-profile-") as folder:
-            profiled = self._connect(Path(folder) / "profile")
-            runs = 3
-            for _ in range(runs):
-                profiled.run(None, self._last)
-            events = json.loads(Path(profiled.end_profiling()).read_text(encoding="utf-8"))
+    def _inside(self, plain: Proof, folder: tempfile.TemporaryDirectory[str]) -> Proof:
+        """What the profiler wrote: which operators ran where, and for how long."""
+        with folder:
+            events = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
+        runs = self._runs
         nodes = [e for e in events if e.get("cat") == "Node" and str(e.get("name", "")).endswith("_kernel_time")]
         providers = sorted({str(node["args"]["provider"]) for node in nodes})
         if providers and providers != [self._provider]:

@@ -54,9 +54,10 @@ class TorchRuntime(Runtime):
         except ImportError as error:
             raise Unavailable(f"torch can't be imported: {error}", "pip install torch") from error
 
-    def load(self, artifact: Path, device: str, batch: int | None) -> Session:
+    def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         import torch
 
+        del profile  # its operators are all floating-point, and none is looked at one by one
         del batch  # the program's batch axis is dynamic; a CUDA graph is captured for each size that comes
         if device == "gpu" and not torch.cuda.is_available():
             raise Unavailable("PyTorch finds no CUDA device", "install a CUDA build of torch and the NVIDIA driver")
@@ -158,14 +159,12 @@ class _TorchSession(Session):
             self._graphs[shapes] = _Slots([_Slot(self._forward, example) for _ in range(_IN_FLIGHT)])
         return self._graphs[shapes]
 
-    def proof(self, *, profile: bool) -> Proof:
+    def proof(self) -> Proof:
         import torch
 
-        del profile
         if not self._ran_on.startswith(self._device.type):
             raise KpiError(f"asked for {self._device.type}, PyTorch ran on {self._ran_on}")
         name = torch.cuda.get_device_name() if self._device.type == "cuda" else self._ran_on
-        # A program of floating-point operations: none of them runs in integers.
         return Proof(
             runtime="torch",
             version=torch.__version__,

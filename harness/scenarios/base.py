@@ -37,12 +37,14 @@ class Stage:
 class Scenario(ABC):
     """One way to exercise an artifact; its result's keys are fields of ProcessRecord.
 
-    ``timed`` says whether its figures are times: then a disturbed process does not count.
+    ``timed`` says whether its figures are times: then a disturbed process does not count. ``profiled`` asks for a
+    session with the runtime's profiler on, which would disturb times.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     timed: ClassVar[bool] = True
+    profiled: ClassVar[bool] = False
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Any) -> None:

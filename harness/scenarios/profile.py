@@ -1,0 +1,24 @@
+"""A process of its own that looks inside: which operations run, in which precision, for how long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.runtimes.base import Session
+from harness.scenarios.base import Scenario, Stage
+
+
+class Profile(Scenario):
+    """A few requests with the runtime's profiler on; never in a process whose times count."""
+
+    name = "profile"
+    title = "a look inside"
+    timed = False
+    profiled = True
+
+    def play(self, session: Session, stage: Stage) -> dict[str, Any]:
+        feeds = {name: array[:1] for name, array in stage.inputs.items()}
+        runs = 5
+        for _ in range(runs):
+            session.run(feeds)
+        return {"completed": runs}
