@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     env = add("env", _env, "environments that recipes name")
     env.add_argument("action", choices=["list", "create"])
     env.add_argument("name", nargs="?", help="which one to create")
+    merge = add("merge", _merge, "the evidence of several machines as one ledger; green only when all was proven")
+    merge.add_argument("files", nargs="+", type=Path, metavar="EVIDENCE", help="evidence.json of a run")
+    merge.add_argument("--out", type=Path, help="a folder for the merged evidence.json and summary.md")
     cache = add("cache", _cache, "the store of artifacts")
     cache.add_argument("action", choices=["list", "verify", "prune"])
     cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')
@@ -136,6 +140,27 @@ def _env(chosen: argparse.Namespace) -> int:
         state = "installed" if environments.exists(name) else f"missing; kpi env create {name}"
         print(f"{name:32} {state}  ({file.name})")
     return 0
+
+
+def _merge(chosen: argparse.Namespace) -> int:
+    from harness.evidence import write_atomically
+    from harness.merge import merge, read_evidence
+    from harness.reports.markdown import render as markdown
+    from harness.reports.terminal import render
+    from harness.seal import KEY_VARIABLE
+
+    key = os.environ.get(KEY_VARIABLE)
+    merged = merge({str(path): read_evidence(path, key) for path in chosen.files}, key)
+    console = _console()
+    print(render(merged.evidence, min(100, console.width), colour=console.is_terminal), end="")
+    for problem in merged.problems:
+        console.print(Text(f"not green: {plain(problem)}", style="bold red"))
+    if chosen.out:
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(chosen.out / "evidence.json", json.dumps(merged.evidence, indent=1) + "\n")
+        write_atomically(chosen.out / "summary.md", markdown(merged.evidence))
+    print("green: every promised target was proven" if merged.proven else "not green")
+    return 0 if merged.proven else 1
 
 
 def _cache(chosen: argparse.Namespace) -> int:

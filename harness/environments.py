@@ -33,7 +33,8 @@ class Interpreter:
         if self.name is None:
             path = None
         else:
-            path = [str(p) for p in self.python.parent.parent.glob("[Ll]ib*/**/site-packages")]
+            home = self.python.parent.parent
+            path = [str(p) for p in (*home.glob("lib/python*/site-packages"), home / "Lib/site-packages")]
         try:
             if path is None:
                 return metadata.version(distribution)

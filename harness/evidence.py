@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -119,6 +122,8 @@ def evidence(
         "schema": SCHEMA,
         "harness": harness.__version__,
         "file": spec.path.name,
+        "promises": hashlib.sha256(spec.path.read_bytes()).hexdigest(),
+        "commit": commit(spec.root),
         "started": started.isoformat(timespec="milliseconds"),
         "written": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "release": release,
@@ -147,6 +152,17 @@ def evidence(
         "targets": targets,
         "measurements": list(measurements),
     }
+
+
+@cache
+def commit(root: Path) -> str:
+    """The git commit that the promises stand in, "-dirty" where files differ from it; empty outside a repository."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    command = [git, "-C", str(root.resolve()), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _libraries() -> dict[str, str]:

@@ -24,6 +24,7 @@ from harness.scenarios import scenarios
 from harness.spec import Recipe, Spec, Target
 from harness.statistics import plan_looks
 from harness.store import Store
+from harness.targets import Relation, judged_in
 from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples
 
 
@@ -123,7 +124,8 @@ class Gate:
             case Verdict.PASS:
                 return ""
             case Verdict.FAIL:
-                by = show(abs(judgement.value - target.promise.limit))
+                apart = judged_in(target.shown_in, Relation.DROP)
+                by = apart.format(abs(judgement.value - target.promise.limit))
                 return f"{show(judgement.value)} misses {target.promise.text} by {by}"
             case _:
                 return (

@@ -31,7 +31,6 @@ class Answer:
     measurements: tuple[str, ...] = ()
     remedy: str = ""
     seconds: float = 0.0
-    context: Mapping[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: what is unknown is null; an infinite bound is the word "inf", as JSON has no number for it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.ledger import Answer, Ledger
 from harness.machine import detect
 from harness.metrics import metrics
 from harness.recorder import Recorder
+from harness.reports.text import plain
 from harness.spec import DEVICES, Spec, Target
 from harness.spec_reader import read_spec
 from harness.store import Store
@@ -344,10 +346,12 @@ class KpiPlugin:
         if room < 30:  # noqa: PLR2004 - too little to read
             return
         elapsed = f" [{time.monotonic() - self._begun:.0f} s]" if text else ""
-        # Saved cursor, cleared line, text, restored cursor: pytest's own line stays as it was.
-        file = writer._file  # noqa: SLF001
-        file.write("\x1b7\x1b[K" + (f" {text[: room - len(elapsed)]}{elapsed}" if text else "") + "\x1b8")
-        file.flush()
+        capture = self.config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            # Saved cursor, cleared line, text, restored cursor: pytest's own line stays as it was.
+            shown = f" {plain(text)[: room - len(elapsed)]}{elapsed}" if text else ""
+            writer._file.write(f"\x1b7\x1b[K{shown}\x1b8")  # noqa: SLF001
+            writer.flush()
 
 
 def _kind_of(obj: object) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from harness.evidence import evidence, publish, read_measurements, run_folder, write_atomically
 from harness.ledger import UNSELECTED, Answer, Ledger
 from harness.machine import detect
+from harness.seal import KEY_VARIABLE, seal
 
 _EVERY_S = 2.0
 
@@ -57,7 +59,7 @@ class Recorder:
     def _write(self, *, complete: bool, otherwise: str) -> None:
         reasons = dict.fromkeys(self.deselected, UNSELECTED)
         self.ledger.excuse(reasons, otherwise)
-        self.evidence = evidence(
+        made = evidence(
             self.ledger,
             detect(),
             read_measurements(self.folder),
@@ -65,6 +67,7 @@ class Recorder:
             release=self.release,
             complete=complete,
         )
+        self.evidence = seal(made, os.environ.get(KEY_VARIABLE))
         write_atomically(self.folder / "evidence.json", _dump(self.evidence))
         self._written = time.monotonic()
 

@@ -11,8 +11,7 @@ from typing import Any
 from harness.metrics import metrics
 from harness.metrics.base import Metric
 from harness.passes import passes
-from harness.runtimes import runtimes
-from harness.targets import Promise, Relation, judged_in
+from harness.targets import Promise, judged_in
 from harness.units import Dimension
 
 DEVICES = ("cpu", "gpu", "npu", "edge")
@@ -125,12 +124,6 @@ class Target:
         return judged_in(self.metric.dimension, self.promise.relation)
 
     @property
-    def interleaved(self) -> bool:
-        """Whether the other recipe must be measured in turn with this one."""
-        relative = self.promise.relation is not Relation.VALUE
-        return relative and self.metric.machine_bound
-
-    @property
     def gates_everywhere(self) -> bool:
         """Whether the target holds or not whatever the machine: sizes and accuracies."""
         return not self.metric.machine_bound
@@ -192,7 +185,3 @@ class Spec:
         if getattr(target.metric, "needs_reference", False) and reference:
             names.append(reference)
         return tuple(self.recipe(target.workload, name) for name in dict.fromkeys(names))
-
-    def runtime_class(self, recipe: Recipe) -> Any:
-        """The runtime that runs a recipe."""
-        return runtimes()[recipe.runtime]

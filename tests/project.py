@@ -83,16 +83,21 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
-@pytest.fixture
-def project(tmp_path: Path, shared_store: Path) -> Project:
+def make_project(folder: Path, store: Path) -> Project:
     """The README's example as a project of its own; few samples, since what is tested is not the speed."""
     for name, text in readme_examples().items():
-        file = tmp_path / name
+        file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n", encoding="utf-8")
-    made = Project(tmp_path, shared_store)
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n", encoding="utf-8")
+    made = Project(folder, store)
     made.toml.write_text(
         '[measure]\nseconds = "20 ms"\nsamples = 20\n\n' + made.toml.read_text(encoding="utf-8"), encoding="utf-8"
     )
     return made
+
+
+@pytest.fixture
+def project(tmp_path: Path, shared_store: Path) -> Project:
+    """A fresh project for each test, artifacts shared."""
+    return make_project(tmp_path, shared_store)

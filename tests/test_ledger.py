@@ -31,7 +31,6 @@ answers = st.builds(
     measurements=st.lists(st.text(max_size=20), max_size=3).map(tuple),
     remedy=st.text(),
     seconds=st.floats(0, 1e6),
-    context=st.none() | st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3),
 )
 
 

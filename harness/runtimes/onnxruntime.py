@@ -93,7 +93,7 @@ class OnnxRuntime(Runtime):
         if short == "OpenVINO":
             chosen.setdefault("device_type", device.upper())
 
-        settings = self._settings(ort, batch)
+        settings = self._settings(ort, batch, alone=short != "CPU")
         folder = tempfile.TemporaryDirectory(prefix="kpi-profile-") if profile else None
         if folder is not None:
             settings.enable_profiling = True
@@ -107,7 +107,7 @@ class OnnxRuntime(Runtime):
             raise KpiError(f"ONNX Runtime can't load the artifact with {provider}: {first[:300]}") from error
         return _OrtSession(session, provider, self.options.threads, folder)
 
-    def _settings(self, ort: Any, batch: int | None) -> Any:
+    def _settings(self, ort: Any, batch: int | None, *, alone: bool) -> Any:
         settings = ort.SessionOptions()
         settings.log_severity_level = 3
         settings.graph_optimization_level = {
@@ -122,7 +122,8 @@ class OnnxRuntime(Runtime):
             settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if batch is not None and self.options.static:
             settings.add_free_dimension_override_by_name("batch", batch)
-        if self.options.provider not in (None, "CPU"):
+        if alone:
+            # No operator may fall back to the CPU in silence.
             settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         return settings
 

@@ -1,0 +1,130 @@
+"""Joins the evidence of several machines into one ledger; whatever does not fit together is not green."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import KpiError
+from harness.seal import broken, seal
+from harness.verdict import Verdict
+
+_DECIDED = (Verdict.PASS, Verdict.FAIL)
+# What says more stands first: a proof, then what went wrong, then why nothing could be said.
+_RANK = (
+    Verdict.FAIL,
+    Verdict.ERROR,
+    Verdict.PASS,
+    Verdict.OFF_TARGET,
+    Verdict.INCONCLUSIVE,
+    Verdict.UNAVAILABLE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """One ledger: ``evidence`` in the public format, ``problems`` that forbid green whatever the verdicts say."""
+
+    evidence: dict[str, Any]
+    problems: tuple[str, ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether every promised target passed and nothing contradicts it."""
+        targets = self.evidence["targets"]
+        return not self.problems and bool(targets) and all(t["verdict"] == Verdict.PASS for t in targets)
+
+
+def read_evidence(path: Path, key: str | None) -> tuple[dict[str, Any], str]:
+    """The evidence in a file with what is wrong with its seal; KpiError when it is no evidence at all."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise KpiError(f"{path} can't be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise KpiError(f"{path} is not JSON: {error}", "was it cut off?") from error
+    wanted = ("schema", "targets", "measurements", "machine", "promises", "commit")
+    if not isinstance(data, dict) or any(name not in data for name in wanted):
+        raise KpiError(f"{path} is no evidence of this version", "give the evidence.json of a run")
+    if data["schema"] != 1:
+        raise KpiError(f"{path} is written in schema {data['schema']}, this version reads 1")
+    return data, broken(data, key)
+
+
+def merge(files: Mapping[str, tuple[Mapping[str, Any], str]], key: str | None) -> Merged:
+    """Joins evidence by file name; each value is what :func:`read_evidence` gave."""
+    problems = [f"{name}: {why}" for name, (_, why) in files.items() if why]
+    pieces = {name: data for name, (data, _) in files.items()}
+    first = next(iter(pieces.values()))
+    problems += _differing(pieces, "promises", "of other promises (another kpis.toml)")
+    problems += _differing(pieces, "commit", "of another commit")
+    problems += [f"{name}: the run did not come to its end" for name, data in pieces.items() if not data["complete"]]
+    problems += _artifacts(pieces)
+    targets = []
+    for target in first["targets"]:
+        identity = _identity(target)
+        answers = [(n, t) for n, data in pieces.items() for t in data["targets"] if _identity(t) == identity]
+        chosen, problem = _choose(target["id"], answers)
+        targets.append(chosen)
+        problems += [problem] if problem else []
+    merged = {
+        **{k: v for k, v in first.items() if k not in ("targets", "measurements", "verdicts", "seal")},
+        "release": True,
+        "machines": {name: data["machine"] for name, data in pieces.items()},
+        "problems": problems,
+        "verdicts": _count(targets),
+        "targets": targets,
+        "measurements": [
+            {**m, "id": f"{name}:{m['id']}"} for name, data in pieces.items() for m in data["measurements"]
+        ],
+    }
+    return Merged(seal(merged, key), tuple(problems))
+
+
+def _identity(target: Mapping[str, Any]) -> tuple[str, str, str]:
+    return (target["kpi"], target["metric"], target["bound"])
+
+
+def _differing(pieces: Mapping[str, Mapping[str, Any]], field: str, what: str) -> list[str]:
+    names = list(pieces)
+    return [
+        f"{name}: it is {what} than {names[0]}" for name in names[1:] if pieces[name][field] != pieces[names[0]][field]
+    ]
+
+
+def _artifacts(pieces: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Recipes whose artifact is not the same one everywhere: then nothing was proven about one artifact."""
+    seen: dict[str, dict[str, str]] = {}
+    for name, data in pieces.items():
+        for target in data["targets"]:
+            if target["artifact"]:
+                seen.setdefault(f"{target['workload']}/{target['recipe']}", {}).setdefault(target["artifact"], name)
+    return [
+        f"{recipe}: {' and '.join(f'{digest[:12]} in {name}' for digest, name in digests.items())} are not one artifact"
+        for recipe, digests in seen.items()
+        if len(digests) > 1
+    ]
+
+
+def _choose(name: str, answers: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[dict[str, Any], str]:
+    """The answer that counts, and what is wrong with the others beside it."""
+    ranked = sorted(answers, key=lambda answer: _RANK.index(Verdict(answer[1]["verdict"])))
+    file, best = ranked[0]
+    decided = {t["verdict"] for _, t in answers if t["verdict"] in _DECIDED}
+    chosen = {**best, "measurements": [f"{file}:{reference}" for reference in best["measurements"]], "file": file}
+    if len(decided) > 1:
+        sides = ", ".join(f"{t['verdict']} in {n}" for n, t in answers if t["verdict"] in _DECIDED)
+        return chosen, f"{name}: two machines disagree: {sides}"
+    if not decided and best["verdict"] != Verdict.ERROR:
+        return chosen, f"{name}: nobody proved it ({best['verdict']}: {best['reason']})"
+    return chosen, ""
+
+
+def _count(targets: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for target in targets:
+        counts[target["verdict"]] = counts.get(target["verdict"], 0) + 1
+    return dict(sorted(counts.items()))

@@ -1,0 +1,109 @@
+"""The ``kpi`` command, run as a program on a small project."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT, Project
+
+
+def kpi(project: Project, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness.cli", *arguments],
+        cwd=cwd or project.folder,
+        env=project.variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_list_says_what_gates_here(project: Project) -> None:
+    with project.toml.open("a", encoding="utf-8") as file:
+        file.write(
+            '\n[machine.npu]\ndevice = "npu"\n\n[[kpi]]\nname = "later"\nworkload = "stripes"\nrecipe = "int8"\n'
+            'machine = "npu"\ntargets = { "latency.p50" = "< 5 ms", "size" = "< 1 MB" }\n'
+        )
+    done = kpi(project, "list")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    later = lines.index(next(line for line in lines if line.startswith("later")))
+    assert "unavailable" in lines[later + 1]
+    assert "gates here" in lines[later + 2]
+    assert lines[-1] == "7 targets of 2 KPIs; 6 gate on this machine"
+
+
+def test_list_of_wrong_promises_is_a_usage_error(project: Project) -> None:
+    project.change('runtime = "onnxruntime"', 'runtime = "onnxrumtime"')
+    done = kpi(project, "list")
+    assert done.returncode == 4
+    assert 'did you mean "onnxruntime"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_says_what_is_here_and_what_is_missing(project: Project) -> None:
+    done = kpi(project, "doctor")
+    assert done.returncode == 0, done.stderr
+    for word in ("processor", "onnxruntime", "openvino", "environments", "weights: the shapes themselves"):
+        assert word in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_doctor_works_without_promises(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = kpi(project, "doctor", cwd=tmp_path / "empty")
+    assert done.returncode == 0, done.stderr
+    assert "name one with --kpis FILE" in done.stdout
+
+
+def test_schema_is_the_one_of_this_version(project: Project) -> None:
+    done = kpi(project, "schema")
+    schema = json.loads(done.stdout)
+    assert schema["title"] == "kpis.toml"
+    assert set(schema["properties"]) == {"machine", "workload", "kpi", "measure"}
+
+
+def test_environments_are_listed_and_wrong_names_told(project: Project) -> None:
+    done = kpi(project, "env", "list")
+    assert "onnxruntime-openvino" in done.stdout
+    done = kpi(project, "env", "create", "onnxruntime-openvinno")
+    assert done.returncode == 1
+    assert 'did you mean "onnxruntime-openvino"' in done.stderr
+    assert kpi(project, "env", "create").returncode == 1
+
+
+def test_cache_is_listed_verified_and_pruned(project: Project, tmp_path: Path) -> None:
+    project.environment["KPI_STORE"] = str(tmp_path / "own-store")
+    assert project.pytest("-k", "size").returncode == 0
+    done = kpi(project, "cache", "list")
+    assert "stripes onnx-static-int8" in done.stdout
+    model = next((tmp_path / "own-store/objects").glob("*/model.onnx"))
+    content = bytearray(model.read_bytes())
+    content[50] ^= 1
+    times = model.stat()
+    model.write_bytes(content)
+    # Even with the same size and time, a thorough look finds it.
+    os.utime(model, ns=(times.st_atime_ns, times.st_mtime_ns))
+    done = kpi(project, "cache", "verify")
+    assert done.returncode == 1
+    assert "1 were damaged" in done.stdout
+    assert kpi(project, "cache", "verify").returncode == 0
+    done = kpi(project, "cache", "prune", "--limit", "0 B")
+    assert done.returncode == 0
+    assert not list((tmp_path / "own-store/objects").iterdir())
+    done = kpi(project, "cache", "prune", "--limit", "3 ms")
+    assert done.returncode == 1
+    assert "must be a size in bytes" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["list"], ["doctor"], ["schema"]])
+def test_the_shipped_promises(command: list[str], project: Project) -> None:
+    done = kpi(project, *command, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
