@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,8 @@ from harness.ledger import Answer, Ledger
 from harness.machine import detect
 from harness.metrics import metrics
 from harness.recorder import Recorder
-from harness.reports.text import plain
+from harness.reports.junit import properties
+from harness.reports.progress import Progress
 from harness.spec import DEVICES, Spec, Target
 from harness.spec_reader import read_spec
 from harness.store import Store
@@ -115,8 +115,7 @@ class KpiPlugin:
         self.recorder: Recorder | None = None
         self.missing = False
         self._gate: Gate | None = None
-        self._drawn = 0.0
-        self._begun = time.monotonic()
+        self._progress: Progress | None = None
 
     # ---- collection -------------------------------------------------------------------------------------------
 
@@ -223,6 +222,15 @@ class KpiPlugin:
         if self.recorder is not None:
             node.workerinput["kpi_folder"] = self._prepare(self.recorder)
 
+    def draw(self, text: str) -> None:
+        """Says what is going on, where somebody watches."""
+        if self._progress is None:
+            reporter: TerminalReporter | None = self.config.pluginmanager.get_plugin("terminalreporter")
+            watched = reporter is not None and self.worker is None and reporter.isatty
+            self._progress = Progress(reporter._tw if reporter and watched else None)  # noqa: SLF001
+        capture = self.config.pluginmanager.get_plugin("capturemanager")
+        self._progress.draw(text, capture.global_and_fixture_disabled() if capture else nullcontext())
+
     def measure(self, item: pytest.Item, target: Target) -> Finding:
         """Measures, or ends the test as unavailable or in error."""
         try:
@@ -242,7 +250,7 @@ class KpiPlugin:
 
     def _settle(self, item: pytest.Item, target: Target, answer: Answer) -> None:
         item.stash[_ANSWER] = answer
-        item.user_properties.extend(_properties(target, answer))
+        item.user_properties.extend(properties(target, answer))
         said = f"{answer.verdict}: {answer.reason}" + (f" ({answer.remedy})" if answer.remedy else "")
         if answer.verdict in (Verdict.FAIL, Verdict.ERROR) or (self.options.release and answer.verdict != Verdict.PASS):
             pytest.fail(f"{target.id}: {said}", pytrace=False)
@@ -334,25 +342,6 @@ class KpiPlugin:
             terminalreporter.write_line(line)
         terminalreporter.write_line(f"evidence: {_near(recorder.out, self.config.invocation_params.dir)}")
 
-    # ---- progress ---------------------------------------------------------------------------------------------
-
-    def draw(self, text: str) -> None:
-        """Shows what is going on behind the test's own line; nothing unless on a terminal."""
-        reporter: TerminalReporter | None = self.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is None or self.worker is not None or not reporter.isatty:
-            return
-        writer = reporter._tw  # noqa: SLF001 - where pytest itself writes
-        room = writer.fullwidth - writer.width_of_current_line - 2
-        if room < 30:  # noqa: PLR2004 - too little to read
-            return
-        elapsed = f" [{time.monotonic() - self._begun:.0f} s]" if text else ""
-        capture = self.config.pluginmanager.get_plugin("capturemanager")
-        with capture.global_and_fixture_disabled() if capture else nullcontext():
-            # Saved cursor, cleared line, text, restored cursor: pytest's own line stays as it was.
-            shown = f" {plain(text)[: room - len(elapsed)]}{elapsed}" if text else ""
-            writer._file.write(f"\x1b7\x1b[K{shown}\x1b8")  # noqa: SLF001
-            writer.flush()
-
 
 def _kind_of(obj: object) -> str | None:
     """The kind of metric that a test function is marked with."""
@@ -364,22 +353,6 @@ def _target_of(item: pytest.Item) -> Target | None:
     callspec = getattr(item, "callspec", None)
     found = callspec.params.get("target") if callspec else None
     return found if isinstance(found, Target) else None
-
-
-def _properties(target: Target, answer: Answer) -> Iterator[tuple[str, object]]:
-    """What JUnit carries for each target."""
-    show = target.shown_in.format
-    yield "kpi.verdict", answer.verdict.value
-    yield "kpi.metric", target.metric_name
-    yield "kpi.bound", target.promise.text
-    if answer.n:
-        yield "kpi.value", show(answer.value)
-        yield "kpi.interval", f"{show(answer.low)} to {show(answer.high)}"
-    yield "kpi.machine", f"{target.machine} on {detect().cpu}"
-    if answer.artifact:
-        yield "kpi.artifact", answer.artifact
-    if answer.reason:
-        yield "kpi.reason", answer.reason
 
 
 def _near(path: Path, here: Path) -> str:

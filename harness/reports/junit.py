@@ -1,0 +1,25 @@
+"""What JUnit carries for each target beside its outcome: properties of the test case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.ledger import Answer
+from harness.machine import detect
+from harness.spec import Target
+
+
+def properties(target: Target, answer: Answer) -> Iterator[tuple[str, object]]:
+    """What JUnit carries for each target."""
+    show = target.shown_in.format
+    yield "kpi.verdict", answer.verdict.value
+    yield "kpi.metric", target.metric_name
+    yield "kpi.bound", target.promise.text
+    if answer.n:
+        yield "kpi.value", show(answer.value)
+        yield "kpi.interval", f"{show(answer.low)} to {show(answer.high)}"
+    yield "kpi.machine", f"{target.machine} on {detect().cpu}"
+    if answer.artifact:
+        yield "kpi.artifact", answer.artifact
+    if answer.reason:
+        yield "kpi.reason", answer.reason
