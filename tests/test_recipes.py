@@ -24,11 +24,15 @@ def test_every_recipe_is_built_run_and_as_right_as_fp32(gratings: Project) -> No
     assert done.returncode == 0, done.stdout + done.stderr
     verdicts = {k: v for k, v in gratings.verdicts().items() if not k.startswith("every-metric")}
     assert set(verdicts.values()) == {"PASS"}, verdicts
-    by_recipe = {m["recipe"]: m for m in gratings.evidence()["measurements"]}
-    proofs = {name.partition("/")[2]: m["processes"][0]["proof"] for name, m in by_recipe.items()}
-    integer = {name: proof["integer_ops"] for name, proof in proofs.items()}
-    assert integer["fp32"] == integer["openvino"] == 0
-    assert min(integer[name] for name in ("qdq", "qoperator", "dynamic", "nncf")) >= 2
+    proofs: dict[str, dict[str, object]] = {}
+    for measurement in gratings.evidence()["measurements"]:
+        name = measurement["recipe"].partition("/")[2]
+        # The look inside says more than the others: it replaces theirs.
+        if measurement["scenario"] == "profile" or name not in proofs:
+            proofs[name] = measurement["processes"][0]["proof"]
+    assert proofs["openvino"]["integer_ops"] == 0
+    assert all(proofs[name]["integer_ops"] == 3 for name in ("qdq", "qoperator", "dynamic", "nncf")), proofs
+    assert all(proofs[name]["layers"] for name in ("qdq", "nncf"))
     assert proofs["openvino"]["precision"] == "f32"
     assert proofs["openvino-fp16"]["threads"] == 1
     assert proofs["torch-bf16"]["precision"] == "bf16"
