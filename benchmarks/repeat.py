@@ -25,7 +25,7 @@ def main() -> int:
     for number in range(parser.parse_args().runs):
         with tempfile.TemporaryDirectory() as out:
             start = time.perf_counter()
-            command = [sys.executable, "-m", "pytest", "-q", "--kpi-out", out]
+            command = [sys.executable, "-m", "pytest", "-q", f"--kpi-out={out}"]
             subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
             evidence = json.loads((Path(out) / "evidence.json").read_text(encoding="utf-8"))
         print(f"run {number + 1}: {time.perf_counter() - start:.0f} s, {evidence['verdicts']}", flush=True)

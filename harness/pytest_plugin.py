@@ -52,10 +52,12 @@ class Options:
     def from_config(cls, config: pytest.Config) -> Options:
         """Relative paths are from where pytest was called, the defaults from the project's root."""
         here, named, out = config.invocation_params.dir, config.getoption("kpis"), config.getoption("kpi_out")
+        # pytest may take the value of an option for a path to test, and seek its root there.
+        root = config.rootpath if (config.rootpath / "kpis.toml").exists() else here
         return cls(
-            kpis=here / named if named else config.rootpath / "kpis.toml",
+            kpis=here / named if named else root / "kpis.toml",
             named=bool(named),
-            out=here / out if out else config.rootpath / ".kpi" / "latest",
+            out=here / out if out else root / ".kpi" / "latest",
             release=config.getoption("kpi_release"),
             install=config.getoption("kpi_install"),
             collect_only=config.getoption("collectonly"),

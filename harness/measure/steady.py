@@ -10,14 +10,15 @@ from harness.statistics import median
 
 TOLERANCE = 0.05
 _WINDOW_S = 0.05
-_WINDOW_RUNS = 5
 _ALIKE = 2
 
 
-def warm_up(once: Callable[[], object], least_s: float = 0.2, most_s: float = 3.0) -> dict[str, Any]:
+def warm_up(
+    once: Callable[[], object], least_s: float = 0.2, most_s: float = 3.0, window_runs: int = 5
+) -> dict[str, Any]:
     """Calls ``once`` until the medians of successive windows look alike; says how that went.
 
-    A window is at least five calls and 50 ms. Steady means that two windows in a row differ from the one before by
+    A window is at least ``window_runs`` calls and 50 ms. Steady means that two windows in a row differ from the one before by
     at most 5 %, not before ``least_s``; after ``most_s`` (and three windows) it gives up and says so.
     """
     begin = time.perf_counter()
@@ -25,7 +26,7 @@ def warm_up(once: Callable[[], object], least_s: float = 0.2, most_s: float = 3.
     while True:
         samples: list[float] = []
         start = time.perf_counter()
-        while len(samples) < _WINDOW_RUNS or time.perf_counter() - start < _WINDOW_S:
+        while len(samples) < window_runs or time.perf_counter() - start < _WINDOW_S:
             before = time.perf_counter()
             once()
             samples.append(time.perf_counter() - before)

@@ -151,7 +151,9 @@ class _OvSession(Session):
 
     def _layers(self) -> tuple[tuple[str, str, float], ...]:
         """The slowest operations of the last request."""
-        spent = [(i.node_name, i.node_type, i.real_time.total_seconds()) for i in self._request.profiling_info]
+        spent = [
+            (i.node_name, i.node_type, i.real_time.total_seconds()) for i in self._request.profiling_info if i.real_time
+        ]
         return tuple(sorted(spent, key=lambda layer: -layer[2])[:10])
 
 

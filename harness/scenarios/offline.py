@@ -59,7 +59,7 @@ class Offline(Scenario):
                 served += 1
                 yield batches[served % len(batches)]
 
-        warmth = warm_up(lambda: session.run(batches[0]), most_s=2.0)
+        warmth = warm_up(lambda: session.run(batches[0]), most_s=2.0, window_runs=2)
         samples: list[float] = []
         gc.collect()
         gc.disable()
