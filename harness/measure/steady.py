@@ -18,8 +18,8 @@ def warm_up(
 ) -> dict[str, Any]:
     """Calls ``once`` until the medians of successive windows look alike; says how that went.
 
-    A window is at least ``window_runs`` calls and 50 ms. Steady means that two windows in a row differ from the one before by
-    at most 5 %, not before ``least_s``; after ``most_s`` (and three windows) it gives up and says so.
+    A window is at least ``window_runs`` calls and 50 ms. Steady means that two windows in a row differ from the one
+    before by at most 5 %, not before ``least_s``; after ``most_s`` (and three windows) it gives up and says so.
     """
     begin = time.perf_counter()
     previous, alike, runs, windows = None, 0, 0, 0
