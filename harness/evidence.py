@@ -42,6 +42,8 @@ def run_folder(out: Path, started: datetime) -> Path:
     default = out.name == "latest"
     folder = out.parent / "runs" / started.strftime("%Y-%m-%dT%H-%M-%S.%fZ") if default else out
     (folder / "measurements").mkdir(parents=True, exist_ok=True)
+    for left in (folder / "measurements").glob("*.json"):
+        left.unlink()  # a folder named twice must not lend one run the measurements of another
     return folder
 
 

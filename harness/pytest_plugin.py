@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(KpiPlugin(config), _PLUGIN)
 
 
+@cache
 def _kinds() -> list[str]:
     return sorted({metric.kind() for metric in metrics().values()})
 
@@ -162,19 +164,15 @@ class KpiPlugin:
         )
 
     def _targets(self, kind: str) -> list[Target]:
-        found: list[Target] = self._by_kind.get(kind, [])
-        return found
+        return self._by_kind.get(kind, [])
 
-    @property
+    @cached_property
     def _by_kind(self) -> dict[str, list[Target]]:
-        spec = self.spec
-        if spec is None:
-            return {}
-        if getattr(self, "_sorted", None) is None:
-            self._sorted: dict[str, list[Target]] = {}
-            for target in spec.targets:
-                self._sorted.setdefault(target.metric.kind(), []).append(target)
-        return self._sorted
+        """Asked for only once the promises were read."""
+        found: dict[str, list[Target]] = {}
+        for target in self.spec.targets if self.spec else ():
+            found.setdefault(target.metric.kind(), []).append(target)
+        return found
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

@@ -205,6 +205,15 @@ def test_out_folder_and_earlier_runs_are_kept(project: Project) -> None:
     assert "# KPIs: " in (project.folder / "here/summary.md").read_text(encoding="utf-8")
 
 
+def test_a_folder_named_twice_holds_the_measurements_of_the_last_run_alone(project: Project) -> None:
+    measured = []
+    for name in ("p50", "size"):
+        assert project.pytest("-k", name, "--kpi-out=here").returncode == 0
+        evidence = json.loads((project.folder / "here/evidence.json").read_text(encoding="utf-8"))
+        measured.append(len(evidence["measurements"]))
+    assert measured == [1, 0]
+
+
 def test_pytest_benchmark_gets_the_same_samples(project: Project, tmp_path: Path) -> None:
     done = project.pytest("-k", "p50", f"--benchmark-json={tmp_path}/bench.json")
     assert done.returncode == 0, done.stdout
