@@ -111,7 +111,7 @@ def _enabled(spec: Spec, here: Detected, environments: Environments) -> Iterator
     for kpi in spec.kpis:
         device, recipe = spec.machines[kpi.machine].device, spec.recipe(kpi.workload, kpi.recipe)
         if not here.has(device):
-            waiting.setdefault(f"a {device}", []).append(kpi.name)
+            waiting.setdefault(f"{'an' if device == 'npu' else 'a'} {device}", []).append(kpi.name)
         if recipe.environment and not environments.exists(recipe.environment):
             waiting.setdefault(f"kpi env create {recipe.environment}", []).append(kpi.name)
         elif not recipe.environment and not any(_version(d) for d in runtimes()[recipe.runtime].distributions):

@@ -119,7 +119,9 @@ def evidence(
             }
         )
     settings = asdict(spec.measure)
-    settings["against"] = [look.against for look in plan_looks(spec.measure.looks, spec.measure.confidence)]
+    looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
+    settings["against"] = [look.against for look in looks]
+    settings["margin"] = [look.margin for look in looks]
     return {
         "schema": SCHEMA,
         "harness": harness.__version__,

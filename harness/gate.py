@@ -59,7 +59,9 @@ class Gate:
         self.environments = Environments(store, spec.root, install=install)
         self.builder = Builder(spec, store, self.environments, folder / "build.log", progress)
         self.campaign = Campaign(folder, tag, progress)
-        self.looks = plan_looks(spec.measure.looks, spec.measure.confidence)
+        self.looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
+        # What slows both recipes of a pair cancels out.
+        self.pair_looks = plan_looks(spec.measure.looks, spec.measure.confidence)
         self._samples = _samples_per_scenario(spec)
 
     def measure(self, target: Target) -> Finding:
@@ -174,9 +176,10 @@ class Gate:
     def _judge_processes(self, target: Target, metric: type[ProcessMetric], subjects: list[Subject]) -> Judgement:
         """Look after look until decided; off target one look is enough, since it proves nothing anyhow."""
         settings, start = self.spec.measure, time.monotonic()
-        judge = partial(judge_processes, target.promise, looks=self.looks, confidence=settings.confidence)
+        looks = self.pair_looks if target.promise.versus else self.looks
+        judge = partial(judge_processes, target.promise, looks=looks, confidence=settings.confidence)
         judgement = judge(())
-        for look in self.looks[:1] if self.standing(target) else self.looks:
+        for look in looks[:1] if self.standing(target) else looks:
             left = settings.budget_s - (time.monotonic() - start)
             if left <= 0:
                 break

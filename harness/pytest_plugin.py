@@ -199,7 +199,7 @@ class KpiPlugin:
         try:
             return str(recorder.folder)
         except OSError as error:
-            said = f"the evidence can't be kept in {recorder.out}: {error.strerror}; name a folder with --kpi-out DIR"
+            said = f"the evidence can't be kept in {recorder.out}: {error.strerror}; name a folder with --kpi-out=DIR"
             raise pytest.UsageError(said) from None
 
     # ---- one target -------------------------------------------------------------------------------------------

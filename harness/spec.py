@@ -143,10 +143,14 @@ class Kpi:
 
 @dataclass(frozen=True, slots=True)
 class MeasureSettings:
-    """How sure a verdict must be, and how much time it may take."""
+    """How sure a verdict must be, and how much time it may take.
+
+    ``drift`` is how far the machine may be off, between a look and the rest of the run, without a wrong verdict.
+    """
 
     confidence: float = 0.97
-    looks: tuple[int, ...] = (6, 9, 14, 20, 28)
+    looks: tuple[int, ...] = (6, 10, 16, 26, 40)
+    drift: float = 0.02
     seconds: float = 0.5
     samples: int = 50
     budget_s: float = 180.0

@@ -23,7 +23,12 @@ from harness.targets import Promise, Relation, parse_promise
 from harness.units import BYTES, COUNT, SHARE, TIME
 
 TASKS = ("image-classification",)
-_MEASURES = (("confidence", "confidence", SHARE), ("seconds", "seconds", TIME), ("budget", "budget_s", TIME))
+_MEASURES = (
+    ("confidence", "confidence", SHARE),
+    ("drift", "drift", SHARE),
+    ("seconds", "seconds", TIME),
+    ("budget", "budget_s", TIME),
+)
 
 
 def read_spec(path: Path) -> Spec:
@@ -293,10 +298,12 @@ def _impossible(settings: MeasureSettings) -> str:
     """Why nothing can be measured so; empty when all is well."""
     if not 0.5 <= settings.confidence < 1:  # noqa: PLR2004 - below a coin toss nothing is promised
         return f"confidence: must be from 50 % to below 100 %, not {100 * settings.confidence:g} %"
+    if not 0 <= settings.drift <= 0.5:  # noqa: PLR2004 - beyond this nothing could be decided before the end
+        return f"drift: must be from 0 % to 50 %, not {100 * settings.drift:g} %"
     if min(settings.seconds, settings.budget_s) <= 0:
         return "seconds and budget: must be above 0 s"
     if list(settings.looks) != sorted(set(settings.looks)):
-        return f"looks = {list(settings.looks)}: must grow, as in [6, 9, 14, 20, 28]"
+        return f"looks = {list(settings.looks)}: must grow, as in [6, 10, 16, 26, 40]"
     if plan_looks(settings.looks, settings.confidence)[-1].against < 0:
         return f"looks: {settings.looks[-1]} processes can decide nothing at that confidence; allow more"
     return ""

@@ -83,6 +83,7 @@ class MeasureTable(Table):
 
     confidence: str | None = None
     looks: list[Annotated[int, Field(ge=1, le=1000)]] | None = Field(default=None, min_length=1)
+    drift: str | None = None
     seconds: str | None = None
     samples: Annotated[int, Field(ge=5, le=100_000)] | None = None
     budget: str | None = None

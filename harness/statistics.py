@@ -55,20 +55,27 @@ def percentile_bounds(samples: Sequence[float], quantile: float, confidence: flo
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One planned look at the data: after ``processes`` of them, at most ``against`` may stand on the wrong side."""
+    """One planned look at the data: after ``processes`` of them, at most ``against`` may stand on the wrong side.
+
+    Every process is counted a factor of 1 + ``margin`` worse than it was.
+    """
 
     processes: int
     against: int
+    margin: float = 0.0
 
 
 @cache
-def plan_looks(sizes: tuple[int, ...], confidence: float) -> tuple[Look, ...]:
+def plan_looks(sizes: tuple[int, ...], confidence: float, drift: float = 0.0) -> tuple[Look, ...]:
     """A sequential sign test for the median over processes, its error spent over the looks.
 
     At the bound itself each process falls on either side with probability 1/2 (for a continuous distribution of any
     shape). For each look the largest number of processes "against" is chosen such that the probability of ever
     deciding wrongly, over this look and all earlier ones, stays within 1 - ``confidence``; it is computed exactly, by
     propagating the distribution of the count between the looks. ``against`` is -1 where a look can't decide.
+
+    A look before the last has not seen the rest of the run, where the machine may be faster or slower: its ``margin``
+    is ``drift`` times the share of the processes that are still to come.
     """
     alpha = 1 - confidence
     alive = {0: 1.0}
@@ -90,7 +97,7 @@ def plan_looks(sizes: tuple[int, ...], confidence: float) -> tuple[Look, ...]:
             against = count
         if against < 0 and looks:
             against = looks[-1].against
-        looks.append(Look(size, against))
+        looks.append(Look(size, against, drift * (1 - size / sizes[-1])))
     return tuple(looks)
 
 

@@ -80,11 +80,11 @@ def judge_processes(
         if look.processes > len(estimates):
             break
         seen = estimates[: look.processes]
-        passed, _ = _first([look], seen, lambda e: not promise.holds(e.high if promise.upper else e.low))
+        passed, _ = _first([look], seen, lambda e, look: not promise.holds(_worst(e, look, high=promise.upper)))
         if passed is not None:
             return _judgement(Verdict.PASS, seen, look, confidence, of)
         clean = [e for e, spoilt in zip(seen, disturbed, strict=False) if not spoilt] if disturbed else seen
-        failed, against = _first(looks, clean, lambda e: promise.holds(e.low if promise.upper else e.high))
+        failed, against = _first(looks, clean, lambda e, look: promise.holds(_worst(e, look, high=not promise.upper)))
         if failed is not None:
             return _judgement(Verdict.FAIL, against, failed, confidence, of)
     last = max(
@@ -95,23 +95,28 @@ def judge_processes(
     return _judgement(Verdict.INCONCLUSIVE, estimates[: last.processes], last, confidence, of)
 
 
+def _worst(estimate: Estimate, look: Look, *, high: bool) -> float:
+    """The highest or the lowest that the process speaks for, with the look's margin."""
+    return estimate.high * (1 + look.margin) if high else estimate.low / (1 + look.margin)
+
+
 def _first(
-    looks: Sequence[Look], estimates: Sequence[Estimate], speaks_against: Callable[[Estimate], bool]
+    looks: Sequence[Look], estimates: Sequence[Estimate], speaks_against: Callable[[Estimate, Look], bool]
 ) -> tuple[Look | None, Sequence[Estimate]]:
     """The first look that decides, with the estimates it used."""
     for look in looks:
         if look.processes > len(estimates):
             break
         seen = estimates[: look.processes]
-        if sum(map(speaks_against, seen)) <= look.against:
+        if sum(speaks_against(estimate, look) for estimate in seen) <= look.against:
             return look, seen
     return None, ()
 
 
 def _judgement(verdict: Verdict, seen: Sequence[Estimate], look: Look, confidence: float, of: str) -> Judgement:
     value = median([e.value for e in seen]) if seen else math.nan
-    low, _ = median_bounds([e.low for e in seen], look.against)
-    _, high = median_bounds([e.high for e in seen], look.against)
+    low, _ = median_bounds([_worst(e, look, high=False) for e in seen], look.against)
+    _, high = median_bounds([_worst(e, look, high=True) for e in seen], look.against)
     return Judgement(verdict, value, low, high, len(seen), of, confidence)
 
 

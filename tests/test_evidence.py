@@ -42,8 +42,9 @@ def recompute(target: dict[str, Any], evidence: dict[str, Any]) -> str:
     assert target["metric"] == "latency.p50"
     medians = [float(np.median(p["samples_s"])) for p in own["processes"]]
     settings = evidence["settings"]
-    for size, against in zip(settings["looks"], settings["against"], strict=True):
-        if size <= len(medians) and sum(not holds(m, target["limit"]) for m in medians[:size]) <= against:
+    for size, against, margin in zip(settings["looks"], settings["against"], settings["margin"], strict=True):
+        worst = [m * (1 + margin) for m in medians[:size]]
+        if size <= len(medians) and sum(not holds(m, target["limit"]) for m in worst) <= against:
             return "PASS"
     return "undecided here"
 

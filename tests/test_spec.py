@@ -21,7 +21,9 @@ Problems = Callable[[str], tuple[str, ...]]
 def test_a_valid_file_is_read_whole(read: Read, valid: str, kpis_file: Path) -> None:
     spec = read(valid)
     assert spec.root == kpis_file.parent
-    assert spec.measure == MeasureSettings(confidence=0.97, looks=(6, 9), seconds=0.5, samples=50, budget_s=180.0)
+    assert spec.measure == MeasureSettings(
+        confidence=0.97, looks=(6, 9), drift=0.02, seconds=0.5, samples=50, budget_s=180.0
+    )
     assert spec.machines["here"].device == "cpu"
     assert [(p.op, p.limit) for p in (spec.machines["here"].cores, spec.machines["here"].memory) if p] == [
         (">=", 2.0),

@@ -16,7 +16,7 @@ from harness.targets import Promise, parse_promise
 from harness.units import BYTES, SAMPLE_RATE, SHARE, TIME
 from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples
 
-SIZES = (6, 9, 14, 20, 28)
+SIZES = (6, 9, 14, 20, 28)  # not the default: nothing here depends on it
 LOOKS = plan_looks(SIZES, 0.97)
 CEILING = parse_promise("< 3 s", TIME)
 FLOOR = parse_promise("> 3 fps", SAMPLE_RATE)
@@ -71,6 +71,20 @@ def test_a_later_look_decides_what_the_first_left_open() -> None:
 def test_the_budget_ends_before_a_coin_decides() -> None:
     found = judge(CEILING, [1.0, 4.0] * 14)
     assert (found.verdict, found.n) == (Verdict.INCONCLUSIVE, 28)
+
+
+@pytest.mark.parametrize(("promise", "inside"), [(CEILING, 2.97), (FLOOR, 3.03)])
+def test_an_early_look_leaves_room_for_what_was_not_seen_yet(promise: Promise, inside: float) -> None:
+    # One per cent inside the bound: the machine may drift by more than that before the run would have ended.
+    looks = plan_looks((6, 40), 0.97, 0.02)
+    assert [look.margin for look in looks] == pytest.approx([0.02 * 34 / 40, 0])
+    early = decide(promise, points([inside] * 6), looks)
+    assert early.verdict is Verdict.INCONCLUSIVE
+    assert early.low < promise.limit < early.high
+    assert decide(promise, points([inside] * 40), looks).verdict is Verdict.PASS
+    outside = 2 * promise.limit - inside
+    assert decide(promise, points([outside] * 6), looks).verdict is Verdict.INCONCLUSIVE
+    assert decide(promise, points([outside] * 40), looks).verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize("count", range(6))

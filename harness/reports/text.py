@@ -27,7 +27,10 @@ def interval(target: Mapping[str, Any]) -> str:
     if target["value"] is None or target["of"] == "exact":
         return ""
     show = DIMENSIONS[target["unit"]].format
-    return f"{show(low)} to {show(high)}"
+    first, last = show(low), show(high)
+    if first.partition(" ")[2] == last.partition(" ")[2]:
+        first = first.partition(" ")[0]  # one unit is enough for both
+    return f"{first} to {last}"
 
 
 def basis(target: Mapping[str, Any]) -> str:
