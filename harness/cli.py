@@ -15,13 +15,15 @@ from rich.text import Text
 
 from harness.artifact import read_artifact
 from harness.environments import Environments
-from harness.errors import KpiError, SpecError
+from harness.errors import KpiError, SpecError, suggest
 from harness.machine import detect, mismatch
+from harness.reports.terminal import STYLE
 from harness.reports.text import plain
 from harness.spec import Spec
 from harness.spec_reader import read_spec
 from harness.store import Store, folder_size
 from harness.units import BYTES
+from harness.verdict import Verdict
 
 USAGE = 4
 """The exit code for a mistake in the call or in ``kpis.toml``: pytest's own."""
@@ -67,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     merge = add("merge", _merge, "the evidence of several machines as one ledger; green only when all was proven")
     merge.add_argument("files", nargs="+", type=Path, metavar="EVIDENCE", help="evidence.json of a run")
     merge.add_argument("--out", type=Path, help="a folder for the merged evidence.json and summary.md")
+    explained = add("explain", _explain, "why a KPI's targets ended as they did, from the evidence of a run")
+    explained.add_argument("kpi", help="a KPI, or one of its targets as in KPI:p50")
+    explained.add_argument(
+        "--evidence", type=Path, help="default: .kpi/latest/evidence.json beside the file of promises"
+    )
     cache = add("cache", _cache, "the store of artifacts")
     cache.add_argument("action", choices=["list", "verify", "prune"])
     cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')
@@ -161,6 +168,28 @@ def _merge(chosen: argparse.Namespace) -> int:
         write_atomically(chosen.out / "summary.md", markdown(merged.evidence))
     print("green: every promised target was proven" if merged.proven else "not green")
     return 0 if merged.proven else 1
+
+
+def _explain(chosen: argparse.Namespace) -> int:
+    from harness.explain import explain
+    from harness.merge import read_evidence
+
+    path = chosen.evidence or chosen.kpis.resolve().parent / ".kpi" / "latest" / "evidence.json"
+    if not path.exists():
+        raise KpiError(f"{path} is not there", "run pytest first, or name the file with --evidence")
+    found, broken = read_evidence(path, None)
+    wanted = [t for t in found["targets"] if chosen.kpi in (t["kpi"], t["id"])]
+    if not wanted:
+        raise SpecError([suggest(chosen.kpi, {name for t in found["targets"] for name in (t["kpi"], t["id"])}, "KPI")])
+    console = _console()
+    if broken:
+        console.print(Text(f"{plain(path)}: {broken}", style="bold red"))
+    for target in wanted:
+        verdict = Verdict(target["verdict"])
+        console.print(Text(f"{plain(target['id'])}  ", style="bold").append(verdict.value, style=STYLE[verdict]))
+        for said in explain(target, found):
+            console.print(Text(f"  {plain(said)}"), soft_wrap=True)
+    return 0
 
 
 def _cache(chosen: argparse.Namespace) -> int:

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.ledger import Ledger
+from harness.ledger import Answer, Ledger
 from harness.machine import Detected, mismatch
+from harness.measure.resume import stopped_runs
+from harness.spec import Spec, Target
 from harness.statistics import plan_looks
 
 SCHEMA = 1
+_ASIDE = ".stopped-"
 _LIBRARIES = (
     "hypothesis",
     "nncf",
@@ -37,14 +40,37 @@ _LIBRARIES = (
 )
 
 
-def run_folder(out: Path, started: datetime) -> Path:
-    """Where a run keeps its files: ``.kpi/runs/<start time>`` beside the default ``.kpi/latest``, else ``out``."""
-    default = out.name == "latest"
-    folder = out.parent / "runs" / started.strftime("%Y-%m-%dT%H-%M-%S.%fZ") if default else out
+def run_folder(out: Path, started: datetime, *, resume: bool = False) -> tuple[Path, list[Path]]:
+    """Makes the folder of a run: ``.kpi/runs/<start time>`` beside the default ``.kpi/latest``, else ``out`` itself.
+
+    Also returns the folders of earlier runs that were stopped, newest first, where the user wants to ``resume``.
+    """
+    stamp = started.strftime("%Y-%m-%dT%H-%M-%S.%fZ")
+    if out.name == "latest":
+        runs = out.parent / "runs"
+        earlier = sorted(runs.iterdir()) if resume and runs.exists() else []
+        folder = runs / stamp
+    else:
+        folder = out
+        # A folder named twice must not lend one run the measurements of another, unless that is wanted.
+        if resume and (out / "measurements").exists():
+            aside = out / f"{_ASIDE}{stamp}"
+            aside.mkdir()
+            for name in ("measurements", "outputs", "evidence.json"):
+                if (out / name).exists():
+                    (out / name).rename(aside / name)
+        elif not resume:
+            clear_aside(out)
+            shutil.rmtree(out / "measurements", ignore_errors=True)
+        earlier = sorted(out.glob(f"{_ASIDE}*"))
     (folder / "measurements").mkdir(parents=True, exist_ok=True)
-    for left in (folder / "measurements").glob("*.json"):
-        left.unlink()  # a folder named twice must not lend one run the measurements of another
-    return folder
+    return folder, stopped_runs(earlier)
+
+
+def clear_aside(out: Path) -> None:
+    """Forgets stopped runs that were set aside in a folder whose run came to its end."""
+    for folder in out.glob(f"{_ASIDE}*"):
+        shutil.rmtree(folder)
 
 
 def publish(folder: Path, out: Path) -> None:
@@ -95,29 +121,10 @@ def evidence(
     started: datetime,
     release: bool,
     complete: bool,
+    resume: bool = False,
 ) -> dict[str, Any]:
     """The whole record as plain JSON."""
     spec = ledger.spec
-    targets = []
-    for target, answer in ledger.lines():
-        targets.append(
-            {
-                "id": target.id,
-                "kpi": target.kpi,
-                "workload": target.workload,
-                "recipe": target.recipe,
-                "machine": target.machine,
-                "device": spec.machines[target.machine].device,
-                "metric": target.metric_name,
-                "bound": target.promise.text,
-                "op": target.promise.op,
-                "limit": target.promise.limit,
-                "relation": target.promise.relation.value,
-                "versus": target.promise.versus,
-                "unit": target.shown_in.base,
-                **answer.to_json(),
-            }
-        )
     settings = asdict(spec.measure)
     looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
     settings["against"] = [look.against for look in looks]
@@ -132,6 +139,7 @@ def evidence(
         "written": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "release": release,
         "complete": complete,
+        "resume": resume,
         "machine": machine.to_json(),
         "libraries": _libraries(),
         "settings": settings,
@@ -153,8 +161,28 @@ def evidence(
             for line in workload.published
         ],
         "verdicts": {verdict.value: count for verdict, count in sorted(ledger.counts().items())},
-        "targets": targets,
+        "targets": [line(spec, target, answer) for target, answer in ledger.lines()],
         "measurements": list(measurements),
+    }
+
+
+def line(spec: Spec, target: Target, answer: Answer) -> dict[str, Any]:
+    """One target with its answer, as the evidence holds it."""
+    return {
+        "id": target.id,
+        "kpi": target.kpi,
+        "workload": target.workload,
+        "recipe": target.recipe,
+        "machine": target.machine,
+        "device": spec.machines[target.machine].device,
+        "metric": target.metric_name,
+        "bound": target.promise.text,
+        "op": target.promise.op,
+        "limit": target.promise.limit,
+        "relation": target.promise.relation.value,
+        "versus": target.promise.versus,
+        "unit": target.shown_in.base,
+        **answer.to_json(),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from harness.artifact import Artifact
 from harness.builder import Builder
 from harness.environments import Environments
-from harness.errors import Unavailable
+from harness.errors import KpiError, Unavailable
 from harness.ledger import Answer, off_target
 from harness.machine import Detected, mismatch
 from harness.measure.campaign import Campaign, Subject
@@ -25,7 +25,7 @@ from harness.spec import Recipe, Spec, Target
 from harness.statistics import plan_looks
 from harness.store import Store
 from harness.targets import Relation, judged_in
-from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples
+from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples, too_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Finding:
     artifact: Artifact
     measurements: tuple[str, ...]
     disturbed: str
+    notes: tuple[str, ...]
     seconds: float
 
 
@@ -52,13 +53,14 @@ class Gate:
         *,
         tag: str = "",
         install: bool = False,
+        stopped: Sequence[Path] = (),
     ) -> None:
         self.spec = spec
         self.machine = machine
         self.store = store
         self.environments = Environments(store, spec.root, install=install)
         self.builder = Builder(spec, store, self.environments, folder / "build.log", progress)
-        self.campaign = Campaign(folder, tag, progress)
+        self.campaign = Campaign(folder, tag, progress, machine.to_json(), stopped)
         self.looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
         # What slows both recipes of a pair cancels out.
         self.pair_looks = plan_looks(spec.measure.looks, spec.measure.confidence)
@@ -92,7 +94,10 @@ class Gate:
             else:
                 raise TypeError(f"{metric} is of no known kind")
             measurements = tuple(self.campaign.reference(subject) for subject in subjects)
-        return Finding(judgement, artifacts[0], measurements, disturbed, time.monotonic() - start)
+        notes = tuple(too_small(target.promise, judgement, target.shown_in))
+        if issubclass(metric, ProcessMetric) and judgement.verdict is Verdict.FAIL:
+            notes += tuple(self._look_inside(target, recipes[0], artifacts[0]))
+        return Finding(judgement, artifacts[0], measurements, disturbed, notes, time.monotonic() - start)
 
     def answer(self, target: Target, finding: Finding) -> Answer:
         """Judges what was found, in the light of the machine it was found on."""
@@ -111,6 +116,7 @@ class Gate:
             of=judgement.of,
             artifact=finding.artifact.digest,
             measurements=finding.measurements,
+            notes=finding.notes,
             seconds=round(finding.seconds, 3),
         )
         why = self.standing(target)
@@ -140,11 +146,21 @@ class Gate:
         if not self.machine.has(device):
             raise Unavailable(f"this machine has no {device}", f"run `pytest -m {device}` on a machine that has one")
 
-    def subject(self, target: Target, recipe: Recipe, artifact: Artifact) -> Subject:
-        """What to measure for a target: the artifact of ``recipe`` under the metric's scenario on the KPI's device."""
+    def _look_inside(self, target: Target, recipe: Recipe, artifact: Artifact) -> Iterator[str]:
+        """Profiles what failed, once, so that the explanation can say where the time goes; says why it could not."""
+        try:
+            self._single(self.subject(target, recipe, artifact, "profile"))
+        except KpiError as error:
+            yield f"where the time goes is not known: {error.message}"
+
+    def subject(self, target: Target, recipe: Recipe, artifact: Artifact, scenario: str | None = None) -> Subject:
+        """What to measure for a target: the artifact of ``recipe`` on the KPI's device under ``scenario``.
+
+        Without one the metric's own is taken.
+        """
         runtime = runtimes()[recipe.runtime]
         workload = self.spec.workloads[recipe.workload]
-        scenario = str(target.metric.scenario)
+        scenario = scenario or str(target.metric.scenario)
         overridden = recipe.scenario_runtime.get(scenario, recipe.runtime_options)
         device = runtime(runtime.Options(**overridden)).device(self.spec.machines[target.machine].device)
         if device not in runtime.devices:

@@ -17,7 +17,10 @@ UNSELECTED = "not measured: not selected by -k or -m"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was found out about one target; numbers in base units of the target's dimension, NaN where unknown."""
+    """What was found out about one target; numbers in base units of the target's dimension, NaN where unknown.
+
+    ``notes`` are what a reader should know whatever the verdict.
+    """
 
     verdict: Verdict
     reason: str
@@ -30,11 +33,17 @@ class Answer:
     artifact: str = ""
     measurements: tuple[str, ...] = ()
     remedy: str = ""
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: what is unknown is null; an infinite bound is the word "inf", as JSON has no number for it."""
-        plain = {**asdict(self), "verdict": self.verdict.value}
+        plain = {
+            **asdict(self),
+            "verdict": self.verdict.value,
+            "measurements": list(self.measurements),
+            "notes": list(self.notes),
+        }
         for name in ("value", "low", "high"):
             plain[name] = _number(plain[name])
         return plain
@@ -47,6 +56,7 @@ class Answer:
             plain[name] = math.nan if plain[name] is None else float(plain[name])
         plain["verdict"] = Verdict(plain["verdict"])
         plain["measurements"] = tuple(plain["measurements"])
+        plain["notes"] = tuple(plain["notes"])
         return cls(**plain)
 
 

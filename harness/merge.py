@@ -61,6 +61,11 @@ def merge(files: Mapping[str, tuple[Mapping[str, Any], str]], key: str | None) -
     first = next(iter(pieces.values()))
     problems += _differing(pieces, "promises", "of other promises (another kpis.toml)")
     problems += _differing(pieces, "commit", "of another commit")
+    problems += [
+        f"{name}: files differed from the commit, which says nothing of what was measured"
+        for name, data in pieces.items()
+        if str(data["commit"]).endswith("-dirty")
+    ]
     problems += [f"{name}: the run did not come to its end" for name, data in pieces.items() if not data["complete"]]
     problems += _artifacts(pieces)
     targets = []

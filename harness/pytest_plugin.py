@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.errors import KpiError, SpecError, Unavailable
+from harness.evidence import line
+from harness.explain import explain
 from harness.gate import Finding, Gate
 from harness.ledger import Answer, Ledger
 from harness.machine import detect
 from harness.metrics import metrics
+from harness.options import Options, add_options
 from harness.recorder import Recorder
 from harness.reports.junit import properties
 from harness.reports.progress import Progress
@@ -38,40 +40,9 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The command line, read once."""
-
-    kpis: Path
-    named: bool
-    out: Path
-    release: bool
-    install: bool
-    collect_only: bool
-
-    @classmethod
-    def from_config(cls, config: pytest.Config) -> Options:
-        """Relative paths are from where pytest was called, the defaults from the project's root."""
-        here, named, out = config.invocation_params.dir, config.getoption("kpis"), config.getoption("kpi_out")
-        # pytest may take the value of an option for a path to test, and seek its root there.
-        root = config.rootpath if (config.rootpath / "kpis.toml").exists() else here
-        return cls(
-            kpis=here / named if named else root / "kpis.toml",
-            named=bool(named),
-            out=here / out if out else root / ".kpi" / "latest",
-            release=config.getoption("kpi_release"),
-            install=config.getoption("kpi_install"),
-            collect_only=config.getoption("collectonly"),
-        )
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the options that every use of the gate shares."""
-    group = parser.getgroup("kpi", "acceptance of optimized models")
-    group.addoption("--kpis", metavar="FILE", help="the file of promises (default: kpis.toml in the root folder)")
-    group.addoption("--kpi-out", metavar="DIR", help="where the evidence goes (default: .kpi/latest)")
-    group.addoption("--kpi-release", action="store_true", help="green only when every promised target was proven")
-    group.addoption("--kpi-install", action="store_true", help="make the environments that recipes name when missing")
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -120,6 +91,7 @@ class KpiPlugin:
         self.missing = False
         self._gate: Gate | None = None
         self._progress: Progress | None = None
+        self._answers: list[tuple[Target, Answer]] = []
 
     # ---- collection -------------------------------------------------------------------------------------------
 
@@ -134,7 +106,8 @@ class KpiPlugin:
             raise pytest.UsageError(str(error)) from None
         if self.worker is not None:
             return
-        self.recorder = Recorder(Ledger(self.spec), options.out, self.started, release=options.release)
+        ledger = Ledger(self.spec)
+        self.recorder = Recorder(ledger, options.out, self.started, release=options.release, resume=options.resume)
         if options.release and not options.collect_only:
             self._prepare(self.recorder)
             self.recorder.active = True
@@ -210,10 +183,21 @@ class KpiPlugin:
         if self._gate is None:
             if self.spec is None:
                 raise RuntimeError("a target without a spec")
-            known = str((self.worker or {}).get("kpi_folder", ""))
-            folder = self.recorder.folder if self.recorder is not None else Path(known)
-            tag = str((self.worker or {}).get("workerid", ""))
-            self._gate = Gate(self.spec, detect(), Store(), folder, self.draw, tag=tag, install=self.options.install)
+            worker = self.worker or {}
+            if self.recorder is not None:
+                folder, stopped = self.recorder.folder, self.recorder.stopped
+            else:
+                folder, stopped = Path(worker["kpi_folder"]), [Path(name) for name in worker["kpi_stopped"]]
+            self._gate = Gate(
+                self.spec,
+                detect(),
+                Store(),
+                folder,
+                self.draw,
+                tag=str(worker.get("workerid", "")),
+                install=self.options.install,
+                stopped=stopped,
+            )
         return self._gate
 
     @pytest.hookimpl(optionalhook=True)
@@ -221,6 +205,7 @@ class KpiPlugin:
         # Workers write their measurements where the controller keeps the evidence.
         if self.recorder is not None:
             node.workerinput["kpi_folder"] = self._prepare(self.recorder)
+            node.workerinput["kpi_stopped"] = [str(folder) for folder in self.recorder.stopped]
 
     def draw(self, text: str) -> None:
         """Says what is going on, where somebody watches."""
@@ -250,12 +235,23 @@ class KpiPlugin:
 
     def _settle(self, item: pytest.Item, target: Target, answer: Answer) -> None:
         item.stash[_ANSWER] = answer
+        self._answers.append((target, answer))
         item.user_properties.extend(properties(target, answer))
         said = f"{answer.verdict}: {answer.reason}" + (f" ({answer.remedy})" if answer.remedy else "")
         if answer.verdict in (Verdict.FAIL, Verdict.ERROR) or (self.options.release and answer.verdict != Verdict.PASS):
-            pytest.fail(f"{target.id}: {said}", pytrace=False)
+            pytest.fail("\n".join([f"{target.id}: {said}", *self._explained(target, answer)]), pytrace=False)
         if answer.verdict is not Verdict.PASS:
             pytest.skip(said)
+
+    def _explained(self, target: Target, answer: Answer) -> list[str]:
+        """What ``kpi explain`` would say, from what this run has measured so far."""
+        gate = self.gate
+        so_far = {
+            "machine": gate.machine.to_json(),
+            "measurements": gate.campaign.to_json(),
+            "targets": [line(gate.spec, other, found) for other, found in self._answers],
+        }
+        return explain(line(gate.spec, target, answer), so_far, reason=False)
 
     def _feed_benchmark(self, request: pytest.FixtureRequest, target: Target, finding: Finding) -> None:
         """Gives pytest-benchmark the same samples, when one of its options says that they are wanted."""
@@ -325,7 +321,11 @@ class KpiPlugin:
         recorder = self.recorder
         if recorder is None or not recorder.active:
             return
-        recorder.finish(interrupted=exitstatus == pytest.ExitCode.INTERRUPTED)
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            stopped = "the run was interrupted first"
+        else:
+            stopped = "the run stopped at an earlier failure" if session.shouldfail or session.shouldstop else ""
+        recorder.finish(stopped)
         if self.options.release and exitstatus == pytest.ExitCode.OK and not recorder.ledger.proven:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -338,8 +338,8 @@ class KpiPlugin:
         writer = terminalreporter._tw  # noqa: SLF001 - where pytest itself writes
         width = min(100, writer.fullwidth)
         terminalreporter.section("KPIs")
-        for line in render(recorder.evidence, width, colour=writer.hasmarkup).splitlines():
-            terminalreporter.write_line(line)
+        for text in render(recorder.evidence, width, colour=writer.hasmarkup).splitlines():
+            terminalreporter.write_line(text)
         terminalreporter.write_line(f"evidence: {_near(recorder.out, self.config.invocation_params.dir)}")
 
 

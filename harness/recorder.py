@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.evidence import evidence, publish, read_measurements, run_folder, write_atomically
+from harness.evidence import clear_aside, evidence, publish, read_measurements, run_folder, write_atomically
 from harness.ledger import UNSELECTED, Answer, Ledger
 from harness.machine import detect
 from harness.seal import KEY_VARIABLE, seal
@@ -20,10 +20,12 @@ _EVERY_S = 2.0
 class Recorder:
     """Writes ``evidence.json`` after verdicts as they come (every two seconds at most) and at the end."""
 
-    def __init__(self, ledger: Ledger, out: Path, started: datetime, *, release: bool) -> None:
+    def __init__(self, ledger: Ledger, out: Path, started: datetime, *, release: bool, resume: bool = False) -> None:
         self.ledger = ledger
         self.out = out
         self.release = release
+        self.resume = resume
+        self.stopped: list[Path] = []
         self.active = False
         self.deselected: set[tuple[str, str, str]] = set()
         self.evidence: dict[str, Any] | None = None
@@ -35,7 +37,7 @@ class Recorder:
     def folder(self) -> Path:
         """Where this run keeps its files, made when first asked for."""
         if self._folder is None:
-            self._folder = run_folder(self.out, self._started)
+            self._folder, self.stopped = run_folder(self.out, self._started, resume=self.resume)
         return self._folder
 
     def record(self, key: tuple[str, ...], answer: Answer) -> None:
@@ -46,14 +48,18 @@ class Recorder:
             if time.monotonic() - self._written > _EVERY_S:
                 self._write(complete=False, otherwise="not measured yet")
 
-    def finish(self, *, interrupted: bool) -> None:
-        """Writes the final evidence; targets without a verdict get one that says why."""
-        said = "the run was interrupted first" if interrupted else "no test asked for it"
-        self._write(complete=True, otherwise=f"not measured: {said}")
+    def finish(self, stopped: str = "") -> None:
+        """Writes the final evidence; targets without a verdict get one that says why.
+
+        ``stopped`` says why the run did not come to its end: then another may go on where it stopped.
+        """
+        self._write(complete=not stopped, otherwise=f"not measured: {stopped or 'no test asked for it'}")
         from harness.reports.markdown import render
 
         if self.evidence is not None:
             write_atomically(self.folder / "summary.md", render(self.evidence))
+        if not stopped:
+            clear_aside(self.folder)
         publish(self.folder, self.out)
 
     def _write(self, *, complete: bool, otherwise: str) -> None:
@@ -66,6 +72,7 @@ class Recorder:
             started=self._started,
             release=self.release,
             complete=complete,
+            resume=self.resume,
         )
         self.evidence = seal(made, os.environ.get(KEY_VARIABLE))
         write_atomically(self.folder / "evidence.json", _dump(self.evidence))

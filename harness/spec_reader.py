@@ -131,23 +131,21 @@ class _Reader(Tables):
         before = len(self.problems)
         runtime_name, runtime_table = self.named(table.runtime, "name", where, "runtime")
         runtime_options: dict[str, Any] | None = None
-        if runtime_name == "":
-            pass
-        elif runtime_name not in runtimes():
+        if runtime_name is not None and runtime_name not in runtimes():
             self.say(where, f"runtime: {suggest(runtime_name, runtimes(), 'runtime')}")
-        else:
+        elif runtime_name is not None:
             runtime_options = self.options(runtimes()[runtime_name], runtime_table, f"{where} runtime")
         made, steps = self.passes(where, table.passes)
-        if made and runtime_name in runtimes() and made not in runtimes()[runtime_name].runs:
+        if made and runtime_name and runtime_name in runtimes() and made not in runtimes()[runtime_name].runs:
             runs = " or ".join(sorted(runtimes()[runtime_name].runs))
             self.say(where, f'runtime "{runtime_name}" runs {runs}, but the passes make {made}')
         settings, overrides = self.scenario_tables(
-            where, table, "" if runtime_options is None else runtime_name, runtime_table
+            where, table, None if runtime_options is None else runtime_name, runtime_table
         )
         if table.environment is not None and not self.environment(table.environment):
             known = {p.stem for folder in self.environment_folders() for p in folder.glob("*.txt")}
             self.say(where, f"environment: {suggest(table.environment, known, 'environment')}")
-        if len(self.problems) > before or runtime_options is None:
+        if len(self.problems) > before or runtime_name is None or runtime_options is None:
             return None
         return Recipe(
             workload, name, runtime_name, runtime_options, tuple(steps), table.environment, settings, overrides
@@ -160,8 +158,8 @@ class _Reader(Tables):
         for index, entry in enumerate(entries):
             here = f"{where} passes[{index}]"
             pass_name, pass_table = self.named(entry, "pass", here, "pass")
-            if pass_name not in passes():
-                if pass_name:
+            if pass_name is None or pass_name not in passes():
+                if pass_name is not None:
                     self.say(here, suggest(pass_name, passes(), "pass"))
                 made = ""
                 continue
@@ -174,7 +172,7 @@ class _Reader(Tables):
         return made, steps
 
     def scenario_tables(
-        self, where: str, table: schema.RecipeTable, runtime: str, runtime_table: Mapping[str, Any]
+        self, where: str, table: schema.RecipeTable, runtime: str | None, runtime_table: Mapping[str, Any]
     ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
         """The options per scenario, and the runtime's options where a scenario overrides them."""
         settings: dict[str, dict[str, Any]] = {}
@@ -191,7 +189,7 @@ class _Reader(Tables):
                 if not isinstance(override, dict):
                     self.say(here, "runtime must be a table of the runtime's options")
                     continue
-                if runtime not in runtimes():
+                if runtime is None or runtime not in runtimes():
                     continue
                 merged = self.options(runtimes()[runtime], {**runtime_table, **override}, f"{here} runtime")
                 overrides[name] = merged or {}

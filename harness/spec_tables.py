@@ -75,15 +75,17 @@ class Tables:
             return None
         return plain
 
-    def named(self, entry: str | Mapping[str, Any], key: str, where: str, kind: str) -> tuple[str, dict[str, Any]]:
-        """``"onnx"`` or ``{pass = "onnx", opset = 17}`` as a name and the rest."""
+    def named(
+        self, entry: str | Mapping[str, Any], key: str, where: str, kind: str
+    ) -> tuple[str | None, dict[str, Any]]:
+        """``"onnx"`` or ``{pass = "onnx", opset = 17}`` as a name and the rest; None when the lack of one was said."""
         if isinstance(entry, str):
             return entry, {}
         rest = dict(entry)
         name = rest.pop(key, None)
         if not isinstance(name, str):
             self.say(where, f'a {kind} given as a table needs the key "{key}"')
-            return "", rest
+            return None, rest
         return name, rest
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.statistics import Look, bootstrap_mean, bootstrap_ratio, median, median_bounds, wilson
-from harness.targets import Promise, Relation
+from harness.targets import Promise, Relation, judged_in
+from harness.units import Dimension
 
 
 class Verdict(StrEnum):
@@ -147,6 +148,26 @@ def judge_samples(
         value = sum(gains) / n
         low, high = bootstrap_mean(gains, confidence)
     return Judgement(_decide(promise, low, high), value, low, high, n, "paired samples", confidence)
+
+
+def too_small(promise: Promise, judgement: Judgement, shown: Dimension) -> Iterator[str]:
+    """Says so when an evaluation set is too small for what is promised of it."""
+    show = shown.format
+    if judgement.of == "samples" and judgement.low < promise.limit < judgement.high:
+        yield (
+            f"the bound lies within {show(judgement.low)} to {show(judgement.high)}: of this very set the verdict is "
+            f"exact, {judgement.n} other samples might give another"
+        )
+    if judgement.of == "paired samples":
+        neutral = 1.0 if promise.relation in (Relation.SHARE, Relation.RATIO) else 0.0
+        promised, known = abs(promise.limit - neutral), (judgement.high - judgement.low) / 2
+        if 0 < promised < known:
+            needed = math.ceil(judgement.n * (known / promised) ** 2)
+            apart = judged_in(shown, Relation.DROP).format
+            yield (
+                f"{judgement.n} samples are few for a difference of {apart(promised)}: they tell recipes apart to "
+                f"about {apart(known)}; {needed} would do"
+            )
 
 
 def judge_exact(promise: Promise, value: float, other: float | None = None) -> Judgement:

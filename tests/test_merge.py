@@ -93,6 +93,7 @@ def test_what_nobody_proved_is_not_green(project: Project, here: Path) -> None:
     [
         (verdict("stripes-int8", "FAIL"), "two machines disagree"),
         (lambda data: data.update(commit="0" * 40), "of another commit"),
+        (lambda data: data.update(commit="0" * 40 + "-dirty"), "files differed from the commit"),
         (lambda data: data.update(promises="0" * 64), "other promises"),
         (lambda data: data.update(complete=False), "did not come to its end"),
         (lambda data: [t.update(artifact="0" * 64) for t in data["targets"] if t["artifact"]], "not one artifact"),

@@ -244,9 +244,10 @@ def test_stopped_in_the_middle(project: Project, number: int, tmp_path: Path) ->
     assert {target["id"] for target in evidence["targets"]} == TARGETS
     if number == signal.SIGINT:
         assert process.returncode == 2
-        assert evidence["complete"] is True
-    else:
-        assert evidence["complete"] is False
+        assert {t["reason"] for t in evidence["targets"] if t["verdict"] == "INCONCLUSIVE"} == {
+            "not measured: the run was interrupted first"
+        }
+    assert evidence["complete"] is False
     time.sleep(0.5)
     left = subprocess.run(["pgrep", "-f", f"harness.*{tmp_path}"], capture_output=True, text=True, check=False)
     assert not left.stdout

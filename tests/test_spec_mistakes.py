@@ -56,6 +56,8 @@ MISTAKES = {
     "published unit": ("1 ms .. 2 ms", "1 ms .. 2 MB", "published[0]: latency.p50", "unit 'MB' does not fit"),
     "confidence": ('"97 %"', '"40 %"', "[measure]: confidence", "from 50 % to below 100 %"),
     "certainty": ('"97 %"', '"100 %"', "[measure]: confidence", "from 50 % to below 100 %"),
+    "no runtime": ('runtime = "onnxruntime"', 'runtime = ""', "[workload.tiny.recipe.fp32]", 'unknown runtime ""'),
+    "no pass": ('"openvino", {', '"openvino", "", {', "[workload.tiny.recipe.int8] passes[2]", 'unknown pass ""'),
     "drift": ("samples = 50", 'drift = "80 %"', "[measure]: drift", "from 0 % to 50 %, not 80 %"),
     "drifting unit": ("samples = 50", 'drift = "2 s"', "[measure]: drift", "unit 's' does not fit"),
     "seconds": ('"0.5 s"', '"0 s"', "[measure]: seconds", "above 0 s"),

@@ -15,9 +15,9 @@ STUDY = ROOT / "benchmarks" / "verdicts" / "study.py"
 
 def run_study(code: str = "", runs: int = 300) -> subprocess.CompletedProcess[str]:
     """The study in a process of its own, after ``code``."""
-    start = f"import runpy, sys; sys.path[:0] = [{str(ROOT)!r}, {str(STUDY.parent)!r}]; sys.argv = ['study', '--runs', '{runs}']\n"
+    start = f"import runpy, sys\nsys.path[:0] = [{str(ROOT)!r}, {str(STUDY.parent)!r}]\n"
     return subprocess.run(
-        [sys.executable, "-c", f"{start}{code}\nrunpy.run_path({str(STUDY)!r}, run_name='__main__')"],
+        [sys.executable, "-c", f"{start}{code}\nrunpy.run_path({str(STUDY)!r}, run_name='__main__')", f"--runs={runs}"],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from harness.environments import Interpreter
 from harness.evidence import write_measurement
 from harness.measure.lock import device_lock
 from harness.measure.records import ProcessRecord
+from harness.measure.resume import TakenOver, conditions, take_over
 from harness.measure.validity import best_kernel, disturbance
 from harness.process import call_worker
+from harness.runtimes import runtimes
 from harness.scenarios import scenarios
 
 _MODULE = "harness.measure.worker"
@@ -65,6 +67,7 @@ class Series:
     subject: Subject
     records: list[ProcessRecord] = field(default_factory=list)
     scores: dict[str, list[float]] = field(default_factory=dict)
+    taken_over: TakenOver | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The measurement as kept in the evidence: every raw sample of every process."""
@@ -80,24 +83,54 @@ class Series:
             "scenario_options": dict(subject.scenario_options),
             "processes": [record.to_json() for record in self.records],
             "scores": self.scores,
+            "taken_over": (
+                {"run": self.taken_over.run, "processes": len(self.taken_over.records)} if self.taken_over else None
+            ),
         }
 
 
 class Campaign:
-    """All measurements of one run. Nothing is taken from an earlier one: artifacts are cached, measurements never."""
+    """All measurements of one run: artifacts are cached, measurements never.
 
-    def __init__(self, folder: Path, tag: str, progress: Callable[[str], None]) -> None:
+    Only where the user asked to go on with a run that was stopped, its folder stands in ``stopped``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tag: str,
+        progress: Callable[[str], None],
+        machine: Mapping[str, Any],
+        stopped: Sequence[Path] = (),
+    ) -> None:
         self.outputs = folder / "outputs"
         self.log = folder / "measure.log"
         self.tag = tag
         self.progress = progress
         self._folder = folder
+        self._machine = machine
+        self._stopped = stopped
         self.series: dict[str, Series] = {}
         self.pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
 
     def of(self, subject: Subject) -> Series:
-        """The series of a subject, empty at first."""
-        return self.series.setdefault(subject.id, Series(subject))
+        """The series of a subject: empty at first, or what a stopped run had measured of it."""
+        if subject.id not in self.series:
+            made = self.series[subject.id] = Series(subject)
+            found = take_over(self._stopped, subject.id, self.tag, self._conditions(subject)) if self._stopped else None
+            if found is not None:
+                made.taken_over, made.records, made.scores = found, list(found.records), dict(found.scores)
+                self.outputs.mkdir(parents=True, exist_ok=True)
+                for name in {record.outputs for record in found.records} - {""}:
+                    shutil.copy2(found.folder / "outputs" / name, self.outputs / name)
+                self.keep(subject)
+        return self.series[subject.id]
+
+    def _conditions(self, subject: Subject) -> dict[str, Any]:
+        interpreter = subject.interpreter
+        versions = {name: interpreter.version(name) for name in runtimes()[subject.runtime].distributions}
+        more = {"seconds": subject.seconds, "samples": subject.samples}
+        return conditions(self._machine, subject.inputs, versions, **more)
 
     def reference(self, subject: Subject) -> str:
         """The name of a subject's measurement in the evidence; ``tag`` tells apart processes that share a run."""
@@ -105,19 +138,32 @@ class Campaign:
 
     def keep(self, subject: Subject) -> None:
         """Writes what was measured so far, so that a killed run loses nothing."""
+        write_measurement(self._folder, self._record(self.of(subject)))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Every measurement of this run so far, as the evidence holds them."""
+        return [self._record(series) for series in self.series.values()]
+
+    def _record(self, series: Series) -> dict[str, Any]:
+        subject = series.subject
         pairs = {
             self.reference(self.series[b].subject): found for (a, b), found in self.pairs.items() if a == subject.id
         }
-        record = {"id": self.reference(subject), **self.of(subject).to_json(), "pairs": pairs}
-        write_measurement(self._folder, record)
+        return {
+            "id": self.reference(subject),
+            **series.to_json(),
+            "pairs": pairs,
+            "conditions": self._conditions(subject),
+        }
 
     def extend(self, subject: Subject, count: int) -> list[ProcessRecord]:
         """Runs fresh processes until there are ``count``; returns them all."""
         series = self.of(subject)
         if len(series.records) < count:
-            with device_lock(subject.device, self.progress), self._kept(subject):
+            with device_lock(subject.device, self.progress):
                 while len(series.records) < count:
                     series.records.append(self._run(subject, len(series.records) + 1, count))
+                    self.keep(subject)
         return series.records
 
     def extend_pairs(self, a: Subject, b: Subject, count: int, budget_s: float) -> list[tuple[int, int]]:
@@ -127,10 +173,12 @@ class Campaign:
         disturbed: the two are next to each other in time, so that what slows both cancels out, but what slows one
         may do so more than the other.
         """
-        pairs, start, wasted = self.pairs.setdefault((a.id, b.id), []), time.monotonic(), 0
+        both = [self.of(subject).records for subject in (a, b)]
+        if (a.id, b.id) not in self.pairs:
+            self.pairs[a.id, b.id] = self._pairs_taken_over(a, b)
+        pairs, start, wasted = self.pairs[a.id, b.id], time.monotonic(), 0
         if len(pairs) < count:
-            with device_lock(a.device, self.progress), self._kept(a), self._kept(b):
-                both = [self.of(subject).records for subject in (a, b)]
+            with device_lock(a.device, self.progress):
                 while len(pairs) < count and (not wasted or time.monotonic() - start < budget_s):
                     for subject in (b, a) if (len(pairs) + wasted) % 2 else (a, b):
                         self.of(subject).records.append(self._run(subject, len(pairs) + 1, count))
@@ -138,14 +186,17 @@ class Campaign:
                         wasted += 1
                     else:
                         pairs.append((len(both[0]) - 1, len(both[1]) - 1))
+                    self.keep(b)
+                    self.keep(a)
         return pairs
 
-    @contextmanager
-    def _kept(self, subject: Subject) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self.keep(subject)
+    def _pairs_taken_over(self, a: Subject, b: Subject) -> list[tuple[int, int]]:
+        """The pairs of a stopped run, both of whose processes were kept."""
+        ours, theirs = self.of(a).taken_over, self.of(b).taken_over
+        if ours is None or theirs is None or ours.folder != theirs.folder:
+            return []
+        pairs = [(int(i), int(j)) for i, j in ours.pairs.get(b.id, ())]
+        return [(i, j) for i, j in pairs if i < len(ours.records) and j < len(theirs.records)]
 
     def _run(self, subject: Subject, number: int, count: int) -> ProcessRecord:
         said = f"measure {subject.recipe} {subject.scenario}: process {number} of {count}"

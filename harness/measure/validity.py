@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from harness.measure.records import ProcessRecord
 from harness.statistics import median
 
-KERNEL_SLOWER = 1.4
+KERNEL_SLOWER = 1.25
 """The reference kernel beside a process may be this much slower than the best seen in the run."""
 STEAL = 0.05
 """Share of the processors' time that the hypervisor took away."""
-OTHERS = 0.35
+OTHERS = 0.15
 """Share of the processors' time that other processes used."""
+SHORT_S = 0.2
+"""The system counts processor time in steps of 10 ms: of a shorter window the shares say nothing."""
 
 
 def kernel_time(record: ProcessRecord) -> float:
@@ -31,9 +33,15 @@ def disturbance(record: ProcessRecord, best: float) -> str:
     slower = kernel_time(record) / best if record.kernel_s else 1.0
     if slower > KERNEL_SLOWER:
         return f"the reference kernel beside it was {slower:.2f} times slower than the best of this run"
-    steal, others = float(record.system.get("steal", 0)), float(record.system.get("others", 0))
+    steal, others = _share(record, "steal"), _share(record, "others")
     if steal > STEAL:
         return f"{100 * steal:.0f} % of the processors' time was stolen by the hypervisor"
     if others > OTHERS:
         return f"other processes used {100 * others:.0f} % of the processors"
     return ""
+
+
+def _share(record: ProcessRecord, name: str) -> float:
+    """A share over the whole process, or over the window in which it was timed: the larger."""
+    spans = [record.system, record.system.get("window") or {}]
+    return max((float(span.get(name, 0)) for span in spans if span.get("seconds", 0) >= SHORT_S), default=0.0)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +39,15 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     def workload() -> Workload:
         return load_workload(Path(request["root"]), request["fixture"], Settings.from_json(request["settings"]))
 
-    stage = Stage(inputs, request["seconds"], request["samples"], workload, Path(request["outputs"]), progress)
+    window: dict[str, Any] = {}
+
+    @contextmanager
+    def watch() -> Iterator[None]:
+        opened = Snapshot.take()
+        yield
+        window.update(between(opened, Snapshot.take()))
+
+    stage = Stage(inputs, request["seconds"], request["samples"], workload, Path(request["outputs"]), progress, watch)
     kernel_before = run_kernel()
     reset_peak()
     memory_before, before = resident(), Snapshot.take()
@@ -68,7 +77,7 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
         "memory_before": memory_before,
         "memory_peak": memory_peak,
         "kernel_s": (*kernel_before, *kernel_after),
-        "system": between(before, after),
+        "system": {**between(before, after), "window": window or None},
         "proof": asdict(proof),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.errors import KpiError
 from harness.metrics.base import ProcessMetric
 from harness.statistics import percentile, percentile_bounds, samples_needed
 from harness.units import TIME
@@ -31,6 +32,11 @@ class _Latency(ProcessMetric):
     def bounds(cls, process: ProcessRecord, confidence: float) -> tuple[float, float]:
         if cls.quantile <= 0.5:  # noqa: PLR2004 - the median has samples on both sides; only tails need this
             return super().bounds(process, confidence)
+        if len(process.samples_s) < (needed := cls.least_samples(confidence)):
+            raise KpiError(
+                f"{cls.name} at {100 * confidence:g} % confidence needs {needed} samples of a process, not "
+                f"{len(process.samples_s)}"
+            )
         return percentile_bounds(process.samples_s, cls.quantile, confidence)
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.reports.text import basis, figure, interval, plain, tally, why
+from harness.reports.text import basis, figure, interval, plain, taken_over, tally, why
 from harness.verdict import Verdict
 
 _MARK = {
@@ -48,11 +48,21 @@ def render(evidence: Mapping[str, Any]) -> str:
             basis(target) or why(target),
         )
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
-    remarks = [t for t in targets if t["reason"] and t["value"] is not None and t["verdict"] != Verdict.PASS]
+    remarks = [
+        (target["id"], said)
+        for target in targets
+        for said in (
+            *([why(target)] if target["value"] is not None and target["verdict"] != Verdict.PASS else ()),
+            *target.get("notes", ()),
+        )
+        if said
+    ]
     if remarks:
         lines += ["", "<details><summary>Why</summary>", ""]
-        lines += [f"- {_cell(t['id'])}: {_cell(why(t))}" for t in remarks]
+        lines += [f"- {_cell(name)}: {_cell(said)}" for name, said in remarks]
         lines += ["", "</details>"]
+    if said := taken_over(evidence):
+        lines += ["", _cell(said)]
     if evidence["published"]:
         lines += ["", "<details><summary>Published figures for comparison (not ours)</summary>", ""]
         for line in evidence["published"]:

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.reports.text import figure, interval, plain, tally, unselected, why
+from harness.reports.text import figure, interval, plain, taken_over, tally, unselected, why
 from harness.verdict import Verdict
 
 _MANY = 500
@@ -42,6 +42,8 @@ def render(evidence: Mapping[str, Any], width: int, *, colour: bool) -> str:
             _kpi(console, kpi, by_kpi[kpi["name"]])
     if left := len(evidence["targets"]) - len(chosen):
         console.print(Text(f"{left} of {len(evidence['targets'])} targets were not selected by -k or -m", style="dim"))
+    if said := taken_over(evidence):
+        console.print(Text(plain(said), style="dim"))
     console.print(Text(tally(Counter(t["verdict"] for t in chosen)), style="bold"))
     return out.getvalue()
 
@@ -68,8 +70,9 @@ def _kpi(console: Console, kpi: Mapping[str, Any], targets: list[Mapping[str, An
             Text(plain(target["bound"])),
             Text(verdict.value, style=STYLE[verdict]),
         )
-        if verdict is not Verdict.PASS and target["reason"]:
-            reasons.setdefault(why(target), []).append(target["metric"])
+        said = [why(target)] if verdict is not Verdict.PASS and target["reason"] else []
+        for reason in (*said, *target.get("notes", ())):
+            reasons.setdefault(reason, []).append(target["metric"])
     console.print(Padding(table, (0, 0, 0, 2)))
     for reason, names in reasons.items():
         which = "" if len(reasons) == 1 and len(names) == len(targets) else f"{', '.join(dict.fromkeys(names))}: "

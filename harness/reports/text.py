@@ -28,8 +28,9 @@ def interval(target: Mapping[str, Any]) -> str:
         return ""
     show = DIMENSIONS[target["unit"]].format
     first, last = show(low), show(high)
-    if first.partition(" ")[2] == last.partition(" ")[2]:
-        first = first.partition(" ")[0]  # one unit is enough for both
+    unit = last.rpartition(" ")[2]
+    if not unit[-1:].isdigit():
+        first = first.removesuffix(f" {unit}")  # one unit is enough for both
     return f"{first} to {last}"
 
 
@@ -47,6 +48,18 @@ def tally(verdicts: Mapping[str, int]) -> str:
 def why(target: Mapping[str, Any]) -> str:
     """The reason of a verdict, with the remedy."""
     return f"{target['reason']} ({target['remedy']})" if target["remedy"] else str(target["reason"])
+
+
+def taken_over(evidence: Mapping[str, Any]) -> str:
+    """Which measurements a resumed run took over from the one that was stopped; empty for a run from the start."""
+    if not evidence.get("resume"):
+        return ""
+    found = [m for m in evidence["measurements"] if m["taken_over"]]
+    if not found:
+        return "nothing was taken over from a stopped run: there was none within the hour that fits"
+    said = [f"{m['recipe']} {m['scenario']} ({m['taken_over']['processes']})" for m in found]
+    runs = sorted({m["taken_over"]["run"] for m in found})
+    return f"processes taken over from {' and '.join(runs)}: {', '.join(said)}"
 
 
 def unselected(target: Mapping[str, Any]) -> bool:

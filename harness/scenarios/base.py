@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,7 +24,8 @@ class Stage:
     """What a scenario plays with: ``inputs`` by tensor name (the first axis counts samples), time, the workload.
 
     ``seconds`` and ``samples`` say how long one process measures at least; ``workload`` loads the fixture and is
-    called only by scenarios that need a data set. ``outputs`` is where a scenario may leave a file.
+    called only by scenarios that need a data set. ``outputs`` is where a scenario may leave a file. What is timed
+    happens within ``watch()``, so that the machine is looked at just then.
     """
 
     inputs: Mapping[str, npt.NDArray[np.generic]]
@@ -32,6 +34,7 @@ class Stage:
     workload: Callable[[], Workload]
     outputs: Path
     progress: Callable[[str], None]
+    watch: Callable[[], AbstractContextManager[None]]
 
 
 class Scenario(ABC):

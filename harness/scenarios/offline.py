@@ -65,16 +65,17 @@ class Offline(Scenario):
         gc.disable()
         if self.options.asynchronous:
             session.run_all(source(stage.seconds / 4, 2 * session.requests))
-            begin = time.perf_counter()
-            session.run_all(source(2 * stage.seconds, 3 * session.requests))
-            end = time.perf_counter()
-        else:
+        with stage.watch():
             begin = end = time.perf_counter()
-            for feeds in source(2 * stage.seconds, 3):
-                start = time.perf_counter()
-                session.run(feeds)
+            if self.options.asynchronous:
+                session.run_all(source(2 * stage.seconds, 3 * session.requests))
                 end = time.perf_counter()
-                samples.append(end - start)
+            else:
+                for feeds in source(2 * stage.seconds, 3):
+                    start = time.perf_counter()
+                    session.run(feeds)
+                    end = time.perf_counter()
+                    samples.append(end - start)
         gc.enable()
         return {
             "samples_s": samples,

@@ -1,0 +1,143 @@
+"""Explains the verdict of a target from the evidence: what was promised, measured, spent, and what to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.measure.records import ProcessRecord
+from harness.metrics import metrics
+from harness.metrics.base import ArtifactMetric, Metric, ProcessMetric, ProofMetric, SampleMetric
+from harness.reports.text import basis, figure, interval, number
+from harness.statistics import median
+from harness.targets import Promise, Relation, parse_promise
+from harness.units import DIMENSIONS, TIME
+from harness.verdict import Verdict
+
+_LAYERS, _OTHERS = 4, 5
+_WIDTH = 11
+
+
+def explain(target: Mapping[str, Any], evidence: Mapping[str, Any], *, reason: bool = True) -> list[str]:
+    """The few lines that somebody needs who wants the target to pass; ``target`` is one of the evidence's own.
+
+    Without ``reason`` the verdict's own reason and remedy are left to the caller, who has said them already.
+    """
+    said = [("why", target["reason"]), ("remedy", target["remedy"])] if reason else []
+    lines = [*_facts(target), *((what, text) for what, text in said if text), *_circumstances(target, evidence)]
+    return [f"{what:{_WIDTH}}{text}" for what, text in lines]
+
+
+def _facts(target: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    recipe = f"{target['workload']}/{target['recipe']}"
+    yield "promised", f"{target['metric']} {target['bound']}, {recipe} on {target['machine']}"
+    if target["value"] is not None:
+        sure = f" at {100 * target['confidence']:g} % confidence" if target["confidence"] else ""
+        between = f" ({interval(target)}{sure})" if interval(target) else ""
+        yield "measured", f"{figure(target)}{between}, {basis(target)}"
+    for note in target.get("notes", ()):
+        yield "note", note
+
+
+def _circumstances(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    machine = evidence["machine"]
+    yield "machine", f"{machine['cpu']}, {machine['cores']} cores, {machine['memory'] / 1e9:.0f} GB"
+    own = _of(target, evidence)
+    if target["artifact"]:
+        yield "artifact", f"{target['artifact'][:12]}{_proof(own)}"
+    if disturbed := [p["disturbed"] for m in own for p in m["processes"] if p["disturbed"]]:
+        count = sum(len(m["processes"]) for m in own)
+        yield "disturbed", f"{len(disturbed)} of {count} processes; {disturbed[-1]}"
+    if target["verdict"] == Verdict.PASS:
+        return
+    if layers := _slowest(f"{target['workload']}/{target['recipe']}", evidence):
+        yield "slowest", ", ".join(layers)
+    promise = parse_promise(target["bound"], metrics()[target["metric"]].dimension)
+    for name, said in _others(target, promise, own[0]["device"] if own else "", evidence):
+        yield "try", f"{name}: {said} here"
+
+
+def _of(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The measurements that the verdict rests on."""
+    return [m for m in evidence["measurements"] if m["id"] in target["measurements"]]
+
+
+def _proof(own: Sequence[Mapping[str, Any]]) -> str:
+    """What the runtime proved of the artifact's first process."""
+    if not own or not own[0]["processes"]:
+        return ""
+    proof = own[0]["processes"][0]["proof"]
+    said = f", {proof['runtime']} {proof['version']} on {proof['device']}, {proof['precision']}"
+    if proof["heavy_ops"]:
+        said += f", {proof['integer_ops'] or 0} of {proof['heavy_ops']} heavy operations in INT8"
+    return said
+
+
+def _slowest(recipe: str, evidence: Mapping[str, Any]) -> list[str]:
+    """The layers that take most of the time, from the runtime's own profile, where the run has looked inside."""
+    for measurement in evidence["measurements"]:
+        if measurement["recipe"] == recipe and measurement["scenario"] == "profile" and measurement["processes"]:
+            layers = measurement["processes"][0]["proof"]["layers"]
+            return [f"{kind} {name} {TIME.format(seconds)}" for name, kind, seconds in layers[:_LAYERS]]
+    return []
+
+
+def _others(
+    target: Mapping[str, Any], promise: Promise, device: str, evidence: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Other recipes of the workload that were measured on the same device and keep the promise, the best first."""
+    metric = metrics()[target["metric"]]
+    values = _values(metric, target, device, evidence)
+    base = values.get(promise.versus or "")
+    judged = {
+        name: found
+        for name, value in values.items()
+        if name not in (target["recipe"], promise.versus) and (found := _judged(promise, value, base)) is not None
+    }
+    show = DIMENSIONS[target["unit"]].format
+    for name in sorted(judged, key=lambda name: judged[name], reverse=not promise.upper)[:_OTHERS]:
+        if promise.holds(judged[name]):
+            yield name, show(judged[name])
+
+
+def _judged(promise: Promise, value: float, base: float | None) -> float | None:
+    if promise.relation is Relation.VALUE:
+        return value
+    if base is None:
+        return None
+    if promise.relation is Relation.DROP:
+        return base - value
+    if promise.relation is Relation.GAIN:
+        return value - base
+    return value / base if base else None
+
+
+def _values(
+    metric: type[Metric], target: Mapping[str, Any], device: str, evidence: Mapping[str, Any]
+) -> dict[str, float]:
+    """The metric of every recipe of the workload that this run measured on the device."""
+    found: dict[str, float] = {}
+    if issubclass(metric, ArtifactMetric):
+        for other in evidence["targets"]:
+            same = other["workload"] == target["workload"] and other["metric"] == target["metric"]
+            if same and other["relation"] == Relation.VALUE and other["value"] is not None:
+                found[other["recipe"]] = number(other["value"])
+        return found
+    for measurement in evidence["measurements"]:
+        workload, _, recipe = measurement["recipe"].partition("/")
+        if workload == target["workload"] and measurement["scenario"] == metric.scenario:
+            found.update((recipe, value) for value in _value(metric, measurement, device))
+    return found
+
+
+def _value(metric: type[Metric], measurement: Mapping[str, Any], device: str) -> Iterator[float]:
+    """The metric's value in one measurement, if it has one on the device."""
+    if issubclass(metric, SampleMetric):
+        if scores := measurement["scores"].get(metric.name):
+            yield sum(scores) / len(scores)
+    elif measurement["processes"] and measurement["device"] == device:
+        records = [ProcessRecord.from_json(process) for process in measurement["processes"]]
+        if issubclass(metric, ProofMetric):
+            yield metric.of(records[0])
+        elif issubclass(metric, ProcessMetric):
+            yield median([metric.of(record) for record in records])

@@ -1,0 +1,49 @@
+"""The options that the gate adds to pytest's command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line, read once."""
+
+    kpis: Path
+    named: bool
+    out: Path
+    release: bool
+    install: bool
+    resume: bool
+    collect_only: bool
+
+    @classmethod
+    def from_config(cls, config: pytest.Config) -> Options:
+        """Relative paths are from where pytest was called, the defaults from the project's root."""
+        here, named, out = config.invocation_params.dir, config.getoption("kpis"), config.getoption("kpi_out")
+        # pytest may take the value of an option for a path to test, and seek its root there.
+        root = config.rootpath if (config.rootpath / "kpis.toml").exists() else here
+        return cls(
+            kpis=here / named if named else root / "kpis.toml",
+            named=bool(named),
+            out=here / out if out else root / ".kpi" / "latest",
+            release=config.getoption("kpi_release"),
+            install=config.getoption("kpi_install"),
+            resume=config.getoption("kpi_resume"),
+            collect_only=config.getoption("collectonly"),
+        )
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Adds the options that every use of the gate shares."""
+    group = parser.getgroup("kpi", "acceptance of optimized models")
+    group.addoption("--kpis", metavar="FILE", help="the file of promises (default: kpis.toml in the root folder)")
+    group.addoption("--kpi-out", metavar="DIR", help="where the evidence goes (default: .kpi/latest)")
+    group.addoption("--kpi-release", action="store_true", help="green only when every promised target was proven")
+    group.addoption("--kpi-resume", action="store_true", help="go on where the last run was stopped")
+    group.addoption("--kpi-install", action="store_true", help="make the environments that recipes name when missing")

@@ -1,0 +1,126 @@
+"""A failing test says enough to act on, and `kpi explain` says the same later."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.errors import KpiError
+from harness.measure.records import ProcessRecord, Proof
+from harness.metrics.latency import LatencyP99
+from harness.targets import parse_promise
+from harness.units import POINTS, SHARE
+from harness.verdict import judge_samples, too_small
+from tests.project import Project
+
+OTHER = """
+[[kpi]]
+name = "stripes-fp32"
+workload = "stripes"
+recipe = "fp32"
+machine = "any-cpu"
+targets = { "latency.p50" = "< 1 min", "size" = "< 1 GB" }
+"""
+
+
+def explained(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "harness.cli", *arguments],
+        cwd=project.folder,
+        env=project.variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_failure_says_what_to_know_and_what_to_try(project: Project) -> None:
+    text = project.toml.read_text(encoding="utf-8") + OTHER
+    project.toml.write_text(text, encoding="utf-8")
+    bound = text.partition('"latency.p50" = "')[2].partition('"')[0]
+    project.change(f'"{bound}"', '"< 1 us"')
+    done = project.pytest("-k", "p50")
+    assert done.returncode == 1
+    for said in ("promised   latency.p50 < 1 us", "measured   ", "97 % confidence", "machine    ", "onnxruntime 1."):
+        assert said in done.stdout
+    later = explained(project, "explain", "stripes-int8")
+    assert later.returncode == 0, later.stderr
+    lines = later.stdout.splitlines()
+    assert "stripes-int8:p50  FAIL" in lines
+    assert any(line.startswith("  slowest    ") and " us" in line for line in lines)
+    assert any("misses < 1 us by" in line for line in lines)
+    assert "try" not in {line.split()[0] for line in lines}  # the FP32 recipe does not keep it either
+
+
+def test_other_recipes_that_keep_the_promise_are_named(project: Project) -> None:
+    project.toml.write_text(project.toml.read_text(encoding="utf-8") + OTHER, encoding="utf-8")
+    assert project.pytest("-k", "size").returncode == 0
+    sizes = {t["recipe"]: t["value"] for t in project.evidence()["targets"] if t["metric"] == "size"}
+    small, large = sorted(sizes, key=lambda name: float(sizes[name]))
+    bound = {"int8": '"< 20 kB"', "fp32": '"< 1 GB"'}[large]
+    project.change(bound, f'"< {sum(sizes.values()) / 2:.0f} B"')
+    done = project.pytest("-k", "size")
+    assert done.returncode == 1
+    assert f"  try        {small}: " in explained(project, "explain", f"stripes-{large}:size").stdout
+
+
+def test_explain_needs_evidence_and_a_known_kpi(project: Project) -> None:
+    done = explained(project, "explain", "stripes-int8")
+    assert done.returncode == 1
+    assert "run pytest first" in done.stderr
+    project.pytest("-k", "size")
+    done = explained(project, "explain", "stripes-int9")
+    assert done.returncode == 4
+    assert 'did you mean "stripes-int8"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_evidence_that_was_edited_is_explained_with_a_warning(project: Project) -> None:
+    project.pytest("-k", "size")
+    file = project.folder / ".kpi/latest/evidence.json"
+    file.write_text(file.read_text(encoding="utf-8").replace('"PASS"', '"FAIL"'), encoding="utf-8")
+    done = explained(project, "explain", "stripes-int8")
+    assert "changed after it was sealed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "scores", "others", "said"),
+    [
+        ("drop <= 0.2 pp vs fp32", [1.0, 0.0] * 250, [1.0, 1.0, 0.0, 0.0] * 125, "few for a difference of 0.200 pp"),
+        (">= 99.9 % of fp32", [1.0, 0.0] * 250, [1.0, 1.0, 0.0, 0.0] * 125, "few for a difference of 0.100 pp"),
+        (">= 90 %", [1.0] * 91 + [0.0] * 9, None, "100 other samples might give another"),
+        ("drop <= 20 pp vs fp32", [1.0, 0.0] * 250, [1.0, 1.0, 0.0, 0.0] * 125, ""),
+        (">= 50 %", [1.0] * 91 + [0.0] * 9, None, ""),
+        ("drop <= 0 pp vs fp32", [1.0, 0.0] * 250, [1.0, 0.0] * 250, ""),
+    ],
+)
+def test_a_set_that_is_too_small_for_the_promise_is_said_so(
+    text: str, scores: list[float], others: list[float] | None, said: str
+) -> None:
+    promise = parse_promise(text, SHARE)
+    found = list(too_small(promise, judge_samples(promise, scores, others, 0.97), POINTS if "drop" in text else SHARE))
+    assert len(found) == bool(said)
+    assert said in "".join(found)
+
+
+def test_as_many_samples_as_the_note_asks_for_would_do() -> None:
+    promise = parse_promise("drop <= 1 pp vs fp32", SHARE)
+
+    def note(times: int) -> list[str]:
+        scores, others = [1.0] * 90 * times + [0.0] * 10 * times, [1.0] * 85 * times + [0.0] * 15 * times
+        others[0], others[-1] = 0.0, 1.0
+        return list(too_small(promise, judge_samples(promise, scores, others, 0.97), POINTS))
+
+    needed = int(note(1)[0].rpartition("; ")[2].split()[0])
+    assert 100 < needed < 100_000
+    assert note(needed // 100 // 2)
+    assert not note(needed // 100 * 2)
+
+
+def test_a_tail_from_too_few_samples_is_refused_with_the_number_needed() -> None:
+    record = ProcessRecord("", 1.0, 0.1, 0.01, 1, 2, Proof("r", "1", "CPU", "f32"), samples_s=(0.001,) * 300)
+    with pytest.raises(KpiError, match=r"latency\.p99 at 97 % confidence needs 349 samples of a process, not 300"):
+        LatencyP99.bounds(record, 0.97)
