@@ -44,6 +44,7 @@ class Builder:
             task=workload.task,
             checkpoint=Path(workload.checkpoint) if workload.checkpoint else None,
             checkpoint_sha256=workload.checkpoint_sha256,
+            model=workload.model,
             data=Path(workload.data) if workload.data else None,
             allow_pickle=workload.allow_pickle,
             trust_remote_code=workload.trust_remote_code,

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +26,7 @@ from harness.store import Store, folder_size
 from harness.units import BYTES
 from harness.verdict import Verdict
 
+_NAMES = 18
 USAGE = 4
 """The exit code for a mistake in the call or in ``kpis.toml``: pytest's own."""
 
@@ -69,11 +71,16 @@ def _parser() -> argparse.ArgumentParser:
     merge = add("merge", _merge, "the evidence of several machines as one ledger; green only when all was proven")
     merge.add_argument("files", nargs="+", type=Path, metavar="EVIDENCE", help="evidence.json of a run")
     merge.add_argument("--out", type=Path, help="a folder for the merged evidence.json and summary.md")
+    score = add("score", _score, "METEOR, chrF and BLEU of a results.json, of this machine or another")
+    score.add_argument("file", type=Path, help="results.json: a list of objects with output and reference")
     explained = add("explain", _explain, "why a KPI's targets ended as they did, from the evidence of a run")
     explained.add_argument("kpi", help="a KPI, or one of its targets as in KPI:p50")
     explained.add_argument(
         "--evidence", type=Path, help="default: .kpi/latest/evidence.json beside the file of promises"
     )
+    recipes = add("recipes", _recipes, "the measured recipes of a workload side by side, as a Markdown table")
+    recipes.add_argument("workload")
+    recipes.add_argument("--evidence", type=Path, help="default: .kpi/latest/evidence.json beside the file of promises")
     cache = add("cache", _cache, "the store of artifacts")
     cache.add_argument("action", choices=["list", "verify", "prune"])
     cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')
@@ -170,14 +177,38 @@ def _merge(chosen: argparse.Namespace) -> int:
     return 0 if merged.proven else 1
 
 
-def _explain(chosen: argparse.Namespace) -> int:
-    from harness.explain import explain
+def _score(chosen: argparse.Namespace) -> int:
+    from harness.text.results import score
+
+    for name, said in score(chosen.file):
+        print(f"{name:{_NAMES}}{said}")
+    return 0
+
+
+def _evidence(chosen: argparse.Namespace) -> tuple[Path, dict[str, Any], str]:
+    """The evidence that was asked for: its file, its content, what is wrong with its seal."""
     from harness.merge import read_evidence
 
     path = chosen.evidence or chosen.kpis.resolve().parent / ".kpi" / "latest" / "evidence.json"
     if not path.exists():
         raise KpiError(f"{path} is not there", "run pytest first, or name the file with --evidence")
-    found, broken = read_evidence(path, None)
+    return path, *read_evidence(path, None)
+
+
+def _recipes(chosen: argparse.Namespace) -> int:
+    from harness.reports.recipes import side_by_side
+
+    path, found, broken = _evidence(chosen)
+    if broken:
+        raise KpiError(f"{path}: {broken}")
+    print(side_by_side(chosen.workload, found), end="")
+    return 0
+
+
+def _explain(chosen: argparse.Namespace) -> int:
+    from harness.explain import explain
+
+    path, found, broken = _evidence(chosen)
     wanted = [t for t in found["targets"] if chosen.kpi in (t["kpi"], t["id"])]
     if not wanted:
         raise SpecError([suggest(chosen.kpi, {name for t in found["targets"] for name in (t["kpi"], t["id"])}, "KPI")])

@@ -81,6 +81,8 @@ def publish(folder: Path, out: Path) -> None:
     for name in ("evidence.json", "summary.md"):
         if (folder / name).exists():
             shutil.copy2(folder / name, fresh / name)
+    if (folder / "results").exists():
+        shutil.copytree(folder / "results", fresh / "results")
     if out.is_symlink() or out.is_file():
         out.unlink()
     elif out.exists():

@@ -53,13 +53,14 @@ def _circumstances(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> It
     if layers := _slowest(f"{target['workload']}/{target['recipe']}", evidence):
         yield "slowest", ", ".join(layers)
     promise = parse_promise(target["bound"], metrics()[target["metric"]].dimension)
-    for name, said in _others(target, promise, own[0]["device"] if own else "", evidence):
+    for name, said in _others(target, promise, own, evidence):
         yield "try", f"{name}: {said} here"
 
 
 def _of(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The measurements that the verdict rests on."""
-    return [m for m in evidence["measurements"] if m["id"] in target["measurements"]]
+    """The measurements that the verdict rests on, the recipe's own first."""
+    by_id = {m["id"]: m for m in evidence["measurements"]}
+    return [by_id[name] for name in target["measurements"] if name in by_id]
 
 
 def _proof(own: Sequence[Mapping[str, Any]]) -> str:
@@ -83,11 +84,11 @@ def _slowest(recipe: str, evidence: Mapping[str, Any]) -> list[str]:
 
 
 def _others(
-    target: Mapping[str, Any], promise: Promise, device: str, evidence: Mapping[str, Any]
+    target: Mapping[str, Any], promise: Promise, own: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     """Other recipes of the workload that were measured on the same device and keep the promise, the best first."""
     metric = metrics()[target["metric"]]
-    values = _values(metric, target, device, evidence)
+    values = _values(metric, target, own, evidence)
     base = values.get(promise.versus or "")
     judged = {
         name: found
@@ -113,9 +114,12 @@ def _judged(promise: Promise, value: float, base: float | None) -> float | None:
 
 
 def _values(
-    metric: type[Metric], target: Mapping[str, Any], device: str, evidence: Mapping[str, Any]
+    metric: type[Metric],
+    target: Mapping[str, Any],
+    own: Sequence[Mapping[str, Any]],
+    evidence: Mapping[str, Any],
 ) -> dict[str, float]:
-    """The metric of every recipe of the workload that this run measured on the device."""
+    """The metric of every recipe of the workload that this run measured as it did the target's ``own``."""
     found: dict[str, float] = {}
     if issubclass(metric, ArtifactMetric):
         for other in evidence["targets"]:
@@ -123,10 +127,10 @@ def _values(
             if same and other["relation"] == Relation.VALUE and other["value"] is not None:
                 found[other["recipe"]] = number(other["value"])
         return found
-    for measurement in evidence["measurements"]:
+    for measurement in evidence["measurements"] if own else ():
         workload, _, recipe = measurement["recipe"].partition("/")
-        if workload == target["workload"] and measurement["scenario"] == metric.scenario:
-            found.update((recipe, value) for value in _value(metric, measurement, device))
+        if workload == target["workload"] and measurement["scenario"] == own[0]["scenario"]:
+            found.update((recipe, value) for value in _value(metric, measurement, own[0]["device"]))
     return found
 
 

@@ -17,7 +17,7 @@ from harness.errors import KpiError, Unavailable
 from harness.ledger import Answer, off_target
 from harness.machine import Detected, mismatch
 from harness.measure.campaign import Campaign, Subject
-from harness.measure.records import Outputs, ProcessRecord
+from harness.measure.records import ProcessRecord
 from harness.metrics.base import ArtifactMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
@@ -56,6 +56,7 @@ class Gate:
         stopped: Sequence[Path] = (),
     ) -> None:
         self.spec = spec
+        self.folder = folder
         self.machine = machine
         self.store = store
         self.environments = Environments(store, spec.root, install=install)
@@ -80,6 +81,7 @@ class Gate:
         other = artifacts[1] if target.promise.versus else None
         disturbed = ""
         measurements: tuple[str, ...] = ()
+        notes: tuple[str, ...] = ()
         if issubclass(metric, ArtifactMetric):
             judgement = judge_exact(target.promise, metric.of(artifacts[0]), metric.of(other) if other else None)
         else:
@@ -87,14 +89,16 @@ class Gate:
             if issubclass(metric, SampleMetric):
                 judgement = self._judge_samples(target, metric, subjects)
             elif issubclass(metric, ProofMetric):
-                judgement = judge_exact(target.promise, metric.of(self._single(subjects[0])))
+                record = self._single(subjects[0])
+                judgement = judge_exact(target.promise, metric.of(record))
+                notes = record.violations if judgement.verdict is Verdict.FAIL else ()
             elif issubclass(metric, ProcessMetric):
                 judgement = self._judge_processes(target, metric, subjects)
                 disturbed = self._disturbed(subjects)
             else:
                 raise TypeError(f"{metric} is of no known kind")
             measurements = tuple(self.campaign.reference(subject) for subject in subjects)
-        notes = tuple(too_small(target.promise, judgement, target.shown_in))
+        notes += tuple(too_small(target.promise, judgement, target.shown_in))
         if issubclass(metric, ProcessMetric) and judgement.verdict is Verdict.FAIL:
             notes += tuple(self._look_inside(target, recipes[0], artifacts[0]))
         return Finding(judgement, artifacts[0], measurements, disturbed, notes, time.monotonic() - start)
@@ -135,6 +139,8 @@ class Gate:
                 apart = judged_in(target.shown_in, Relation.DROP)
                 by = apart.format(abs(judgement.value - target.promise.limit))
                 return f"{show(judgement.value)} misses {target.promise.text} by {by}"
+            case _ if not judgement.n:
+                return f"{target.promise.text} is undecided: there were no undisturbed {judgement.of or 'processes'}"
             case _:
                 return (
                     f"{target.promise.text} lies between {show(judgement.low)} and {show(judgement.high)} after "
@@ -148,6 +154,8 @@ class Gate:
 
     def _look_inside(self, target: Target, recipe: Recipe, artifact: Artifact) -> Iterator[str]:
         """Profiles what failed, once, so that the explanation can say where the time goes; says why it could not."""
+        if not runtimes()[recipe.runtime].profiles:
+            return
         try:
             self._single(self.subject(target, recipe, artifact, "profile"))
         except KpiError as error:
@@ -160,7 +168,7 @@ class Gate:
         """
         runtime = runtimes()[recipe.runtime]
         workload = self.spec.workloads[recipe.workload]
-        scenario = scenario or str(target.metric.scenario)
+        scenario = scenario or self.spec.scenario(target)
         overridden = recipe.scenario_runtime.get(scenario, recipe.runtime_options)
         device = runtime(runtime.Options(**overridden)).device(self.spec.machines[target.machine].device)
         if device not in runtime.devices:
@@ -173,6 +181,7 @@ class Gate:
             recipe=recipe.key,
             artifact=artifact.digest,
             artifact_path=artifact.path,
+            artifact_bytes=artifact.size,
             inputs=self.builder.samples(workload).path,
             runtime=recipe.runtime,
             runtime_options=overridden,
@@ -233,22 +242,22 @@ class Gate:
             others = self._scores(metric, subjects[1], by_recipe[subjects[1].recipe], reference)
         return judge_samples(target.promise, own, others, self.spec.measure.confidence)
 
-    def _scores(
-        self, metric: type[SampleMetric], subject: Subject, outputs: Outputs, reference: Outputs | None
-    ) -> list[float]:
+    def _scores(self, metric: type[SampleMetric], subject: Subject, outputs: Any, reference: Any) -> list[float]:
         """The per-sample scores, kept with the measurement so that the verdict can be recomputed."""
         kept = self.campaign.of(subject).scores
         if metric.name not in kept:
             kept[metric.name] = metric.scores(outputs, reference)
+            self.campaign.of(subject).scored_with[metric.name] = metric.identity()
             self.campaign.keep(subject)
         return kept[metric.name]
 
-    def _outputs(self, subject: Subject) -> Outputs:
-        import numpy as np
-
+    def _outputs(self, subject: Subject) -> Any:
         record = self._single(subject)
-        with np.load(self.campaign.outputs / record.outputs) as file:
-            return Outputs(file["logits"], file["labels"])
+        file = self.campaign.outputs / record.outputs
+        scenarios()[subject.scenario].publish(
+            file, self.folder / "results" / f"{subject.recipe.replace('/', '-')}.json"
+        )
+        return scenarios()[subject.scenario].read(file)
 
 
 def _plain(options: Any) -> dict[str, Any]:
@@ -262,6 +271,6 @@ def _samples_per_scenario(spec: Spec) -> Mapping[tuple[str, str], int]:
         metric = target.metric
         if issubclass(metric, ProcessMetric):
             for recipe in spec.recipes_of(target):
-                key = (recipe.key, str(metric.scenario))
+                key = (recipe.key, spec.scenario(target))
                 most[key] = max(most[key], metric.least_samples(spec.measure.confidence))
     return most

@@ -19,6 +19,7 @@ class Options:
     out: Path
     release: bool
     install: bool
+    prompts: Path | None
     resume: bool
     collect_only: bool
 
@@ -34,6 +35,7 @@ class Options:
             out=here / out if out else root / ".kpi" / "latest",
             release=config.getoption("kpi_release"),
             install=config.getoption("kpi_install"),
+            prompts=here / config.getoption("kpi_prompts") if config.getoption("kpi_prompts") else None,
             resume=config.getoption("kpi_resume"),
             collect_only=config.getoption("collectonly"),
         )
@@ -46,4 +48,5 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--kpi-out", metavar="DIR", help="where the evidence goes (default: .kpi/latest)")
     group.addoption("--kpi-release", action="store_true", help="green only when every promised target was proven")
     group.addoption("--kpi-resume", action="store_true", help="go on where the last run was stopped")
+    group.addoption("--kpi-prompts", metavar="FILE", help="JSON lines that language models answer instead of their own")
     group.addoption("--kpi-install", action="store_true", help="make the environments that recipes name when missing")

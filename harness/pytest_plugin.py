@@ -101,7 +101,8 @@ class KpiPlugin:
         if not (options.kpis.exists() or options.named or options.release):
             return
         try:
-            self.spec = read_spec(options.kpis)
+            spec = read_spec(options.kpis)
+            self.spec = spec.with_prompts(options.prompts) if options.prompts else spec
         except SpecError as error:
             raise pytest.UsageError(str(error)) from None
         if self.worker is not None:

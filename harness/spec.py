@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,10 @@ from harness.passes import passes
 from harness.targets import Promise, judged_in
 from harness.units import Dimension
 
+TASKS = ("image-classification", "translation")
+LANGUAGE_TASKS = frozenset({"translation"})
+INSTEAD = {"single-stream": "generate"}
+"""What a language model plays where a model of tensors plays the other."""
 DEVICES = ("cpu", "gpu", "npu", "edge")
 
 
@@ -85,6 +89,7 @@ class WorkloadSpec:
     reference: str | None = None
     checkpoint: str | None = None
     checkpoint_sha256: str | None = None
+    model: str | None = None
     data: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
@@ -175,6 +180,19 @@ class Spec:
     def targets(self) -> tuple[Target, ...]:
         """Every promised target, in the order of the file."""
         return tuple(target for kpi in self.kpis for target in kpi.targets)
+
+    def scenario(self, target: Target) -> str:
+        """The scenario that gives a target its figure; empty for what is read from the files."""
+        wanted = target.metric.scenario or ""
+        return INSTEAD.get(wanted, wanted) if self.workloads[target.workload].task in LANGUAGE_TASKS else wanted
+
+    def with_prompts(self, file: Path) -> Spec:
+        """The same promises, every language model answering the prompts in ``file``."""
+        workloads = {
+            name: replace(workload, data=str(file)) if workload.task in LANGUAGE_TASKS else workload
+            for name, workload in self.workloads.items()
+        }
+        return replace(self, workloads=workloads)
 
     def recipe(self, workload: str, name: str) -> Recipe:
         """A recipe that is known to exist."""

@@ -15,14 +15,24 @@ from harness.passes import passes
 from harness.passes.base import REFERENCE
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
-from harness.spec import Kpi, Machine, MeasureSettings, PassSpec, Published, Recipe, Spec, Target, WorkloadSpec
+from harness.spec import (
+    TASKS,
+    Kpi,
+    Machine,
+    MeasureSettings,
+    PassSpec,
+    Published,
+    Recipe,
+    Spec,
+    Target,
+    WorkloadSpec,
+)
 from harness.spec_checks import check_promise, target_labels
 from harness.spec_tables import Tables
 from harness.statistics import plan_looks
 from harness.targets import Promise, Relation, parse_promise
 from harness.units import BYTES, COUNT, SHARE, TIME
 
-TASKS = ("image-classification",)
 _MEASURES = (
     ("confidence", "confidence", SHARE),
     ("drift", "drift", SHARE),
@@ -110,18 +120,28 @@ class _Reader(Tables):
             }
             if table.reference is not None and table.reference not in table.recipe:
                 self.say(where, f"reference: {suggest(table.reference, table.recipe, 'recipe')}")
-            plain = table.model_dump(exclude={"recipe", "published"})
-            plain["task"] = table.task if table.task in TASKS else ""
-            for key in ("checkpoint", "data"):
-                if plain[key] is not None:
-                    try:
-                        plain[key] = str(self.path.parent / Path(os.path.expandvars(plain[key])).expanduser())
-                    except RuntimeError as error:
-                        self.say(where, f"{key} = {plain[key]!r}: {error}")
+            plain = self.sources(where, table)
             published = tuple(self.published(where, table))
             # A recipe with mistakes is still known by name.
             broken = {n: Recipe(name, n, "", {}, ()) for n in table.recipe if n not in recipes}
             yield name, WorkloadSpec(name, recipes={**recipes, **broken}, published=published, **plain)
+
+    def sources(self, where: str, table: schema.WorkloadTable) -> dict[str, Any]:
+        """The table without recipes and published figures, its paths from the TOML's folder."""
+        plain = table.model_dump(exclude={"recipe", "published"})
+        plain["task"] = table.task if table.task in TASKS else ""
+        for key in ("checkpoint", "data"):
+            if plain[key] is not None:
+                try:
+                    plain[key] = str(self.path.parent / Path(os.path.expandvars(plain[key])).expanduser())
+                except RuntimeError as error:
+                    self.say(where, f"{key} = {plain[key]!r}: {error}")
+        if plain["model"] is not None:
+            # A folder beside the TOML, or anywhere; otherwise the name of a repository on a hub.
+            folder = self.path.parent / Path(os.path.expandvars(plain["model"]))
+            if _is_folder(folder) or Path(plain["model"]).is_absolute():
+                plain["model"] = str(folder.resolve())
+        return plain
 
     def recipe(self, workload: str, name: str, data: object) -> Recipe | None:
         where = f"[workload.{workload}.recipe.{name}]"
@@ -305,6 +325,13 @@ def _impossible(settings: MeasureSettings) -> str:
     if plan_looks(settings.looks, settings.confidence)[-1].against < 0:
         return f"looks: {settings.looks[-1]} processes can decide nothing at that confidence; allow more"
     return ""
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_file(path: Path) -> bool:

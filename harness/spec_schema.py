@@ -59,6 +59,7 @@ class WorkloadTable(Table):
     fixture: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
     reference: str | None = None
     checkpoint: str | None = None
+    model: Annotated[str, StringConstraints(min_length=1)] | None = None
     checkpoint_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     data: str | None = None
     allow_pickle: bool = False

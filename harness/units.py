@@ -92,11 +92,12 @@ BYTES = Dimension(
     ("GB", "MB", "kB", "B"),
 )
 SAMPLE_RATE = Dimension("a rate of samples", "samples/s", {"fps": 1.0, "samples/s": 1.0, "images/s": 1.0}, ("fps",))
+TOKEN_RATE = Dimension("a rate of tokens", "tokens/s", {"tokens/s": 1.0, "tok/s": 1.0}, ("tok/s",))
 SHARE = Dimension("a share", "share", {"%": 0.01}, ("%",))
 POINTS = Dimension("a difference of shares in percentage points", "points", {"pp": 0.01}, ("pp",))
 NUMBER = Dimension("a plain number", "number", {"": 1.0}, ("",))
 FACTOR = Dimension("a factor", "x", {"x": 1.0}, ("x",))
 COUNT = Dimension("a count", "count", {"": 1.0}, ("",))
 
-DIMENSIONS = {d.base: d for d in (TIME, BYTES, SAMPLE_RATE, SHARE, POINTS, NUMBER, FACTOR, COUNT)}
+DIMENSIONS = {d.base: d for d in (TIME, BYTES, SAMPLE_RATE, TOKEN_RATE, SHARE, POINTS, NUMBER, FACTOR, COUNT)}
 """Every dimension by the base unit that stands in the evidence."""

@@ -33,6 +33,7 @@ class Settings:
     task: str
     checkpoint: Path | None
     checkpoint_sha256: str | None
+    model: str | None
     data: Path | None
     allow_pickle: bool
     trust_remote_code: bool
@@ -87,14 +88,11 @@ class ArraySplit(Split):
         return {name: array[start:stop] for name, array in self._arrays.items()}
 
 
-class Workload(ABC):
-    """The reference model and its data. A fixture package defines exactly one subclass.
+class Fixture(ABC):
+    """What every workload says of itself. A fixture package defines exactly one concrete subclass.
 
     Importing the package must be cheap and must not import torch: it is imported by processes that only read data.
     """
-
-    inputs: ClassVar[tuple[TensorSpec, ...]]
-    outputs: ClassVar[tuple[str, ...]]
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -107,6 +105,35 @@ class Workload(ABC):
     def about(self) -> dict[str, str]:
         """Where weights and data come from, for a person: shown by ``kpi doctor`` and in the evidence."""
 
+    @property
+    def input_names(self) -> list[str]:
+        """What the model takes, by name."""
+        return []
+
+    @abstractmethod
+    def write_samples(self, folder: Path, count: int) -> None:
+        """Writes the requests that latency and throughput are measured with, ``count`` of them at most."""
+
+
+class Workload(Fixture):
+    """A model of tensors: the reference network and its data."""
+
+    inputs: ClassVar[tuple[TensorSpec, ...]]
+    outputs: ClassVar[tuple[str, ...]]
+
+    @property
+    def input_names(self) -> list[str]:
+        """The input tensors, by name."""
+        return [spec.name for spec in self.inputs]
+
+    def write_samples(self, folder: Path, count: int) -> None:
+        """One array per input, as the model takes them, from the evaluation split."""
+        import numpy as np
+
+        split = self.split("evaluation")
+        for name, array in split.inputs(0, min(count, len(split))).items():
+            np.save(folder / f"{name}.npy", array)
+
     @abstractmethod
     def model(self) -> torch.nn.Module:
         """The FP32 reference with its weights, in evaluation mode, on the CPU."""
@@ -116,7 +143,7 @@ class Workload(ABC):
         """``training`` (calibration is drawn from it), ``validation`` (recipes tune on it) or ``evaluation``."""
 
 
-def load_workload(root: Path, fixture: str, settings: Settings) -> Workload:
+def load_workload(root: Path, fixture: str, settings: Settings) -> Fixture:
     """Imports ``fixture`` from below ``root`` and makes its workload; KpiError when it does not define one."""
     try:
         module = _import_below(root, fixture)
@@ -125,11 +152,14 @@ def load_workload(root: Path, fixture: str, settings: Settings) -> Workload:
     found = [
         member
         for member in vars(module).values()
-        if inspect.isclass(member) and issubclass(member, Workload) and member.__module__.startswith(module.__name__)
+        if inspect.isclass(member)
+        and issubclass(member, Fixture)
+        and not inspect.isabstract(member)
+        and member.__module__.startswith(module.__name__)
     ]
     if len(found) != 1:
         raise KpiError(f"fixture {fixture} defines {len(found)} workloads, expected exactly one subclass of Workload")
-    made: Workload = found[0](settings)
+    made: Fixture = found[0](settings)
     return made
 
 

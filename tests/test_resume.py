@@ -17,6 +17,7 @@ import pytest
 
 from harness.measure.records import ProcessRecord, Proof
 from harness.measure.resume import stopped_runs, take_over
+from harness.scenarios.answer import PART, answers_so_far
 from tests.project import Project
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -95,6 +96,32 @@ def test_only_runs_since_the_last_that_came_to_its_end_were_stopped(tmp_path: Pa
         if complete is not None:
             (folder / "evidence.json").write_text(json.dumps({"complete": complete}), encoding="utf-8")
     assert [folder.name for folder in stopped_runs(folders)] == ["d", "c"]
+
+
+def part(folder: Path, text: str) -> Path:
+    (folder / "outputs").mkdir()
+    (folder / f"outputs/subject{PART}").write_text(text, encoding="utf-8")
+    return folder / "outputs"
+
+
+def test_answers_that_were_given_before_the_kill_are_not_asked_for_again(tmp_path: Path) -> None:
+    head = json.dumps({"conditions": ALIKE, "started": datetime.now(UTC).isoformat()})
+    folder = part(tmp_path, head + '\n{"output": "a"}\n{"output": "b"}\n{"outp')
+    outputs = tmp_path / "new/subject.npz"
+    assert answers_so_far([tmp_path / "none", folder], outputs, ALIKE) == [{"output": "a"}, {"output": "b"}]
+    assert answers_so_far([folder], outputs, {**ALIKE, "boot": "c"}) == []
+    assert answers_so_far([folder], tmp_path / "new/other.npz", ALIKE) == []
+
+
+@pytest.mark.parametrize("text", ["", "[]\n", "{\n", '{"conditions": {}}\n', '{"started": "2026-01-02"}\n{}\n'])
+def test_a_part_that_says_nothing_is_begun_again(text: str, tmp_path: Path) -> None:
+    assert answers_so_far([part(tmp_path, text)], tmp_path / "subject.npz", ALIKE) == []
+
+
+def test_answers_of_yesterday_are_asked_for_again(tmp_path: Path) -> None:
+    head = json.dumps({"conditions": ALIKE, "started": (datetime.now(UTC) - timedelta(hours=2)).isoformat()})
+    folder = part(tmp_path, head + '\n{"output": "a"}\n')
+    assert answers_so_far([folder], tmp_path / "subject.npz", ALIKE) == []
 
 
 def kill_when(project: Project, arguments: list[str], number: int, reached: Callable[[], bool]) -> None:

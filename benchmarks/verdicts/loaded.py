@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROMISES = """
 [measure]
 seconds = "0.3 s"
-budget = "40 s"
+budget = "15 s"
 
 [machine.any-cpu]
 device = "cpu"

@@ -33,6 +33,7 @@ class Subject:
     recipe: str
     artifact: str
     artifact_path: Path
+    artifact_bytes: int
     inputs: Path
     runtime: str
     runtime_options: Mapping[str, Any]
@@ -67,6 +68,7 @@ class Series:
     subject: Subject
     records: list[ProcessRecord] = field(default_factory=list)
     scores: dict[str, list[float]] = field(default_factory=dict)
+    scored_with: dict[str, dict[str, str]] = field(default_factory=dict)
     taken_over: TakenOver | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -75,6 +77,7 @@ class Series:
         return {
             "recipe": subject.recipe,
             "artifact": subject.artifact,
+            "artifact_bytes": subject.artifact_bytes,
             "runtime": subject.runtime,
             "runtime_options": dict(subject.runtime_options),
             "environment": subject.interpreter.name,
@@ -83,6 +86,7 @@ class Series:
             "scenario_options": dict(subject.scenario_options),
             "processes": [record.to_json() for record in self.records],
             "scores": self.scores,
+            "scored_with": self.scored_with,
             "taken_over": (
                 {"run": self.taken_over.run, "processes": len(self.taken_over.records)} if self.taken_over else None
             ),
@@ -119,10 +123,12 @@ class Campaign:
             made = self.series[subject.id] = Series(subject)
             found = take_over(self._stopped, subject.id, self.tag, self._conditions(subject)) if self._stopped else None
             if found is not None:
-                made.taken_over, made.records, made.scores = found, list(found.records), dict(found.scores)
+                made.taken_over, made.records = found, list(found.records)
+                made.scores, made.scored_with = dict(found.scores), dict(found.scored_with)
                 self.outputs.mkdir(parents=True, exist_ok=True)
                 for name in {record.outputs for record in found.records} - {""}:
-                    shutil.copy2(found.folder / "outputs" / name, self.outputs / name)
+                    for file in (found.folder / "outputs").glob(f"{Path(name).stem}.*"):
+                        shutil.copy2(file, self.outputs / file.name)
                 self.keep(subject)
         return self.series[subject.id]
 
@@ -213,6 +219,8 @@ class Campaign:
             "seconds": subject.seconds,
             "samples": subject.samples,
             "outputs": str(self.outputs / f"{self.reference(subject)}.npz"),
+            "conditions": self._conditions(subject),
+            "earlier": [str(folder / "outputs") for folder in self._stopped],
             **subject.origin,
         }
         answer = call_worker(

@@ -35,7 +35,8 @@ class ProcessRecord:
     """One fresh worker process; times in seconds, memory in bytes.
 
     ``samples_s`` are the durations of single requests (single-stream) or of batches (offline); ``completed`` samples
-    took ``elapsed_s`` of wall time. ``disturbed`` says why the process does not count, empty when it does.
+    took ``elapsed_s`` of wall time. ``series`` are a scenario's own figures by name, one for each request.
+    ``disturbed`` says why the process does not count, empty when it does.
     """
 
     started: str
@@ -53,6 +54,8 @@ class ProcessRecord:
     kernel_s: tuple[float, ...] = ()
     system: Mapping[str, Any] = field(default_factory=dict)
     violations: tuple[str, ...] = ()
+    series: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
     outputs: str = ""
     disturbed: str = ""
 
@@ -76,6 +79,7 @@ class ProcessRecord:
                     "samples_s": tuple(map(float, data.get("samples_s", ()))),
                     "kernel_s": tuple(map(float, data.get("kernel_s", ()))),
                     "violations": tuple(map(str, data.get("violations", ()))),
+                    "series": {str(n): tuple(map(float, v)) for n, v in data.get("series", {}).items()},
                 }
             )
         except (KeyError, TypeError) as error:

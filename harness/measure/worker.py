@@ -22,7 +22,7 @@ from harness.protocol import serve
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
 from harness.scenarios.base import Stage
-from harness.workload import Settings, Workload, load_workload
+from harness.workload import Fixture, Settings, load_workload
 
 
 def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     runtime.start()
     inputs = {p.stem: np.load(p) for p in sorted(Path(request["inputs"]).glob("*.npy"))}
 
-    def workload() -> Workload:
+    def workload() -> Fixture:
         return load_workload(Path(request["root"]), request["fixture"], Settings.from_json(request["settings"]))
 
     window: dict[str, Any] = {}
@@ -47,7 +47,19 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
         yield
         window.update(between(opened, Snapshot.take()))
 
-    stage = Stage(inputs, request["seconds"], request["samples"], workload, Path(request["outputs"]), progress, watch)
+    stage = Stage(
+        inputs=inputs,
+        requests=Path(request["inputs"]),
+        seconds=request["seconds"],
+        samples=request["samples"],
+        workload=workload,
+        outputs=Path(request["outputs"]),
+        progress=progress,
+        watch=watch,
+        conditions=request["conditions"],
+        earlier=tuple(map(Path, request["earlier"])),
+    )
+    first = scenario.first(stage)
     kernel_before = run_kernel()
     reset_peak()
     memory_before, before = resident(), Snapshot.take()
@@ -55,10 +67,7 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     start = time.perf_counter()
     session = runtime.load(Path(request["artifact"]), request["device"], scenario.batch, profile=scenario.profiled)
     loaded = time.perf_counter()
-    size = scenario.batch or 1
-    first = {n: np.ascontiguousarray(np.take(a, range(size), axis=0, mode="wrap")) for n, a in inputs.items()}
-    ready = time.perf_counter()
-    answer = session.run(first)
+    answer = first(session)
     answered = time.perf_counter()
 
     for name, array in answer.items():
@@ -73,7 +82,7 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
         "started": started,
         "wall_s": time.perf_counter() - begin,
         "load_s": loaded - start,
-        "first_inference_s": answered - ready,
+        "first_inference_s": answered - loaded,
         "memory_before": memory_before,
         "memory_peak": memory_peak,
         "kernel_s": (*kernel_before, *kernel_after),

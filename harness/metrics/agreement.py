@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.metrics.base import SampleMetric
+from harness.metrics.base import TENSORS, SampleMetric
 from harness.units import SHARE
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class ParityAgreement(SampleMetric):
     dimension = SHARE
     better = "higher"
     range = (0.0, 1.0)
-    tasks = frozenset({"image-classification"})
+    tasks = TENSORS
     needs_reference = True
 
     @classmethod

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from harness.artifact import Artifact
-    from harness.measure.records import Outputs, ProcessRecord
+    from harness.measure.records import ProcessRecord
     from harness.units import Dimension
+
+
+TENSORS = frozenset({"image-classification"})
+LANGUAGE = frozenset({"translation"})
+"""Tasks whose models take tensors, and those whose models answer prompts."""
 
 
 class Metric(ABC):
@@ -70,7 +75,7 @@ class ProcessMetric(Metric):
 class ProofMetric(Metric):
     """A figure that the runtime proves after loading: exact, one process is enough."""
 
-    scenario = "profile"
+    scenario: ClassVar[str | None] = "profile"
     machine_bound = False
 
     @classmethod
@@ -82,11 +87,16 @@ class ProofMetric(Metric):
 class SampleMetric(Metric):
     """The mean of one score per evaluation sample, so that two recipes can be compared sample by sample."""
 
-    scenario = "evaluate"
+    scenario: ClassVar[str | None] = "evaluate"
     machine_bound = False
     needs_reference: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
-    def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
-        """One score per sample; ``reference`` holds the FP32 recipe's outputs on the same samples."""
+    def scores(cls, outputs: Any, reference: Any) -> list[float]:
+        """One score per sample, of what the scenario left; ``reference`` is that of the FP32 recipe."""
+
+    @classmethod
+    def identity(cls) -> dict[str, str]:
+        """What scores depend on beside the outputs: implementations, versions, dictionaries."""
+        return {}

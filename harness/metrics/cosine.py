@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.metrics.base import SampleMetric
+from harness.metrics.base import TENSORS, SampleMetric
 from harness.units import NUMBER
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class ParityCosine(SampleMetric):
     title = "cosine to the FP32 logits"
     dimension = NUMBER
     better = "higher"
+    tasks = TENSORS
     range = (-1.0, 1.0)
     needs_reference = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import KpiError
-from harness.metrics.base import ProcessMetric
+from harness.metrics.base import TENSORS, ProcessMetric
 from harness.statistics import percentile, percentile_bounds, samples_needed
 from harness.units import TIME
 
@@ -22,6 +22,7 @@ class _Latency(ProcessMetric):
     dimension = TIME
     better = "lower"
     scenario = "single-stream"
+    tasks = TENSORS
     quantile: ClassVar[float]
 
     @classmethod

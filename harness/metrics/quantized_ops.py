@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import Unavailable
-from harness.metrics.base import ProofMetric
+from harness.metrics.base import TENSORS, ProofMetric
 from harness.units import SHARE
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class QuantizedOps(ProofMetric):
     title = "share of heavy operations in INT8"
     dimension = SHARE
     better = "higher"
+    tasks = TENSORS
     range = (0.0, 1.0)
 
     @classmethod

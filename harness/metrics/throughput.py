@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.metrics.base import ProcessMetric
+from harness.metrics.base import TENSORS, ProcessMetric
 from harness.units import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ class _Throughput(ProcessMetric):
 
     dimension = SAMPLE_RATE
     better = "higher"
+    tasks = TENSORS
 
     @classmethod
     def of(cls, process: ProcessRecord) -> float:

@@ -6,12 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from harness.errors import KpiError
 from harness.registry import NoOptions
-
-if TYPE_CHECKING:
-    from harness.workload import Workload
+from harness.workload import Fixture, Workload
 
 REFERENCE = "reference"
 
@@ -27,8 +26,15 @@ class Job:
     source: Path | None
     out: Path
     scratch: Path
-    workload: Workload
+    workload: Fixture
     progress: Callable[[str], None]
+
+    @property
+    def tensors(self) -> Workload:
+        """The workload of a pass that is for models of tensors."""
+        if not isinstance(self.workload, Workload):
+            raise KpiError("this pass is for models of tensors, and the fixture is of another kind")
+        return self.workload
 
     def input(self, name: str) -> Path:
         """A file of the artifact before this pass."""

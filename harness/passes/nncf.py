@@ -49,7 +49,7 @@ class Nncf(Pass):
             "subset_size": self.options.calibration,
             "fast_bias_correction": self.options.fast_bias_correction,
         }
-        samples = [feeds for feeds, _ in batches(job.workload, "training", self.options.calibration)]
+        samples = [feeds for feeds, _ in batches(job.tensors, "training", self.options.calibration)]
         calibration = nncf.Dataset(samples)
         job.progress(f"quantizing with {len(samples)} samples")
         if self.options.max_drop is None:
@@ -71,7 +71,7 @@ class Nncf(Pass):
         import openvino as ov
 
         limit = parse_drop(str(self.options.max_drop))
-        validation = nncf.Dataset(list(batches(job.workload, "validation", self.options.tuning)))
+        validation = nncf.Dataset(list(batches(job.tensors, "validation", self.options.tuning)))
 
         def validate(compiled: Any, samples: Any) -> float:
             right = [int(compiled(feeds)[0].argmax() == labels[0]) for feeds, labels in samples]
@@ -89,7 +89,7 @@ class Nncf(Pass):
 
         def measure(candidate: Any) -> float:
             compiled = ov.compile_model(candidate, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-            return accuracy(job.workload, self.options.tuning, lambda feeds: compiled(feeds)[0])
+            return accuracy(job.tensors, self.options.tuning, lambda feeds: compiled(feeds)[0])
 
         before, after = measure(model), measure(quantized)
         # It ends with a log line, not an exception, when it can't keep the limit.

@@ -33,9 +33,9 @@ class Onnx(Pass):
         import torch
 
         torch.set_num_threads(1)
-        model = job.workload.model()
+        model = job.tensors.model()
         # Two samples: with one, the exporter may take the batch axis for a constant.
-        example = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.workload.inputs)
+        example = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.tensors.inputs)
         weights = sum(p.numel() * p.element_size() for p in model.parameters())
         job.progress(f"exporting {weights / 1e6:.1f} MB of weights")
         batch = torch.export.Dim("batch")
@@ -43,9 +43,9 @@ class Onnx(Pass):
             program = torch.onnx.export(
                 model,
                 example,
-                input_names=[spec.name for spec in job.workload.inputs],
-                output_names=list(job.workload.outputs),
-                dynamic_shapes=tuple({0: batch} for _ in job.workload.inputs),
+                input_names=[spec.name for spec in job.tensors.inputs],
+                output_names=list(job.tensors.outputs),
+                dynamic_shapes=tuple({0: batch} for _ in job.tensors.inputs),
                 opset_version=self.options.opset,
                 dynamo=True,
                 verbose=False,

@@ -95,11 +95,11 @@ class OnnxStaticInt8(Pass):
 
     def _accuracy(self, job: Job, model: Path) -> float:
         session = _session(model)
-        return accuracy(job.workload, self.options.tuning, lambda feeds: session.run(None, feeds)[0])
+        return accuracy(job.tensors, self.options.tuning, lambda feeds: session.run(None, feeds)[0])
 
     def _harm(self, job: Job, prepared: Path, nodes: Sequence[str]) -> dict[str, float]:
         """Mean squared error of the logits when only that one operator is quantized."""
-        feeds, _ = next(batches(job.workload, "training", 32, size=32))
+        feeds, _ = next(batches(job.tensors, "training", 32, size=32))
         wanted = _logits(prepared, feeds)
         trial = job.scratch / "trial.onnx"
         harm = {}
@@ -129,7 +129,7 @@ def _reader(job: Job, count: int) -> Any:
         """Hands the calibration samples to ONNX Runtime one by one."""
 
         def __init__(self) -> None:
-            self.samples = (feeds for feeds, _ in batches(job.workload, "training", count))
+            self.samples = (feeds for feeds, _ in batches(job.tensors, "training", count))
 
         def get_next(self) -> Arrays | None:
             return next(self.samples, None)

@@ -27,15 +27,15 @@ class Torch(Pass):
         import torch
 
         torch.set_num_threads(1)
-        model = job.workload.model()
+        model = job.tensors.model()
         if self.options.fuse:
             from torch.fx.experimental.optimization import fuse
 
             model = fuse(model)
-        example = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.workload.inputs)
+        example = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.tensors.inputs)
         batch = torch.export.Dim("batch", min=1, max=4096)
         with torch.no_grad():
             program = torch.export.export(model, example, dynamic_shapes=tuple({0: batch} for _ in example))
         torch.export.save(program, str(job.out / "model.pt2"))
-        names = {"inputs": [s.name for s in job.workload.inputs], "outputs": list(job.workload.outputs)}
+        names = {"inputs": [s.name for s in job.tensors.inputs], "outputs": list(job.tensors.outputs)}
         return {"parameters": sum(p.numel() for p in model.parameters()), **names}

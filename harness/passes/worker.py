@@ -15,7 +15,7 @@ from harness.artifact import write_manifest
 from harness.passes import passes
 from harness.passes.base import Job
 from harness.protocol import serve
-from harness.workload import Settings, Workload, code_digest, load_workload
+from harness.workload import Fixture, Settings, code_digest, load_workload
 
 REQUEST_SAMPLES = 64
 """How many evaluation samples latency and throughput are measured with, in turn."""
@@ -28,18 +28,14 @@ def describe(request: Mapping[str, Any], _: Callable[[str], None]) -> dict[str, 
         "fingerprint": workload.fingerprint(),
         "code": code_digest(Path(request["root"]), request["fixture"]),
         "about": workload.about(),
-        "inputs": [spec.name for spec in workload.inputs],
+        "inputs": workload.input_names,
     }
 
 
 def samples(request: Mapping[str, Any], _: Callable[[str], None]) -> dict[str, Any]:
-    """Writes the request samples, one array per input, in the form in which the model takes them."""
-    import numpy as np
-
-    workload, out = _workload(request), Path(request["out"])
-    split = workload.split("evaluation")
-    for name, array in split.inputs(0, min(REQUEST_SAMPLES, len(split))).items():
-        np.save(out / f"{name}.npy", array)
+    """Writes the request samples, in the form in which the model takes them."""
+    out = Path(request["out"])
+    _workload(request).write_samples(out, REQUEST_SAMPLES)
     write_manifest(out, request["key"], "samples", {})
     return {}
 
@@ -62,7 +58,7 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
     return {}
 
 
-def _workload(request: Mapping[str, Any]) -> Workload:
+def _workload(request: Mapping[str, Any]) -> Fixture:
     settings = Settings.from_json(request["settings"])
     return load_workload(Path(request["root"]), request["fixture"], settings)
 

@@ -54,9 +54,9 @@ def _kpi(console: Console, kpi: Mapping[str, Any], targets: list[Mapping[str, An
     console.print(title)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     # Metric, value and verdict need a fixed room; interval and bound share what is left.
-    left = max(24, console.width - 2 - 18 - 9 - 12 - 8)
+    left = max(24, console.width - 2 - 18 - 10 - 12 - 8)
     table.add_column(width=18, no_wrap=True)
-    table.add_column(width=9, justify="right", no_wrap=True)
+    table.add_column(width=10, justify="right", no_wrap=True)
     table.add_column(width=min(22, left * 11 // 20), overflow="fold")
     table.add_column(width=min(26, left - left * 11 // 20), overflow="fold")
     table.add_column(width=12, no_wrap=True)

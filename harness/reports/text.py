@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.ledger import UNSELECTED
-from harness.units import DIMENSIONS
+from harness.units import DIMENSIONS, Dimension
 from harness.verdict import Verdict
 
 
@@ -26,8 +26,12 @@ def interval(target: Mapping[str, Any]) -> str:
     low, high = number(target["low"]), number(target["high"])
     if target["value"] is None or target["of"] == "exact":
         return ""
-    show = DIMENSIONS[target["unit"]].format
-    first, last = show(low), show(high)
+    return span(low, high, DIMENSIONS[target["unit"]])
+
+
+def span(low: float, high: float, dimension: Dimension) -> str:
+    """``1.2 to 1.4 ms``."""
+    first, last = dimension.format(low), dimension.format(high)
     unit = last.rpartition(" ")[2]
     if not unit[-1:].isdigit():
         first = first.removesuffix(f" {unit}")  # one unit is enough for both
@@ -55,11 +59,17 @@ def taken_over(evidence: Mapping[str, Any]) -> str:
     if not evidence.get("resume"):
         return ""
     found = [m for m in evidence["measurements"] if m["taken_over"]]
-    if not found:
-        return "nothing was taken over from a stopped run: there was none within the hour that fits"
+    parts = [
+        f"{count} answers of {m['recipe']}"
+        for m in evidence["measurements"]
+        for process in m["processes"]
+        if not m["taken_over"] and (count := process["details"].get("taken_over"))
+    ]
     said = [f"{m['recipe']} {m['scenario']} ({m['taken_over']['processes']})" for m in found]
-    runs = sorted({m["taken_over"]["run"] for m in found})
-    return f"processes taken over from {' and '.join(runs)}: {', '.join(said)}"
+    if not found and not parts:
+        return "nothing was taken over from a stopped run: there was none within the hour that fits"
+    runs = sorted({m["taken_over"]["run"] for m in found}) or ["a stopped run"]
+    return f"processes taken over from {' and '.join(runs)}: {', '.join([*said, *parts])}"
 
 
 def unselected(target: Mapping[str, Any]) -> bool:

@@ -44,13 +44,17 @@ class Session(ABC):
 
 
 class Runtime(ABC):
-    """Loads artifacts of the formats in ``runs`` on the devices in ``devices``."""
+    """Loads artifacts of the formats in ``runs`` on the devices in ``devices``.
+
+    ``profiles`` says whether it can play the scenario that looks inside.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
     runs: ClassVar[frozenset[str]]
     devices: ClassVar[frozenset[str]]
     distributions: ClassVar[tuple[str, ...]]
+    profiles: ClassVar[bool] = True
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,25 +16,30 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from harness.runtimes.base import Session
-    from harness.workload import Workload
+    from harness.workload import Fixture
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What a scenario plays with: ``inputs`` by tensor name (the first axis counts samples), time, the workload.
 
+    What a stopped run left in one of the folders ``earlier`` is taken over where ``conditions`` are alike. ``requests``
+    is the folder that the inputs come from, for requests that are no tensors.
     ``seconds`` and ``samples`` say how long one process measures at least; ``workload`` loads the fixture and is
     called only by scenarios that need a data set. ``outputs`` is where a scenario may leave a file. What is timed
     happens within ``watch()``, so that the machine is looked at just then.
     """
 
     inputs: Mapping[str, npt.NDArray[np.generic]]
+    requests: Path
     seconds: float
     samples: int
-    workload: Callable[[], Workload]
+    workload: Callable[[], Fixture]
     outputs: Path
     progress: Callable[[str], None]
     watch: Callable[[], AbstractContextManager[None]]
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    earlier: tuple[Path, ...] = ()
 
 
 class Scenario(ABC):
@@ -53,10 +58,28 @@ class Scenario(ABC):
     def __init__(self, options: Any) -> None:
         self.options = options
 
+    def first(self, stage: Stage) -> Callable[[Any], Mapping[str, npt.NDArray[np.generic]]]:
+        """Prepares the first request; what is returned makes it with the session, and gives the answer by name."""
+        import numpy as np
+
+        wanted = range(self.batch or 1)
+        feeds = {n: np.ascontiguousarray(np.take(a, wanted, axis=0, mode="wrap")) for n, a in stage.inputs.items()}
+        return lambda session: session.run(feeds)
+
+    @classmethod
+    def read(cls, file: Path) -> Any:
+        """What the scenario left in ``stage.outputs``, for the metrics that score it."""
+        raise NotImplementedError(f"{cls.name} leaves no outputs: {file}")
+
     @property
     def batch(self) -> int | None:
         """The only batch size that this scenario sends; None when it varies."""
         return 1
+
+    @classmethod
+    def publish(cls, file: Path, results: Path) -> None:
+        """Writes ``results`` for people and other programs, where the scenario has something to show them."""
+        del file, results
 
     @abstractmethod
     def play(self, session: Session, stage: Stage) -> dict[str, Any]:

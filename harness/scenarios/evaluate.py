@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import KpiError
+from harness.measure.records import Outputs
 from harness.registry import options
 from harness.scenarios.base import Scenario, Stage
+from harness.workload import Workload
 
 if TYPE_CHECKING:
     from harness.runtimes.base import Session
@@ -32,10 +36,20 @@ class Evaluate(Scenario):
     def batch(self) -> int | None:
         return int(self.options.batch)
 
+    @classmethod
+    def read(cls, file: Path) -> Outputs:
+        import numpy as np
+
+        with np.load(file) as arrays:
+            return Outputs(arrays["logits"], arrays["labels"])
+
     def play(self, session: Session, stage: Stage) -> dict[str, Any]:
         import numpy as np
 
-        split = stage.workload().split("evaluation")
+        workload = stage.workload()
+        if not isinstance(workload, Workload):
+            raise KpiError(f"scenario {self.name} evaluates models of tensors")
+        split = workload.split("evaluation")
         size, logits = self.options.batch, []
         for start in range(0, len(split), size):
             stop = min(start + size, len(split))

@@ -1,0 +1,71 @@
+"""How fast a language model answers: time to the first token, time per token, tokens per second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.metrics.base import LANGUAGE, ProcessMetric
+from harness.statistics import median
+from harness.units import TIME, TOKEN_RATE
+
+if TYPE_CHECKING:
+    from harness.measure.records import ProcessRecord
+
+
+class _Generation(ProcessMetric):
+    """Over all requests of a process; the evidence keeps them with their prompt lengths."""
+
+    scenario = "generate"
+    tasks = LANGUAGE
+
+
+class Ttft(_Generation):
+    """Formula: the median time from a prompt's text to its first token, by the runtime's own clock."""
+
+    name = "ttft"
+    title = "time to first token"
+    dimension = TIME
+    better = "lower"
+
+    @classmethod
+    def of(cls, process: ProcessRecord) -> float:
+        return median(process.series["ttft_s"])
+
+
+class Tpot(_Generation):
+    """Formula: the median over requests of (time of the answer - time to first token) / (tokens - 1)."""
+
+    name = "tpot"
+    title = "time per output token"
+    dimension = TIME
+    better = "lower"
+
+    @classmethod
+    def of(cls, process: ProcessRecord) -> float:
+        return median(process.series["tpot_s"])
+
+
+class LatencyGenerate(_Generation):
+    """Formula: the median time from a prompt's text to the whole answer, by the clock on the wall."""
+
+    name = "latency.generate"
+    title = "time of an answer"
+    dimension = TIME
+    better = "lower"
+
+    @classmethod
+    def of(cls, process: ProcessRecord) -> float:
+        return median(process.samples_s)
+
+
+class ThroughputTokens(_Generation):
+    """Formula: tokens generated / seconds from the first request's start to the last one's end."""
+
+    name = "throughput.tokens"
+    title = "tokens per second"
+    dimension = TOKEN_RATE
+    better = "higher"
+
+    @classmethod
+    def of(cls, process: ProcessRecord) -> float:
+        return process.completed / process.elapsed_s

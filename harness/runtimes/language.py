@@ -1,0 +1,52 @@
+"""The protocol of a loaded language model: answer a prompt, say how likely an answer is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.runtimes.base import Session
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from harness.runtimes.base import Arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One answer; times in seconds, by the runtime's own clock (``wall_s`` by the caller's).
+
+    ``tokens`` counts what was generated; ``ended`` is whether the model itself ended the answer. ``token_s`` are the
+    times between successive tokens.
+    """
+
+    text: str
+    tokens: int
+    prompt_tokens: int
+    ended: bool
+    ttft_s: float
+    wall_s: float
+    generate_s: float
+    token_s: tuple[float, ...] = field(default=())
+
+
+class LanguageSession(Session):
+    """A language model on a device. ``run`` is not for it: there are no tensors to feed from outside."""
+
+    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+        raise NotImplementedError("a language model answers prompts")
+
+    @abstractmethod
+    def generate(self, prompt: str, most_tokens: int, *, exactly: bool = False) -> Generation:
+        """Answers one prompt greedily, chat template added; with ``exactly`` the end token is ignored."""
+
+    @abstractmethod
+    def log_probabilities(self, prompt: str, answer: str) -> tuple[npt.NDArray[np.float32], Sequence[int]]:
+        """Log-probabilities of every next token along ``answer``, shape (tokens, vocabulary), with the answer's ids.
+
+        The end token counts as the answer's last.
+        """

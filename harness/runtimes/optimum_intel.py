@@ -1,0 +1,164 @@
+"""Optimum Intel's OVModelForCausalLM: the same OpenVINO network, driven by transformers' generation loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.errors import KpiError, Unavailable
+from harness.libraries import import_torchvision
+from harness.measure.records import Proof
+from harness.passes.openvino_weights import constants
+from harness.registry import options
+from harness.runtimes.base import Runtime
+from harness.runtimes.language import Generation, LanguageSession
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from harness.runtimes.base import Session
+
+
+class OptimumIntel(Runtime):
+    """``OVModelForCausalLM`` with its KV cache; greedy, the chat template of the tokenizer applied."""
+
+    name = "optimum-intel"
+    title = "Optimum Intel"
+    runs = frozenset({"openvino-llm"})
+    devices = frozenset({"cpu", "gpu"})
+    distributions = ("optimum-intel",)
+    profiles = False
+
+    @options
+    class Options:
+        """OpenVINO's properties: ``precision`` of the inference, ``kv_cache`` of the cache, ``threads``."""
+
+        precision: Literal["f32", "bf16", "f16", "device"] = "f32"
+        kv_cache: Literal["u8", "f16", "f32", "device"] = "device"
+        threads: int | None = None
+
+        def __post_init__(self) -> None:
+            if self.threads is not None and self.threads < 1:
+                raise ValueError("threads must be at least 1")
+
+    def start(self) -> None:
+        try:
+            import_torchvision()
+            import optimum.intel  # noqa: F401 - its memory and import time are not the artifact's
+        except ImportError as error:
+            raise Unavailable(f"optimum-intel can't be imported: {error}", "pip install optimum-intel") from error
+
+    def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
+        del batch, profile
+        import openvino as ov
+        from optimum.intel import OVModelForCausalLM
+        from transformers import AutoTokenizer
+
+        wanted, here = device.upper(), ov.Core().available_devices
+        if not any(name.split(".")[0] == wanted for name in here):
+            raise Unavailable(
+                f"OpenVINO finds no {wanted} (it finds: {', '.join(here)})", f"install the {wanted} driver"
+            )
+        properties = {"PERFORMANCE_HINT": "LATENCY"}
+        if self.options.precision != "device":
+            properties["INFERENCE_PRECISION_HINT"] = self.options.precision
+        if self.options.kv_cache != "device":
+            properties["KV_CACHE_PRECISION"] = self.options.kv_cache
+        if self.options.threads is not None:
+            properties["INFERENCE_NUM_THREADS"] = str(self.options.threads)
+        try:
+            model = OVModelForCausalLM.from_pretrained(
+                artifact, device=wanted, ov_config=properties, local_files_only=True
+            )
+        except (RuntimeError, ValueError) as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+            raise KpiError(f"Optimum Intel can't load the artifact on {wanted}: {lines[-1][:300]}") from error
+        tokenizer = AutoTokenizer.from_pretrained(artifact, local_files_only=True)
+        return _OptimumSession(model, tokenizer, artifact)
+
+
+class _Times:
+    """A transformers streamer that keeps only when each token came."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+
+    def put(self, _: Any) -> None:
+        self.at.append(time.perf_counter())
+
+    def end(self) -> None:
+        """Nothing is held back."""
+
+
+class _OptimumSession(LanguageSession):
+    def __init__(self, model: Any, tokenizer: Any, artifact: Path) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._artifact = artifact
+
+    def generate(self, prompt: str, most_tokens: int, *, exactly: bool = False) -> Generation:
+        times, start = _Times(), time.perf_counter()
+        asked = self._tokenizer(self._written(prompt), add_special_tokens=False, return_tensors="pt")
+        answer = self._model.generate(
+            input_ids=asked["input_ids"],
+            attention_mask=asked["attention_mask"],
+            do_sample=False,
+            max_new_tokens=most_tokens,
+            min_new_tokens=most_tokens if exactly else None,
+            streamer=times,
+        )
+        before = asked["input_ids"].shape[1]
+        tokens = answer[0, before:].tolist()
+        text = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        end = time.perf_counter()
+        # The first call of the streamer brings the prompt.
+        first, *rest = times.at[1:] or [end]
+        return Generation(
+            text=text,
+            tokens=len(tokens),
+            prompt_tokens=int(before),
+            ended=bool(tokens) and tokens[-1] in self._ends(),
+            ttft_s=first - start,
+            wall_s=end - start,
+            generate_s=end - start,
+            token_s=tuple(b - a for a, b in zip([first, *rest], rest, strict=False)),
+        )
+
+    def log_probabilities(self, prompt: str, answer: str) -> tuple[npt.NDArray[np.float32], Sequence[int]]:
+        import numpy as np
+        import torch
+
+        before = self._tokenizer(self._written(prompt), add_special_tokens=False)["input_ids"]
+        said = [*self._tokenizer(answer, add_special_tokens=False)["input_ids"], self._ends()[0]]
+        ids = torch.tensor([[*before, *said]])[:, :-1]
+        logits = self._model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, len(before) - 1 :]
+        chances: npt.NDArray[np.float32] = torch.log_softmax(logits.double(), dim=-1).numpy().astype(np.float32)
+        return chances, said
+
+    def _written(self, prompt: str) -> str:
+        chat = [{"role": "user", "content": prompt}]
+        return str(self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))
+
+    def _ends(self) -> list[int]:
+        found = self._model.generation_config.eos_token_id
+        return list(found) if isinstance(found, list) else [int(found)]
+
+    def proof(self) -> Proof:
+        from importlib.metadata import version
+
+        stored = constants(self._artifact / "openvino_model.xml")
+        compiled = self._model.request.get_compiled_model()
+        known = {str(name) for name in compiled.get_property("SUPPORTED_PROPERTIES")}
+        threads = compiled.get_property("INFERENCE_NUM_THREADS") if "INFERENCE_NUM_THREADS" in known else None
+        hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        return Proof(
+            runtime="optimum-intel",
+            version=version("optimum-intel"),
+            device=", ".join(str(name) for name in compiled.get_property("EXECUTION_DEVICES")),
+            precision=f"{max(stored, key=lambda kind: stored[kind])} weights, {hint}",
+            threads=None if threads is None else int(threads),
+            details={"constants": stored, "hint": str(compiled.get_property("PERFORMANCE_HINT"))},
+        )

@@ -1,0 +1,171 @@
+"""A language model answers every evaluation prompt once, for the scores of its text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import KpiError
+from harness.language import SAMPLES, Prompt, read_prompts
+from harness.measure.resume import MOST_AGE_S
+from harness.registry import options
+from harness.runtimes.language import Generation, LanguageSession
+from harness.scenarios.base import Scenario, Stage
+from harness.text.answers import check_answers
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+PART = ".part.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What was answered, in the order of the prompts.
+
+    ``nll`` is the mean negative log-likelihood of a reference's tokens (natural logarithm, end token included);
+    ``chances`` are the log-probabilities of the next tokens along the first references: one array (tokens,
+    vocabulary) each.
+    """
+
+    outputs: list[str]
+    references: list[str]
+    nll: list[float]
+    chances: list[npt.NDArray[np.float32]]
+
+
+class Answer(Scenario):
+    """Greedy answers to all prompts, with how likely each reference would have been; outputs go to a file."""
+
+    name = "answer"
+    title = "the evaluation prompts"
+    timed = False
+
+    @options
+    class Options:
+        """``tokens``: the most an answer may have; ``compared``: of how many prompts the distributions are kept."""
+
+        tokens: int = 128
+        compared: int = 100
+
+        def __post_init__(self) -> None:
+            if self.tokens < 1 or self.compared < 1:
+                raise ValueError("tokens and compared must be at least 1")
+
+    @classmethod
+    def read(cls, file: Path) -> Answers:
+        import numpy as np
+
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        with np.load(file.with_suffix(".npz")) as arrays:
+            chances = [arrays[f"p{n}"].astype(np.float32) for n in range(len(arrays.files))]
+        return Answers(
+            [line["output"] for line in lines],
+            [line["reference"] for line in lines],
+            [float(line["nll"]) for line in lines],
+            chances,
+        )
+
+    @classmethod
+    def publish(cls, file: Path, results: Path) -> None:
+        """``results.json`` of a recipe: a list of prompt, reference, output, tokens and times."""
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        results.parent.mkdir(parents=True, exist_ok=True)
+        results.write_text(json.dumps(lines, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def first(self, stage: Stage) -> Callable[[Any], Mapping[str, npt.NDArray[np.generic]]]:
+        prompt = read_prompts(stage.requests / SAMPLES)[0].prompt
+
+        def ask(session: Any) -> Mapping[str, npt.NDArray[np.generic]]:
+            if not isinstance(session, LanguageSession):
+                raise KpiError("this scenario is for language models", "choose a runtime that answers prompts")
+            session.generate(prompt, 2)
+            return {}
+
+        return ask
+
+    def play(self, session: Any, stage: Stage) -> dict[str, Any]:
+        import numpy as np
+
+        prompts = read_prompts(stage.requests / SAMPLES)
+        answered = answers_so_far(stage.earlier, stage.outputs, stage.conditions)
+        taken_over = len(answered)
+        chances: dict[str, npt.NDArray[np.float16]] = {}
+        part, file = stage.outputs.with_suffix(PART), stage.outputs.with_suffix(".jsonl")
+        with part.open("w", encoding="utf-8") as kept:
+            kept.write(_line({"conditions": stage.conditions, "started": datetime.now(UTC).isoformat()}))
+            kept.writelines(map(_line, answered))
+            for number, prompt in enumerate(prompts):
+                compared = number < self.options.compared
+                if compared or number >= len(answered):
+                    likely, ids = session.log_probabilities(prompt.prompt, prompt.reference)
+                    nll = -float(likely[np.arange(len(ids)), ids].mean())
+                    if not np.isfinite(nll):
+                        raise KpiError(f"the likelihood of reference {number + 1} is not a number")
+                    if compared:
+                        chances[f"p{number}"] = likely.astype(np.float16)
+                if number >= len(answered):
+                    answered.append(_answer(prompt, session.generate(prompt.prompt, self.options.tokens), nll))
+                    kept.write(_line(answered[-1]))
+                    kept.flush()
+                if number % 20 == 0:
+                    stage.progress(f"{number + 1} of {len(prompts)} prompts")
+        file.write_text("".join(map(_line, answered)), encoding="utf-8")
+        np.savez(file.with_suffix(".npz"), **chances)  # type: ignore[arg-type]
+        part.unlink()
+        return {
+            "completed": len(prompts),
+            "violations": _faults(prompts, answered),
+            "outputs": file.name,
+            "details": {"taken_over": taken_over},
+        }
+
+
+def answers_so_far(folders: Sequence[Path], outputs: Path, conditions: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a run that was stopped had answered under the same conditions, less than an hour ago; empty if nothing."""
+    for folder in folders:
+        try:
+            text = (folder / outputs.name).with_suffix(PART).read_text(encoding="utf-8")
+            # The last line may have been cut off.
+            head, *lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+            age = datetime.now(UTC) - datetime.fromisoformat(head["started"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if head["conditions"] == conditions and age.total_seconds() < MOST_AGE_S and lines:
+            return lines
+    return []
+
+
+def _answer(prompt: Prompt, said: Generation, nll: float) -> dict[str, Any]:
+    return {
+        "prompt": prompt.prompt,
+        "reference": prompt.reference,
+        "output": said.text,
+        "tokens": said.tokens,
+        "prompt_tokens": said.prompt_tokens,
+        "ended": said.ended,
+        "ttft_s": said.ttft_s,
+        "seconds": said.wall_s,
+        "nll": nll,
+    }
+
+
+def _line(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, ensure_ascii=False) + "\n"
+
+
+def _faults(prompts: Sequence[Prompt], answered: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What shows that the outputs are no honest answers."""
+    found = check_answers(
+        [prompt.prompt for prompt in prompts],
+        [answer["output"] for answer in answered],
+        [prompt.reference for prompt in prompts],
+        [not answer["ended"] for answer in answered],
+    )
+    return found.violations()

@@ -1,0 +1,154 @@
+"""A language model answers prompts of given lengths, one at a time: how fast, with how much memory."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import KpiError
+from harness.language import SAMPLES, read_prompts
+from harness.measure.timeline import Timeline
+from harness.registry import options
+from harness.runtimes.language import Generation, LanguageSession
+from harness.scenarios.base import Scenario, Stage
+from harness.statistics import median
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_SLACK_S, _SLACK = 0.01, 0.1
+_COPIED = 64_000_000
+
+
+class Generate(Scenario):
+    """MLPerf's SingleStream for tokens: batch 1, greedy, a fixed number of tokens so that recipes do the same work."""
+
+    name = "generate"
+    title = "answers to prompts of given lengths"
+
+    @options
+    class Options:
+        """``tokens``: how many each answer has; ``words``: the lengths of the prompts; ``requests``: least of each."""
+
+        tokens: int = 32
+        words: tuple[int, ...] = (16, 128)
+        requests: int = 3
+
+        def __post_init__(self) -> None:
+            if self.tokens < 2 or self.requests < 1 or not self.words or min(self.words) < 1:  # noqa: PLR2004
+                raise ValueError("tokens must be at least 2, requests and each of words at least 1")
+
+    def first(self, stage: Stage) -> Callable[[Any], Mapping[str, npt.NDArray[np.generic]]]:
+        prompt = next(iter(self._prompts(stage).values()))[0]
+
+        def ask(session: Any) -> Mapping[str, npt.NDArray[np.generic]]:
+            _checked(session).generate(prompt, 2, exactly=True)
+            return {}
+
+        return ask
+
+    def play(self, session: Any, stage: Stage) -> dict[str, Any]:
+        prompts, session = self._prompts(stage), _checked(session)
+        warmth = self._warm_up(session, prompts)
+        asked: list[tuple[int, Generation]] = []
+        gc.collect()
+        gc.disable()
+        with Timeline() as timeline, stage.watch():
+            begin = time.perf_counter()
+            for words, prompt in self._turns(prompts):
+                asked.append((words, session.generate(prompt, self.options.tokens, exactly=True)))
+                enough = len(asked) >= self.options.requests * len(prompts)
+                if enough and time.perf_counter() - begin >= stage.seconds:
+                    break
+            end = time.perf_counter()
+        gc.enable()
+        for _, answer in asked:
+            _check_clock(answer, self.options.tokens)
+        tokens = sum(answer.tokens for _, answer in asked)
+        return {
+            "completed": tokens,
+            "elapsed_s": end - begin,
+            "samples_s": [answer.wall_s for _, answer in asked],
+            "warmup": warmth,
+            "series": {
+                "words": [float(words) for words, _ in asked],
+                "prompt_tokens": [float(answer.prompt_tokens) for _, answer in asked],
+                "tokens": [float(answer.tokens) for _, answer in asked],
+                "ttft_s": [answer.ttft_s for _, answer in asked],
+                "tpot_s": [_per_token(answer) for _, answer in asked],
+            },
+            "details": {"timeline": timeline.points, "copy_bytes_s": copy_bandwidth()},
+        }
+
+    def _prompts(self, stage: Stage) -> dict[int, list[str]]:
+        """Prompts of each length: the evaluation's own, one after the other until there are words enough."""
+        texts = [prompt.prompt for prompt in read_prompts(stage.requests / SAMPLES)]
+        return {length: list(_joined(texts, length, 16)) for length in self.options.words}
+
+    def _turns(self, prompts: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, str]]:
+        number = 0
+        while True:
+            for words, texts in prompts.items():
+                yield words, texts[number % len(texts)]
+            number += 1
+
+    def _warm_up(self, session: LanguageSession, prompts: Mapping[int, Sequence[str]]) -> dict[str, Any]:
+        """One answer of each length, then more until two in a row take the same time per token; four at most."""
+        start, before, runs = time.perf_counter(), 0.0, 0
+        for texts in prompts.values():
+            session.generate(texts[0], self.options.tokens, exactly=True)
+        texts, steady = next(iter(prompts.values())), False
+        while runs < 4 and not steady:  # noqa: PLR2004
+            now = _per_token(session.generate(texts[runs % len(texts)], self.options.tokens, exactly=True))
+            steady, before, runs = abs(now / before - 1) <= 0.1 if before else False, now, runs + 1  # noqa: PLR2004
+        return {"runs": runs + len(prompts), "seconds": round(time.perf_counter() - start, 4), "steady": steady}
+
+
+def _checked(session: Any) -> LanguageSession:
+    if not isinstance(session, LanguageSession):
+        raise KpiError("this scenario is for language models", "choose a runtime that answers prompts")
+    return session
+
+
+def _joined(texts: Sequence[str], words: int, count: int) -> Iterator[str]:
+    position = 0
+    for _ in range(count):
+        said: list[str] = []
+        while len(said) < words:
+            said += texts[position % len(texts)].split()
+            position += 1
+        yield " ".join(said[:words])
+
+
+def _per_token(answer: Generation) -> float:
+    """Seconds for each token after the first."""
+    return (answer.generate_s - answer.ttft_s) / max(answer.tokens - 1, 1)
+
+
+def _check_clock(answer: Generation, tokens: int) -> None:
+    """The runtime's own times count only while the wall clock agrees."""
+    if answer.tokens != tokens:
+        raise KpiError(f"asked for exactly {tokens} tokens, the runtime made {answer.tokens}")
+    if abs(answer.wall_s - answer.generate_s) > max(_SLACK_S, _SLACK * answer.wall_s):
+        raise KpiError(
+            f"the runtime says that an answer took {1e3 * answer.generate_s:.1f} ms, the clock on the wall "
+            f"{1e3 * answer.wall_s:.1f} ms"
+        )
+    if not 0 < answer.ttft_s <= answer.generate_s * (1 + _SLACK):
+        raise KpiError(f"the runtime says that the first token came after {answer.ttft_s} s of {answer.generate_s} s")
+
+
+def copy_bandwidth() -> float:
+    """Bytes per second that one thread reads and writes when it copies: what memory-bound work is held against."""
+    import numpy as np
+
+    source, target = np.ones(_COPIED, np.uint8), np.empty(_COPIED, np.uint8)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        np.copyto(target, source)
+        times.append(time.perf_counter() - start)
+    return round(2 * _COPIED / median(times))

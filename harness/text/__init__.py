@@ -1,0 +1,1 @@
+"""Scores of generated text against references, each with an identity that says exactly what was computed."""

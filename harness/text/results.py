@@ -1,0 +1,50 @@
+"""Scores a ``results.json``: answers that were written here, or on another machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.errors import KpiError
+from harness.statistics import bootstrap_mean
+from harness.text import meteor, overlap, wordnet
+
+_CONFIDENCE = 0.97
+
+
+def score(file: Path) -> Iterator[tuple[str, str]]:
+    """Name and text of each score: means with one-sided 97 % bounds, then what they were computed with.
+
+    Raises KpiError when the file is no list of objects with ``output`` and ``reference``, Unavailable without WordNet.
+    """
+    outputs, references = _read(file)
+    words = wordnet.load()
+    for name, scores in (
+        ("METEOR", meteor.scores(outputs, references, words)),
+        ("chrF", overlap.chrf(outputs, references)),
+        ("sentence BLEU", overlap.sentence_bleu(outputs, references)),
+    ):
+        low, high = bootstrap_mean(scores, _CONFIDENCE)
+        yield name, f"{sum(scores) / len(scores):.4f} ({low:.4f} to {high:.4f}), {len(scores)} answers"
+    yield "corpus BLEU", f"{overlap.corpus_bleu(outputs, references):.4f}"
+    yield from (meteor.identity(words) | overlap.identity()).items()
+
+
+def _read(file: Path) -> tuple[list[str], list[str]]:
+    try:
+        data: Any = json.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise KpiError(f"{file} can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise KpiError(f"{file.name} is not JSON", "was it cut off?") from None
+    if not isinstance(data, list) or not data:
+        raise KpiError(f"{file.name} is no list of answers", 'expected [{"output": "...", "reference": "..."}, ...]')
+    pairs = []
+    for number, entry in enumerate(data, 1):
+        pair = [entry.get(key) if isinstance(entry, dict) else None for key in ("output", "reference")]
+        if not all(isinstance(text, str) for text in pair) or not str(pair[1]).strip():
+            raise KpiError(f"{file.name}: answer {number} lacks an output or a reference")
+        pairs.append(pair)
+    return [str(output) for output, _ in pairs], [str(reference) for _, reference in pairs]

@@ -1,0 +1,15 @@
+"""Time to first token: the answer begins in time."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.gate import Finding
+from harness.pytest_plugin import Judge
+from harness.spec import Target
+
+
+@pytest.mark.ttft
+def test_ttft(target: Target, measured: Finding, judge: Judge) -> None:
+    """The first token comes within the promised time."""
+    judge(target, measured)

@@ -1,0 +1,159 @@
+"""Language models on the whole way: exported, compressed, run, scored; answers that are none are noticed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.errors import KpiError, Unavailable
+from harness.language import read_prompts
+from harness.text import wordnet
+from tests.project import Project
+
+CHAT = Path(__file__).parent / "projects/chat"
+
+
+def has_wordnet() -> bool:
+    try:
+        wordnet.load()
+    except Unavailable:
+        return False
+    return True
+
+
+@pytest.fixture
+def chat(tmp_path: Path, shared_store: Path) -> Project:
+    folder = tmp_path / "chat"
+    shutil.copytree(CHAT, folder)
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n", encoding="utf-8")
+    return Project(folder, shared_store)
+
+
+def test_every_way_to_run_a_language_model(chat: Project) -> None:
+    done = chat.pytest("-k", "not meteor", timeout=900)
+    verdicts = chat.verdicts()
+    # What a model of random weights says never ends: the only promise that it breaks.
+    assert verdicts.pop("chat-int8:answers") == "FAIL", done.stdout
+    assert " of 12 outputs (" in done.stdout
+    assert "hit the token limit before they ended" in " ".join(done.stdout.split())
+    assert {verdicts.pop("chat-npu:ttft"), verdicts.pop("chat-npu:tokens")} == {"UNAVAILABLE"}
+    assert verdicts.pop("chat-int4:meteor-drop-fp32") == "INCONCLUSIVE"
+    assert set(verdicts.values()) == {"PASS"}, done.stdout
+    evidence = chat.evidence()
+    process = next(m for m in evidence["measurements"] if m["scenario"] == "generate")["processes"][0]
+    series = process["series"]
+    assert {len(values) for values in series.values()} == {len(process["samples_s"])}
+    assert set(series["words"]) == {4.0, 12.0}
+    assert min(series["prompt_tokens"]) < max(series["prompt_tokens"])
+    assert set(series["tokens"]) == {4.0}
+    assert all(0 < ttft <= wall for ttft, wall in zip(series["ttft_s"], process["samples_s"], strict=True))
+    assert process["details"]["copy_bytes_s"] > 1e8
+    assert process["details"]["timeline"][0][1] > 1e7
+    precision = {m["recipe"]: m["processes"][0]["proof"]["details"]["constants"] for m in evidence["measurements"]}
+    assert "u4" in precision["chat/int4"]
+    assert "u4" not in precision["chat/int8"]
+    assert "u8" in precision["chat/int8"]
+    assert set(precision["chat/fp32"]) <= {"f32", "i64", "i32", "boolean", "f16"}
+    scored = next(m["scored_with"] for m in evidence["measurements"] if "accuracy.chrf" in m["scored_with"])
+    assert scored["accuracy.chrf"]["chrf"].startswith("chrF2")
+    results = json.loads((chat.folder / ".kpi/latest/results/chat-int8.json").read_text(encoding="utf-8"))
+    assert len(results) == 12
+    assert {"prompt", "reference", "output", "tokens", "seconds", "ended"} <= set(results[0])
+    table = kpi(chat, "recipes", "chat").stdout.splitlines()
+    columns = table[0].strip("| ").split(" | ")
+    assert {"int8", "int4", "fp32", "int8-optimum"} <= set(columns)
+    rows = {line.split("`")[1]: line for line in table[2:]}
+    assert {"size", "ttft", "throughput.tokens", "memory.peak", "accuracy.chrf", "accuracy.nll"} <= set(rows)
+    assert "latency.p50" not in rows
+    assert "tok/s (" in rows["throughput.tokens"]
+    unknown = kpi(chat, "recipes", "chta")
+    assert unknown.returncode == 1
+    assert 'did you mean "chat"' in unknown.stderr
+
+
+def kpi(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "harness.cli", *arguments],
+        cwd=project.folder, env=project.variables, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not has_wordnet(), reason="no WordNet here: apt install wordnet-base")
+def test_meteor_needs_wordnet_and_says_with_what_it_was_computed(chat: Project) -> None:
+    assert chat.pytest("-k", "meteor", timeout=600).returncode == 0
+    evidence = chat.evidence()
+    assert chat.verdicts()["chat-int4:meteor-drop-fp32"] == "PASS"
+    own = next(m for m in evidence["measurements"] if m["recipe"] == "chat/int4")
+    assert own["scored_with"]["accuracy.meteor"]["wordnet"]
+    scored = kpi(chat, "score", ".kpi/latest/results/chat-int4.json")
+    assert scored.returncode == 0, scored.stderr
+    mean = sum(own["scores"]["accuracy.meteor"]) / 12
+    assert f"METEOR            {mean:.4f}" in scored.stdout
+    chat.environment["KPI_WORDNET"] = "/nowhere"
+    done = chat.pytest("-k", "meteor", timeout=600)
+    assert done.returncode == 0
+    target = next(t for t in chat.evidence()["targets"] if t["id"] == "chat-int4:meteor-drop-fp32")
+    assert target["verdict"] == "UNAVAILABLE"
+    assert target["remedy"]
+    assert target["value"] is None
+
+
+def test_another_model_needs_nothing_but_its_name(chat: Project, tmp_path: Path) -> None:
+    made = importlib.util.spec_from_file_location("chat_fixture", CHAT / "fixtures/chat/__init__.py")
+    assert made is not None
+    assert made.loader is not None
+    module = importlib.util.module_from_spec(made)
+    made.loader.exec_module(module)
+    module.make_model(tmp_path / "chat/models/another", hidden=96, vocabulary=340)
+    chat.change('reference = "fp32"\n', 'reference = "fp32"\nmodel = "models/another"\n')
+    done = chat.pytest("-k", "chat-int8 and (size or kl)", timeout=600)
+    assert done.returncode == 0, done.stdout
+    prompts = tmp_path / "mine.jsonl"
+    prompts.write_text('{"prompt": "le chat", "reference": "the cat"}\n\n' * 3, encoding="utf-8")
+    done = chat.pytest("-k", "chat-int8 and kl", f"--kpi-prompts={prompts}", timeout=600)
+    assert done.returncode == 0, done.stdout
+    assert next(t["n"] for t in chat.evidence()["targets"] if t["id"] == "chat-int8:kl") == 3
+    chat.change('model = "models/another"', 'model = "someone/somewhere-7b"')
+    assert chat.pytest("-k", "chat-int8 and size").returncode == 0
+    target = next(t for t in chat.evidence()["targets"] if t["id"].startswith("chat-int8:size"))
+    assert target["verdict"] == "UNAVAILABLE"
+    assert "accept its licence on https://huggingface.co/someone/somewhere-7b" in target["remedy"]
+    assert "hf download someone/somewhere-7b" in target["remedy"]
+
+
+WRONG = {
+    b'{"prompt": "a", "reference": "b"}\n{"prompt": "a"\n': "mine.jsonl line 2 is not JSON",
+    b'{"prompt": "a", "reference": " "}\n': 'mine.jsonl line 1: "reference" is empty',
+    b'{"prompt": "a"}\n': 'mine.jsonl line 1 lacks "reference"',
+    b'{"prompt": 1, "reference": "b"}\n': 'mine.jsonl line 1 lacks "prompt"',
+    b'["a", "b"]\n': 'mine.jsonl line 1 lacks "prompt"',
+    b"\n\n": "mine.jsonl holds no prompt",
+    '{"prompt": "été", "reference": "summer"}\n'.encode("latin-1"): "mine.jsonl is not UTF-8: byte 12",
+    b"[" * 100_000: "mine.jsonl line 1 is not JSON",
+}
+
+
+@pytest.mark.parametrize("content", WRONG, ids=lambda content: content[:20].decode("latin-1").strip())
+def test_a_wrong_line_is_named(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_bytes(content)
+    with pytest.raises(KpiError) as caught:
+        read_prompts(file)
+    assert caught.value.message == WRONG[content]
+    assert caught.value.remedy
+
+
+def test_many_lines_windows_lines_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_bytes(b"\xef\xbb\xbf" + '{"prompt": "l\'été", "reference": "summer"}\r\n'.encode() * 10_000)
+    found = read_prompts(file)
+    assert len(found) == 10_000
+    assert found[-1].prompt == "l'été"
+    with pytest.raises(Unavailable, match="can't be read"):
+        read_prompts(tmp_path / "missing.jsonl")
