@@ -22,6 +22,7 @@ def settings(tmp_path: Path, **changes: object) -> Settings:
         "task": "image-classification",
         "checkpoint": None,
         "checkpoint_sha256": None,
+        "model": None,
         "data": None,
         "allow_pickle": False,
         "trust_remote_code": False,
