@@ -149,14 +149,15 @@ def load_workload(root: Path, fixture: str, settings: Settings) -> Fixture:
         module = _import_below(root, fixture)
     except Exception as error:
         raise KpiError(f"fixture {fixture} can't be imported: {type(error).__name__}: {error}") from error
-    found = [
+    own = [
         member
         for member in vars(module).values()
-        if inspect.isclass(member)
-        and issubclass(member, Fixture)
-        and not inspect.isabstract(member)
-        and member.__module__.startswith(module.__name__)
+        if inspect.isclass(member) and issubclass(member, Fixture) and member.__module__.startswith(module.__name__)
     ]
+    found = [member for member in own if not inspect.isabstract(member)]
+    if own and not found:
+        lacking = ", ".join(sorted(own[0].__abstractmethods__))
+        raise KpiError(f"fixture {fixture}: {own[0].__name__} is abstract, it lacks {lacking}", "write these methods")
     if len(found) != 1:
         raise KpiError(f"fixture {fixture} defines {len(found)} workloads, expected exactly one subclass of Workload")
     made: Fixture = found[0](settings)

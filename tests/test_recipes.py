@@ -48,7 +48,7 @@ def test_every_metric_is_measured_and_recomputable(gratings: Project) -> None:
     # A machine that others use all the time can't decide a ratio: then it must say so.
     assert all(t["verdict"] == "PASS" or "were disturbed" in t["reason"] for t in targets), targets
     assert {t["verdict"] for t in targets} <= {"PASS", "INCONCLUSIVE"}
-    assert all(t["value"] is not None for t in targets)
+    assert all(t["value"] is not None or t["verdict"] == "INCONCLUSIVE" for t in targets)
     assert len({t["artifact"] for t in targets}) == 1
     measurements = {m["id"]: m for m in evidence["measurements"]}
     assert all(set(t["measurements"]) <= set(measurements) for t in targets)
