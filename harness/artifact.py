@@ -71,9 +71,7 @@ def read_artifact(path: Path, *, thorough: bool = False) -> Artifact:
                 (thorough or not same) and file_digest(path / name) != entry["sha256"]
             ):
                 raise Damaged(f"{name} of artifact {path.name[:12]} was changed after it was made")
-        if _digest(files) != data["digest"]:
-            raise Damaged(f"the manifest of artifact {path.name[:12]} was changed after it was made")
-        if _checksum(data) != data["checksum"]:
+        if _digest(files) != data["digest"] or _checksum(data) != data["checksum"]:
             raise Damaged(f"the manifest of artifact {path.name[:12]} was changed after it was made")
         return Artifact(path, data["key"], data["format"], data["digest"], files, data["notes"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -114,8 +115,10 @@ class Builder:
         def build(aside: Path) -> None:
             what = f"build {recipe.key}: {name}"
             self.progress(what)
+            work = self.store.work(key)
             request = {
                 "op": "pass",
+                "work": str(work),
                 "pass": name,
                 "options": dict(options),
                 "source": str(source.path) if source else None,
@@ -130,6 +133,7 @@ class Builder:
                 timeout=_PASS_TIMEOUT_S,
                 progress=lambda text: self.progress(f"{what}: {text}"),
             )
+            shutil.rmtree(work, ignore_errors=True)
 
         return self.store.obtain(key, build)
 

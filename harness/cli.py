@@ -75,12 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("file", type=Path, help="results.json: a list of objects with output and reference")
     explained = add("explain", _explain, "why a KPI's targets ended as they did, from the evidence of a run")
     explained.add_argument("kpi", help="a KPI, or one of its targets as in KPI:p50")
-    explained.add_argument(
-        "--evidence", type=Path, help="default: .kpi/latest/evidence.json beside the file of promises"
-    )
     recipes = add("recipes", _recipes, "the measured recipes of a workload side by side, as a Markdown table")
     recipes.add_argument("workload")
-    recipes.add_argument("--evidence", type=Path, help="default: .kpi/latest/evidence.json beside the file of promises")
+    for reader in (explained, recipes):
+        reader.add_argument(
+            "--evidence", type=Path, help="default: .kpi/latest/evidence.json beside the file of promises"
+        )
     cache = add("cache", _cache, "the store of artifacts")
     cache.add_argument("action", choices=["list", "verify", "prune"])
     cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')

@@ -13,6 +13,7 @@ from harness.errors import KpiError
 from harness.machine import Detected, detect, mismatch
 from harness.passes import passes
 from harness.runtimes import runtimes
+from harness.runtimes.base import Runtime
 from harness.spec import Spec
 from harness.store import Store, folder_size
 from harness.units import BYTES
@@ -60,23 +61,13 @@ def _runtimes() -> Iterator[tuple[str, str]]:
             yield name, f"missing; pip install {runtime.distributions[0]}"
             continue
         said = ", ".join(f"{distribution} {version}" for distribution, version in found)
-        yield name, f"{said}; {_reach(name)}"
+        yield name, f"{said}; {_reach(runtime)}"
 
 
-def _reach(name: str) -> str:
+def _reach(runtime: type[Runtime]) -> str:
     """Which devices a runtime sees; asked in this process, which measures nothing."""
     try:
-        if name == "onnxruntime":
-            import onnxruntime
-
-            return ", ".join(onnxruntime.get_available_providers())
-        if name == "openvino":
-            import openvino
-
-            return "devices " + ", ".join(openvino.Core().available_devices)
-        import torch
-
-        return f"CUDA {'available' if torch.cuda.is_available() else 'not available'}"
+        return runtime.reach()
     except Exception as error:  # noqa: BLE001 - a broken installation is a finding, not a failure of the doctor
         return f"does not load: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 

@@ -184,19 +184,24 @@ def line(spec: Spec, target: Target, answer: Answer) -> dict[str, Any]:
         "relation": target.promise.relation.value,
         "versus": target.promise.versus,
         "unit": target.shown_in.base,
+        "usd_per_hour": price.usd_per_hour if (price := spec.machines[target.machine].price) else None,
         **answer.to_json(),
     }
 
 
 @cache
 def commit(root: Path) -> str:
-    """The git commit that the promises stand in, "-dirty" where files differ from it; empty outside a repository."""
+    """The git commit that the promises stand in, "-dirty" where files differ from it; empty outside a repository.
+
+    An image holds no repository: there it is what ``KPI_COMMIT`` says, which the image's build has set.
+    """
+    told = os.environ.get("KPI_COMMIT", "")
     git = shutil.which("git")
     if git is None:
-        return ""
+        return told
     command = [git, "-C", str(root.resolve()), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.stdout.strip() if done.returncode == 0 else told
 
 
 def _libraries() -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.measure.records import ProcessRecord
 from harness.metrics import metrics
-from harness.metrics.base import ArtifactMetric, Metric, ProcessMetric, ProofMetric, SampleMetric
+from harness.metrics.base import ArtifactMetric, Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.reports.text import basis, figure, interval, number
 from harness.statistics import median
 from harness.targets import Promise, Relation, parse_promise
@@ -130,7 +130,8 @@ def _values(
     for measurement in evidence["measurements"] if own else ():
         workload, _, recipe = measurement["recipe"].partition("/")
         if workload == target["workload"] and measurement["scenario"] == own[0]["scenario"]:
-            found.update((recipe, value) for value in _value(metric, measurement, own[0]["device"]))
+            hourly = target["usd_per_hour"] if issubclass(metric, PricedMetric) else 1.0
+            found.update((recipe, hourly * value) for value in _value(metric, measurement, own[0]["device"]))
     return found
 
 

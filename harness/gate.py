@@ -21,11 +21,15 @@ from harness.measure.records import ProcessRecord
 from harness.metrics.base import ArtifactMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
+from harness.scenarios.base import Scored
 from harness.spec import Recipe, Spec, Target
 from harness.statistics import plan_looks
 from harness.store import Store
 from harness.targets import Relation, judged_in
 from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples, too_small
+
+_REMARKS = 5
+_KEPT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Gate:
         # What slows both recipes of a pair cancels out.
         self.pair_looks = plan_looks(spec.measure.looks, spec.measure.confidence)
         self._samples = _samples_per_scenario(spec)
+        self._read: dict[str, Any] = {}
 
     def measure(self, target: Target) -> Finding:
         """Builds what the target is about, then measures until it is decided or the budget ends.
@@ -87,7 +92,8 @@ class Gate:
         else:
             subjects = [self.subject(target, r, a) for r, a in zip(recipes, artifacts, strict=True)]
             if issubclass(metric, SampleMetric):
-                judgement = self._judge_samples(target, metric, subjects)
+                judgement, remarks = self._judge_samples(target, metric, subjects)
+                notes = _shortened(remarks)
             elif issubclass(metric, ProofMetric):
                 record = self._single(subjects[0])
                 judgement = judge_exact(target.promise, metric.of(record))
@@ -189,6 +195,7 @@ class Gate:
             scenario=scenario,
             scenario_options=recipe.scenarios.get(scenario, _plain(defaults())),
             interpreter=interpreter,
+            cores=recipe.cores,
             origin=self.builder.origin(workload),
             seconds=self.spec.measure.seconds,
             samples=self._samples[recipe.key, scenario],
@@ -210,19 +217,23 @@ class Gate:
                 break
             if target.promise.versus is None:
                 records = self.campaign.extend(subjects[0], look.processes)
-                estimates = [self._estimate(metric, record) for record in records]
+                estimates = [self._estimate(metric, record, target) for record in records]
                 judgement = judge(estimates, disturbed=[bool(record.disturbed) for record in records])
             else:
                 pairs = self.campaign.extend_pairs(subjects[0], subjects[1], look.processes, left)
                 a, b = (self.campaign.of(subject).records for subject in subjects[:2])
-                ratios = [self._estimate(metric, a[i]).over(self._estimate(metric, b[j])) for i, j in pairs]
+                ratios = [
+                    self._estimate(metric, a[i], target).over(self._estimate(metric, b[j], target)) for i, j in pairs
+                ]
                 judgement = judge(ratios, of="pairs of processes")
             if judgement.verdict is not Verdict.INCONCLUSIVE:
                 break
         return judgement
 
-    def _estimate(self, metric: type[ProcessMetric], record: ProcessRecord) -> Estimate:
-        return Estimate(metric.of(record), *metric.bounds(record, self.spec.measure.confidence))
+    def _estimate(self, metric: type[ProcessMetric], record: ProcessRecord, target: Target) -> Estimate:
+        factor = self.spec.hourly(target)
+        low, high = metric.bounds(record, self.spec.measure.confidence)
+        return Estimate(factor * metric.of(record), factor * low, factor * high)
 
     def _disturbed(self, subjects: list[Subject]) -> str:
         """How often processes were disturbed, with the latest reason; empty when none was."""
@@ -230,34 +241,48 @@ class Gate:
         reasons = [record.disturbed for record in records if record.disturbed]
         return f"{len(reasons)} of {len(records)} processes were disturbed: {reasons[-1]}" if reasons else ""
 
-    def _judge_samples(self, target: Target, metric: type[SampleMetric], subjects: list[Subject]) -> Judgement:
-        by_recipe = {subject.recipe: self._outputs(subject) for subject in subjects}
-        workload = self.spec.workloads[target.workload]
-        reference = None
-        if metric.needs_reference:
-            reference = by_recipe[self.spec.recipe(workload.name, str(workload.reference)).key]
-        own = self._scores(metric, subjects[0], by_recipe[subjects[0].recipe], reference)
-        others = None
-        if target.promise.versus:
-            others = self._scores(metric, subjects[1], by_recipe[subjects[1].recipe], reference)
-        return judge_samples(target.promise, own, others, self.spec.measure.confidence)
+    def _judge_samples(
+        self, target: Target, metric: type[SampleMetric], subjects: list[Subject]
+    ) -> tuple[Judgement, list[str]]:
+        """The judgement, and what the metric has to say beside it."""
+        by_recipe = {subject.recipe: subject for subject in subjects}
+        judged = list(zip(self.spec.recipes_of(target), subjects, strict=True))[: 2 if target.promise.versus else 1]
+        references: list[Any] = []
+        for recipe, _ in judged:
+            reference = self.spec.reference_of(recipe) if metric.needs_reference else None
+            references.append(self._outputs(by_recipe[reference.key]) if reference else None)
+        scores = [self._scores(metric, subject, other) for (_, subject), other in zip(judged, references, strict=True)]
+        others = scores[1] if target.promise.versus else None
+        judgement = judge_samples(target.promise, scores[0], others, self.spec.measure.confidence)
+        return judgement, metric.remarks(self._outputs(subjects[0]), references[0])
 
-    def _scores(self, metric: type[SampleMetric], subject: Subject, outputs: Any, reference: Any) -> list[float]:
+    def _scores(self, metric: type[SampleMetric], subject: Subject, reference: Any) -> list[float]:
         """The per-sample scores, kept with the measurement so that the verdict can be recomputed."""
         kept = self.campaign.of(subject).scores
         if metric.name not in kept:
-            kept[metric.name] = metric.scores(outputs, reference)
+            kept[metric.name] = metric.scores(self._outputs(subject), reference)
             self.campaign.of(subject).scored_with[metric.name] = metric.identity()
             self.campaign.keep(subject)
         return kept[metric.name]
 
     def _outputs(self, subject: Subject) -> Any:
-        record = self._single(subject)
-        file = self.campaign.outputs / record.outputs
-        scenarios()[subject.scenario].publish(
-            file, self.folder / "results" / f"{subject.recipe.replace('/', '-')}.json"
-        )
-        return scenarios()[subject.scenario].read(file)
+        """What the scenario left, published when it is read; that of the last few subjects is kept in memory."""
+        if subject.id not in self._read:
+            # Distributions of a large vocabulary take gigabytes: a target needs three subjects at most.
+            while len(self._read) >= _KEPT:
+                del self._read[next(iter(self._read))]
+            file = self.campaign.outputs / self._single(subject).outputs
+            scenario = scenarios()[subject.scenario]
+            if not issubclass(scenario, Scored):
+                raise TypeError(f"{scenario} leaves no outputs")
+            scenario.publish(file, self.folder / "results" / f"{subject.recipe.replace('/', '-')}.json")
+            self._read[subject.id] = scenario.read(file)
+        return self._read[subject.id]
+
+
+def _shortened(remarks: Sequence[str]) -> tuple[str, ...]:
+    more = (f"and {len(remarks) - _REMARKS} more, see results/",) if len(remarks) > _REMARKS else ()
+    return (*remarks[:_REMARKS], *more)
 
 
 def _plain(options: Any) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from harness.checkpoint import remembered_digest
 from harness.errors import KpiError, Unavailable
+from harness.json_lines import line
+from harness.weights import folder_digest, named_folder
 from harness.workload import Fixture
 
 SAMPLES = "prompts.jsonl"
@@ -32,8 +33,6 @@ class LanguageModel(Fixture):
     the fixture's own; its ``data`` (a file of JSON lines) replaces the evaluation prompts.
     """
 
-    gated: ClassVar[str] = "accept its licence on https://huggingface.co/{name}, put a token into HF_TOKEN"
-
     @abstractmethod
     def own_folder(self) -> Path:
         """The folder of the model that the fixture ships or makes."""
@@ -44,23 +43,7 @@ class LanguageModel(Fixture):
 
     def folder(self) -> Path:
         """The model's folder: config, safetensors, tokenizer. Raises Unavailable when the weights are not here."""
-        named = self.settings.model
-        if named is None:
-            return self.own_folder()
-        if Path(named).is_absolute():
-            if not (Path(named) / "config.json").is_file():
-                raise Unavailable(f"{named} holds no config.json", "name a folder that holds a Hugging Face model")
-            return self._checked(Path(named))
-        return self._checked(_hub_folder(named, self.gated))
-
-    def _checked(self, folder: Path) -> Path:
-        pickled = [*folder.glob("*.bin"), *folder.glob("*.pt")]
-        if pickled and not [*folder.glob("*.safetensors")] and not self.settings.allow_pickle:
-            raise KpiError(
-                f"the weights in {folder.name} are a pickle, which can run any code when it is loaded",
-                "convert them to safetensors, or set allow_pickle = true in the workload's table if you trust them",
-            )
-        return folder
+        return named_folder(self.settings) or self.own_folder()
 
     def prompts(self, split: str) -> Sequence[Prompt]:
         """The prompts of a split; those of the evaluation may be the user's own."""
@@ -69,16 +52,14 @@ class LanguageModel(Fixture):
         return self.own_prompts(split)
 
     def fingerprint(self) -> str:
-        folder = self.folder()
-        files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
-        digests = {p.relative_to(folder).as_posix(): remembered_digest(p, self.settings.cache) for p in files}
-        return json.dumps([digests, _digest(self.prompts("evaluation")), _digest(self.prompts("calibration"))])
+        parts = [self.prompts("evaluation"), self.prompts("calibration")]
+        return json.dumps([folder_digest(self.folder(), self.settings.cache), *map(_digest, parts)])
 
     def write_samples(self, folder: Path, count: int) -> None:
         """Writes the evaluation prompts as JSON lines, all of them: they are what is answered."""
         del count
-        lines = [json.dumps(asdict(prompt), ensure_ascii=False) for prompt in self.prompts("evaluation")]
-        (folder / SAMPLES).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        lines = [line(asdict(prompt)) for prompt in self.prompts("evaluation")]
+        (folder / SAMPLES).write_text("".join(lines), encoding="utf-8")
 
 
 def read_prompts(path: Path) -> list[Prompt]:
@@ -111,19 +92,6 @@ def _prompt(line: str, where: str) -> Prompt:
         if not data[key].strip():
             raise KpiError(f'{where}: "{key}" is empty', "remove the line, or say what is expected")
     return Prompt(data["prompt"], data["reference"])
-
-
-def _hub_folder(name: str, gated: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except HFValidationError:
-        raise KpiError(f'model = "{name}" is no name of a repository', 'write "owner/name", or a folder') from None
-    except LocalEntryNotFoundError:
-        remedy = f"{gated.format(name=name)}, then run `hf download {name}`"
-        raise Unavailable(f"the weights of {name} are not here", remedy) from None
 
 
 def _digest(prompts: Iterable[Prompt]) -> str:

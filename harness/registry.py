@@ -45,6 +45,13 @@ def options(cls: type[T]) -> type[T]:
     return made
 
 
+def check_counts(**counts: int | None) -> None:
+    """Refuses counts below 1; ValueError names the option. None is a count left to somebody else."""
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be at least 1")
+
+
 @options
 class NoOptions:
     """For what has no settings."""

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.metrics import metrics
-from harness.metrics.base import Metric
+from harness.metrics.base import Metric, PricedMetric
 from harness.passes import passes
+from harness.prices import Price
 from harness.targets import Promise, judged_in
+from harness.tasks import INSTEAD, LANGUAGE
 from harness.units import Dimension
 
-TASKS = ("image-classification", "translation")
-LANGUAGE_TASKS = frozenset({"translation"})
-INSTEAD = {"single-stream": "generate"}
-"""What a language model plays where a model of tensors plays the other."""
 DEVICES = ("cpu", "gpu", "npu", "edge")
 
 
@@ -34,6 +32,7 @@ class Machine:
     memory: Promise | None = None
     os: str | None = None
     arch: str | None = None
+    price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,8 @@ class Recipe:
     runtime_options: Mapping[str, Any]
     passes: tuple[PassSpec, ...]
     environment: str | None = None
+    reference: str | None = None
+    cores: str | None = None
     scenarios: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scenario_runtime: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -184,15 +185,20 @@ class Spec:
     def scenario(self, target: Target) -> str:
         """The scenario that gives a target its figure; empty for what is read from the files."""
         wanted = target.metric.scenario or ""
-        return INSTEAD.get(wanted, wanted) if self.workloads[target.workload].task in LANGUAGE_TASKS else wanted
+        return INSTEAD.get(wanted, wanted) if self.workloads[target.workload].task in LANGUAGE else wanted
 
     def with_prompts(self, file: Path) -> Spec:
         """The same promises, every language model answering the prompts in ``file``."""
         workloads = {
-            name: replace(workload, data=str(file)) if workload.task in LANGUAGE_TASKS else workload
+            name: replace(workload, data=str(file)) if workload.task in LANGUAGE else workload
             for name, workload in self.workloads.items()
         }
         return replace(self, workloads=workloads)
+
+    def hourly(self, target: Target) -> float:
+        """What a metric of money is multiplied by: USD an hour on the target's machine; 1 for all others."""
+        price = self.machines[target.machine].price
+        return price.usd_per_hour if price and issubclass(target.metric, PricedMetric) else 1.0
 
     def recipe(self, workload: str, name: str) -> Recipe:
         """A recipe that is known to exist."""
@@ -201,9 +207,14 @@ class Spec:
     def recipes_of(self, target: Target) -> tuple[Recipe, ...]:
         """The recipe that the target is about, then those that it is compared with."""
         names = [target.recipe]
-        reference = self.workloads[target.workload].reference
         if target.promise.versus:
             names.append(target.promise.versus)
-        if getattr(target.metric, "needs_reference", False) and reference:
-            names.append(reference)
-        return tuple(self.recipe(target.workload, name) for name in dict.fromkeys(names))
+        found = [self.recipe(target.workload, name) for name in names]
+        if getattr(target.metric, "needs_reference", False):
+            found += [reference for recipe in found if (reference := self.reference_of(recipe))]
+        return tuple({recipe.name: recipe for recipe in found}.values())
+
+    def reference_of(self, recipe: Recipe) -> Recipe | None:
+        """What the recipe's parity is held against: its own choice, or the workload's."""
+        name = recipe.reference or self.workloads[recipe.workload].reference
+        return self.recipe(recipe.workload, name) if name else None

@@ -20,9 +20,11 @@ def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload:
     if metric.tasks is not None and workload.task and workload.task not in metric.tasks:
         raise ValueError(f"{text}: {metric.name} is not defined for the task {workload.task!r}")
     if getattr(metric, "needs_reference", False):
-        if workload.reference is None:
+        own = workload.recipes.get(recipe)
+        reference = (own.reference if own else None) or workload.reference
+        if reference is None:
             raise ValueError(f'{text}: needs a reference; set reference = "RECIPE" in [workload.{workload.name}]')
-        if recipe == workload.reference:
+        if recipe == reference:
             raise ValueError(f"{text}: compares the reference recipe {recipe!r} with itself")
     if promise.versus is not None:
         if promise.versus not in workload.recipes:

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from harness import spec_schema as schema
+from harness.cores import parse_cores
 from harness.errors import SpecError, suggest
 from harness.metrics import metrics
+from harness.metrics.base import PricedMetric
 from harness.passes import passes
 from harness.passes.base import REFERENCE
+from harness.prices import owned, rented
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
 from harness.spec import (
-    TASKS,
     Kpi,
     Machine,
     MeasureSettings,
@@ -31,6 +33,7 @@ from harness.spec_checks import check_promise, target_labels
 from harness.spec_tables import Tables
 from harness.statistics import plan_looks
 from harness.targets import Promise, Relation, parse_promise
+from harness.tasks import TASKS
 from harness.units import BYTES, COUNT, SHARE, TIME
 
 _MEASURES = (
@@ -98,7 +101,15 @@ class _Reader(Tables):
                             raise ValueError(f'{text!r} compares recipes; write a plain bound like ">= 8"')
                     except ValueError as error:
                         self.say(where, f"{key}: {error}")
-            yield name, Machine(**{**table.model_dump(), "name": name, **least})
+            price = None
+            try:
+                if isinstance(table.price, str):
+                    price = rented(table.price)
+                elif table.price is not None:
+                    price = owned(**table.price.model_dump())
+            except ValueError as error:
+                self.say(where, f"price: {error}")
+            yield name, Machine(**{**table.model_dump(), "name": name, **least, "price": price})
 
     def workloads(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, WorkloadSpec]]:
         for name, data in tables.items():
@@ -120,6 +131,10 @@ class _Reader(Tables):
             }
             if table.reference is not None and table.reference not in table.recipe:
                 self.say(where, f"reference: {suggest(table.reference, table.recipe, 'recipe')}")
+            for recipe in recipes.values():
+                if recipe.reference is not None and recipe.reference not in table.recipe:
+                    here = f"[workload.{name}.recipe.{recipe.name}]"
+                    self.say(here, f"reference: {suggest(recipe.reference, table.recipe, 'recipe')}")
             plain = self.sources(where, table)
             published = tuple(self.published(where, table))
             # A recipe with mistakes is still known by name.
@@ -165,10 +180,24 @@ class _Reader(Tables):
         if table.environment is not None and not self.environment(table.environment):
             known = {p.stem for folder in self.environment_folders() for p in folder.glob("*.txt")}
             self.say(where, f"environment: {suggest(table.environment, known, 'environment')}")
+        if table.cores is not None:
+            try:
+                parse_cores(table.cores)
+            except ValueError as error:
+                self.say(where, str(error))
         if len(self.problems) > before or runtime_name is None or runtime_options is None:
             return None
         return Recipe(
-            workload, name, runtime_name, runtime_options, tuple(steps), table.environment, settings, overrides
+            workload,
+            name,
+            runtime_name,
+            runtime_options,
+            tuple(steps),
+            table.environment,
+            table.reference,
+            table.cores,
+            settings,
+            overrides,
         )
 
     def passes(self, where: str, entries: Sequence[schema.PassTable]) -> tuple[str, list[PassSpec]]:
@@ -287,6 +316,11 @@ class _Reader(Tables):
             if table.recipe not in workload.recipes:
                 self.say(where, f"recipe: {suggest(table.recipe, workload.recipes, 'recipe')}")
                 continue
+            stated = root.machine.get(table.machine)
+            if isinstance(stated, dict) and stated.get("price") is None:
+                for metric in table.targets:
+                    if metric in metrics() and issubclass(metrics()[metric], PricedMetric):
+                        self.say(where, f"{metric}: needs a price; set price in [machine.{table.machine}]")
             targets = tuple(self.targets(where, table, workload))
             yield Kpi(table.name, table.workload, table.recipe, table.machine, targets, table.description)
 

@@ -21,6 +21,15 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class OwnedTable(Table):
+    """``price`` of a machine that is owned: what it cost, how long it serves, what its power costs."""
+
+    bought: str
+    years: float
+    watts: float
+    power: str
+
+
 class MachineTable(Table):
     """``[machine.NAME]``: patterns (shell globs) over what is detected, and least amounts such as ">= 64"."""
 
@@ -32,6 +41,7 @@ class MachineTable(Table):
     memory: str | None = None
     os: str | None = None
     arch: str | None = None
+    price: str | OwnedTable | None = None
 
 
 class RecipeTable(Table):
@@ -40,6 +50,8 @@ class RecipeTable(Table):
     runtime: str | dict[str, Any]
     passes: list[PassTable] = Field(min_length=1)
     environment: Name | None = None
+    reference: Name | None = None
+    cores: str | None = None
     scenario: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 

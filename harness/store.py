@@ -47,6 +47,10 @@ class Store:
         """Where the artifact of ``key`` is, or will be."""
         return self.root / "objects" / key
 
+    def work(self, key: str) -> Path:
+        """Where whoever builds the artifact of ``key`` may keep its state; what is a day old is swept away."""
+        return self.root / "building" / f"work-{key[:32]}"
+
     def get(self, key: str) -> Artifact | None:
         """The artifact if it is here and whole; None when it is missing or damaged."""
         path = self.path(key)

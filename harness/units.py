@@ -97,7 +97,8 @@ SHARE = Dimension("a share", "share", {"%": 0.01}, ("%",))
 POINTS = Dimension("a difference of shares in percentage points", "points", {"pp": 0.01}, ("pp",))
 NUMBER = Dimension("a plain number", "number", {"": 1.0}, ("",))
 FACTOR = Dimension("a factor", "x", {"x": 1.0}, ("x",))
+MONEY = Dimension("an amount of money", "USD", {"USD": 1.0, "$": 1.0}, ("USD",))
 COUNT = Dimension("a count", "count", {"": 1.0}, ("",))
 
-DIMENSIONS = {d.base: d for d in (TIME, BYTES, SAMPLE_RATE, TOKEN_RATE, SHARE, POINTS, NUMBER, FACTOR, COUNT)}
+DIMENSIONS = {d.base: d for d in (TIME, BYTES, SAMPLE_RATE, TOKEN_RATE, SHARE, POINTS, NUMBER, FACTOR, COUNT, MONEY)}
 """Every dimension by the base unit that stands in the evidence."""

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec, spec_from_file_location
@@ -61,7 +61,7 @@ class Split(ABC):
     @property
     @abstractmethod
     def labels(self) -> npt.NDArray[np.int64]:
-        """The right class of each sample, shape (n,)."""
+        """What is right for each sample: its class, shape (n,); or an answer's first and last token, shape (n, 2)."""
 
     @abstractmethod
     def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
@@ -80,8 +80,12 @@ class ArraySplit(Split):
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
-        """The right class of each sample, shape (n,)."""
+        """What is right for each sample."""
         return self._labels
+
+    def take(self, rows: Sequence[int]) -> dict[str, npt.NDArray[np.generic]]:
+        """Some samples by tensor name, in the order of ``rows``."""
+        return {name: array[list(rows)] for name, array in self._arrays.items()}
 
     def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
         """Samples ``start`` to ``stop`` by tensor name."""
@@ -118,8 +122,12 @@ class Fixture(ABC):
 class Workload(Fixture):
     """A model of tensors: the reference network and its data."""
 
-    inputs: ClassVar[tuple[TensorSpec, ...]]
     outputs: ClassVar[tuple[str, ...]]
+
+    @property
+    @abstractmethod
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The input tensors, in the order in which the network takes them."""
 
     @property
     def input_names(self) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,17 @@ class Project:
             check=False,
         )
 
+    def stop_when(self, reached: Callable[[], bool], number: int, *arguments: str) -> None:
+        """Starts the suite and sends it a signal once something was reached."""
+        with subprocess.Popen(
+            self.command(*arguments), cwd=self.folder, env=self.variables, stdout=subprocess.PIPE, text=True
+        ) as process:
+            deadline = time.monotonic() + 120
+            while time.monotonic() < deadline and not reached():
+                time.sleep(0.02)
+            os.kill(process.pid, number)
+            process.communicate(timeout=60)
+
     def evidence(self) -> dict[str, Any]:
         """The evidence of the latest run."""
         found: dict[str, Any] = json.loads((self.folder / ".kpi/latest/evidence.json").read_text(encoding="utf-8"))
@@ -95,6 +108,13 @@ def make_project(folder: Path, store: Path) -> Project:
         '[measure]\nseconds = "20 ms"\nsamples = 20\n\n' + made.toml.read_text(encoding="utf-8"), encoding="utf-8"
     )
     return made
+
+
+def copied_project(name: str, folder: Path, store: Path) -> Project:
+    """One of the projects that the tests bring along, with a folder of its own."""
+    shutil.copytree(ROOT / "tests/projects" / name, folder / name)
+    (folder / name / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n", encoding="utf-8")
+    return Project(folder / name, store)
 
 
 @pytest.fixture

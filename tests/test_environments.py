@@ -45,7 +45,13 @@ def test_a_worker_runs_there_and_sees_only_the_harness(environments: Environment
     with pytest.raises(KpiError, match="No module named 'numpy'"):
         call_worker(
             "harness.measure.worker",
-            {},
+            {
+                "runtime": "onnxruntime",
+                "runtime_options": {},
+                "scenario": "single-stream",
+                "scenario_options": {},
+                "cores": None,
+            },
             log=tmp_path / "log",
             timeout=60,
             python=interpreter.python,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from harness.errors import KpiError, Unavailable
 from harness.language import read_prompts
+from harness.scenarios.answer import PART, changed_prompt
 from harness.text import wordnet
-from tests.project import Project
+from tests.project import Project, copied_project
 
 CHAT = Path(__file__).parent / "projects/chat"
 
@@ -29,10 +32,7 @@ def has_wordnet() -> bool:
 
 @pytest.fixture
 def chat(tmp_path: Path, shared_store: Path) -> Project:
-    folder = tmp_path / "chat"
-    shutil.copytree(CHAT, folder)
-    (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n", encoding="utf-8")
-    return Project(folder, shared_store)
+    return copied_project("chat", tmp_path, shared_store)
 
 
 def test_every_way_to_run_a_language_model(chat: Project) -> None:
@@ -54,7 +54,10 @@ def test_every_way_to_run_a_language_model(chat: Project) -> None:
     assert set(series["tokens"]) == {4.0}
     assert all(0 < ttft <= wall for ttft, wall in zip(series["ttft_s"], process["samples_s"], strict=True))
     assert process["details"]["copy_bytes_s"] > 1e8
-    assert process["details"]["timeline"][0][1] > 1e7
+    timeline = process["details"]["timeline"]
+    assert all(memory > 1e7 for _, memory, _ in timeline["points"])
+    marks = timeline["marks"]
+    assert 0 <= marks["load"] < marks["timed"] < marks["end"] <= timeline["points"][-1][0] + 1
     precision = {m["recipe"]: m["processes"][0]["proof"]["details"]["constants"] for m in evidence["measurements"]}
     assert "u4" in precision["chat/int4"]
     assert "u4" not in precision["chat/int8"]
@@ -64,6 +67,9 @@ def test_every_way_to_run_a_language_model(chat: Project) -> None:
     assert scored["accuracy.chrf"]["chrf"].startswith("chrF2")
     results = json.loads((chat.folder / ".kpi/latest/results/chat-int8.json").read_text(encoding="utf-8"))
     assert len(results) == 12
+    answered = next(m for m in evidence["measurements"] if m["scenario"] == "answer")["processes"][0]["details"]
+    assert answered["changed_prompts"] == 8
+    assert answered["same_answers"] < 4
     assert {"prompt", "reference", "output", "tokens", "seconds", "ended"} <= set(results[0])
     table = kpi(chat, "recipes", "chat").stdout.splitlines()
     columns = table[0].strip("| ").split(" | ")
@@ -71,6 +77,8 @@ def test_every_way_to_run_a_language_model(chat: Project) -> None:
     rows = {line.split("`")[1]: line for line in table[2:]}
     assert {"size", "ttft", "throughput.tokens", "memory.peak", "accuracy.chrf", "accuracy.nll"} <= set(rows)
     assert "latency.p50" not in rows
+    assert {"ttft, 4 words", "tpot, 12 words"} <= set(rows)
+    assert re.search(r"GB/s, \d+ % of copying: (memory|compute)-bound", rows["memory traffic"])
     assert "tok/s (" in rows["throughput.tokens"]
     unknown = kpi(chat, "recipes", "chta")
     assert unknown.returncode == 1
@@ -104,13 +112,65 @@ def test_meteor_needs_wordnet_and_says_with_what_it_was_computed(chat: Project) 
     assert target["value"] is None
 
 
-def test_another_model_needs_nothing_but_its_name(chat: Project, tmp_path: Path) -> None:
+def test_answers_that_do_not_come_from_the_prompt_are_noticed(chat: Project) -> None:
+    """Without what attention brings, a token depends on the one before it alone, never on the prompt."""
+    from safetensors.numpy import load_file, save_file
+
+    folder = chat.folder / "models/deaf"
+    chat_module().make_model(folder, hidden=64)
+    weights = load_file(folder / "model.safetensors")
+    deaf = {name: array * 0 if "o_proj" in name else array for name, array in weights.items()}
+    save_file(deaf, folder / "model.safetensors", metadata={"format": "pt"})
+    chat.change('reference = "fp32"\n', 'reference = "fp32"\nmodel = "models/deaf"\n')
+    done = chat.pytest("-k", "chat-int8 and answers", timeout=600)
+    assert chat.verdicts()["chat-int8:answers"] == "FAIL"
+    assert "8 of 8 changed prompts got the answer of the unchanged one" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "other", "changed"),
+    [
+        ("a b c d", "e f g h", "a b g h"),
+        ("a b c", "e", "a b e"),
+        ("a", "b", "a b"),
+        ("a b", "a b", "? b a"),
+    ],
+)
+def test_a_changed_prompt_is_another(prompt: str, other: str, changed: str) -> None:
+    assert changed_prompt(prompt, other) == changed
+
+
+def test_half_answered_prompts_are_not_asked_again(chat: Project) -> None:
+    prompts = chat.folder / "many.jsonl"
+    lines = [{"prompt": f"le chat {n} dort", "reference": f"the cat {n} sleeps"} for n in range(150)]
+    prompts.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    arguments = ("-k", "chat-int8 and chrf", f"--kpi-prompts={prompts}")
+
+    def some() -> bool:
+        parts = (chat.folder / ".kpi/runs").rglob(f"outputs/*{PART}")
+        return any(len(part.read_bytes().splitlines()) > 20 for part in parts)
+
+    chat.stop_when(some, signal.SIGKILL, *arguments)
+    assert chat.pytest("--kpi-resume", *arguments, timeout=600).returncode == 0
+    measured = [m for m in chat.evidence()["measurements"] if m["scenario"] == "answer"]
+    assert {m["processes"][0]["completed"] for m in measured} == {150}
+    assert sum(m["processes"][0]["details"]["taken_over"] for m in measured) >= 20
+    results = json.loads((chat.folder / ".kpi/latest/results/chat-int8.json").read_text(encoding="utf-8"))
+    assert [line["prompt"] for line in results] == [line["prompt"] for line in lines]
+
+
+def chat_module() -> ModuleType:
+    """The project's fixture, imported here."""
     made = importlib.util.spec_from_file_location("chat_fixture", CHAT / "fixtures/chat/__init__.py")
     assert made is not None
     assert made.loader is not None
     module = importlib.util.module_from_spec(made)
     made.loader.exec_module(module)
-    module.make_model(tmp_path / "chat/models/another", hidden=96, vocabulary=340)
+    return module
+
+
+def test_another_model_needs_nothing_but_its_name(chat: Project, tmp_path: Path) -> None:
+    chat_module().make_model(tmp_path / "chat/models/another", hidden=96, vocabulary=340)
     chat.change('reference = "fp32"\n', 'reference = "fp32"\nmodel = "models/another"\n')
     done = chat.pytest("-k", "chat-int8 and (size or kl)", timeout=600)
     assert done.returncode == 0, done.stdout

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from harness.json_lines import line, read_lines
 from harness.measure.records import ProcessRecord, Proof
 from harness.measure.resume import stopped_runs, take_over
 from harness.scenarios.answer import PART, answers_so_far
@@ -113,6 +111,14 @@ def test_answers_that_were_given_before_the_kill_are_not_asked_for_again(tmp_pat
     assert answers_so_far([folder], tmp_path / "new/other.npz", ALIKE) == []
 
 
+@pytest.mark.parametrize("text", ["a\u2028b", "a\x0bb\x1cc\x85d", "a\nb\r\nc", "\ud7ff\u0000"])
+def test_lines_end_at_line_feeds_alone(text: str, tmp_path: Path) -> None:
+    """Models of random weights say all of these."""
+    file = tmp_path / "lines.jsonl"
+    file.write_text(line({"output": text}) * 2 + '{"outp', encoding="utf-8")
+    assert read_lines(file) == [{"output": text}] * 2
+
+
 @pytest.mark.parametrize("text", ["", "[]\n", "{\n", '{"conditions": {}}\n', '{"started": "2026-01-02"}\n{}\n'])
 def test_a_part_that_says_nothing_is_begun_again(text: str, tmp_path: Path) -> None:
     assert answers_so_far([part(tmp_path, text)], tmp_path / "subject.npz", ALIKE) == []
@@ -122,18 +128,6 @@ def test_answers_of_yesterday_are_asked_for_again(tmp_path: Path) -> None:
     head = json.dumps({"conditions": ALIKE, "started": (datetime.now(UTC) - timedelta(hours=2)).isoformat()})
     folder = part(tmp_path, head + '\n{"output": "a"}\n')
     assert answers_so_far([folder], tmp_path / "subject.npz", ALIKE) == []
-
-
-def kill_when(project: Project, arguments: list[str], number: int, reached: Callable[[], bool]) -> None:
-    """Starts the suite and ends it once something was reached."""
-    with subprocess.Popen(
-        project.command(*arguments), cwd=project.folder, env=project.variables, stdout=subprocess.PIPE, text=True
-    ) as process:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and not reached():
-            time.sleep(0.02)
-        os.kill(process.pid, number)
-        process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -149,7 +143,7 @@ def test_a_stopped_run_goes_on(project: Project, number: int, out: str) -> None:
         counts = {m["scenario"]: len(m["processes"]) for m in kept}
         return counts.get("single-stream", 0) >= 2 and counts.get("evaluate", 0) >= 1
 
-    kill_when(project, arguments, number, enough)
+    project.stop_when(enough, number, *arguments)
     done = project.pytest("--kpi-resume", *arguments)
     assert done.returncode == 0, done.stdout
     assert "processes taken over from" in done.stdout
@@ -175,7 +169,7 @@ def test_a_changed_artifact_is_measured_anew(project: Project) -> None:
     def measured() -> bool:
         return any(".json" in file.suffix for file in (project.folder / ".kpi/runs").rglob("measurements/*.json"))
 
-    kill_when(project, [], signal.SIGKILL, measured)
+    project.stop_when(measured, signal.SIGKILL)
     project.change('seconds = "20 ms"', 'seconds = "30 ms"')
     done = project.pytest("--kpi-resume")
     assert done.returncode == 0

@@ -102,6 +102,8 @@ def test_parity_needs_a_reference(problems: Problems, edit: Edit) -> None:
     told = problems(edit(parity, ('reference = "fp32"', 'reference = "int8"')))
     assert len(told) == 1
     assert "compares the reference recipe 'int8' with itself" in told[0]
+    own = ('hint = "latency" }', 'hint = "latency" }\nreference = "fp32"')
+    assert problems(edit(parity, own, ('reference = "fp32"\n\n', 'reference = "int8"\n\n'))) == ()
 
 
 def test_two_kpis_need_two_names(problems: Problems, valid: str) -> None:

@@ -36,6 +36,10 @@ MISTAKES = {
     "proof compared": ('"size" =', '"quantized.ops" = ">= 1 x fp32"\n"size" =', "quantized.ops", "can't be compared"),
     "formats": (INT8, 'passes = ["onnx", "torch"]', "recipe.int8] passes[1]", 'pass "torch" reads reference'),
     "first pass": ('passes = ["onnx"]', 'passes = ["openvino"]', "fp32] passes[0]", "before it is reference"),
+    "a recipe's cores": ('passes = ["onnx"]', 'passes = ["onnx"]\ncores = "3-1"', "fp32]", "write a list like"),
+    "server": (
+        'runtime = "onnxruntime"', 'runtime = { name = "kserve" }', "fp32] runtime", "give either url or command"
+    ),
     "runtime": ('passes = ["onnx"]', 'passes = ["torch"]', "fp32]", 'runtime "onnxruntime" runs onnx'),
     "no passes": ('passes = ["onnx"]', "passes = []", "fp32]", "at least 1 item"),
     "no pass name": ('passes = ["onnx"]', "passes = [{}]", "fp32] passes[0]", 'needs the key "pass"'),

@@ -50,6 +50,9 @@ UNKNOWN_NAMES = {
     "published metric": ('"latency.p50" = "1', '"latency.50" = "1', "published[0]", "unknown metric", "latency.p50"),
     "recipe": ('recipe = "int8"', 'recipe = "int4"', '"tiny-fast"', 'unknown recipe "int4"', "int8"),
     "reference": ('reference = "fp32"', 'reference = "fp16"', "[workload.tiny]", 'unknown recipe "fp16"', "fp32"),
+    "a recipe's reference": (
+        'passes = ["onnx"]', 'passes = ["onnx"]\nreference = "int"', "recipe.fp32]", 'unknown recipe "int"', "int8"
+    ),
     "compared": ("0.5 x fp32", "0.5 x fp23", "latency.p50: '<= 0.5 x fp23'", 'unknown recipe "fp23"', "fp32"),
     "machine": ('machine = "here"', 'machine = "her"', '"tiny-fast"', 'unknown machine "her"', "here"),
     "workload": ('workload = "tiny"', 'workload = "tny"', '"tiny-fast"', 'unknown workload "tny"', "tiny"),

@@ -44,29 +44,24 @@ task = "image-classification"
 fixture = "fixtures.food11"
 
 [workload.food11.recipe.int8-openvino]
-runtime = {{ name = "openvino", precision = "f32" }}
-passes = ["onnx", "openvino", {{ pass = "nncf", calibration = 128 }}]
-
+runtime = { name = "openvino", precision = "f32" }
+passes = ["onnx", "openvino", { pass = "nncf", calibration = 128 }]
+"""
+KPI = """
 [[kpi]]
-name = "inside"
+name = "{name}"
 workload = "food11"
 recipe = "int8-openvino"
 machine = "any-cpu"
-targets = {{ "latency.p50" = "< {inside:.9f} s" }}
-
-[[kpi]]
-name = "outside"
-workload = "food11"
-recipe = "int8-openvino"
-machine = "any-cpu"
-targets = {{ "latency.p50" = "< {outside:.9f} s" }}
+targets = {{ "latency.p50" = "< {bound:.9f} s" }}
 """
 
 
 def write(project: Path, inside: float, outside: float) -> Path:
     """The file of promises with two bounds in seconds."""
     file = project / "kpis.toml"
-    file.write_text(PROMISES.format(inside=inside, outside=outside), encoding="utf-8")
+    kpis = [KPI.format(name=name, bound=bound) for name, bound in (("inside", inside), ("outside", outside))]
+    file.write_text(PROMISES + "".join(kpis), encoding="utf-8")
     return file
 
 

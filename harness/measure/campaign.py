@@ -41,6 +41,7 @@ class Subject:
     scenario: str
     scenario_options: Mapping[str, Any]
     interpreter: Interpreter
+    cores: str | None
     origin: Mapping[str, Any]
     seconds: float
     samples: int
@@ -57,6 +58,7 @@ class Subject:
             self.scenario,
             dict(self.scenario_options),
             self.interpreter.name,
+            *([self.cores] if self.cores else []),
         ]
         return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -81,6 +83,7 @@ class Series:
             "runtime": subject.runtime,
             "runtime_options": dict(subject.runtime_options),
             "environment": subject.interpreter.name,
+            "cores": subject.cores,
             "device": subject.device,
             "scenario": subject.scenario,
             "scenario_options": dict(subject.scenario_options),
@@ -114,6 +117,7 @@ class Campaign:
         self._folder = folder
         self._machine = machine
         self._stopped = stopped
+        self._known_conditions: dict[str, dict[str, Any]] = {}
         self.series: dict[str, Series] = {}
         self.pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
 
@@ -133,10 +137,12 @@ class Campaign:
         return self.series[subject.id]
 
     def _conditions(self, subject: Subject) -> dict[str, Any]:
-        interpreter = subject.interpreter
-        versions = {name: interpreter.version(name) for name in runtimes()[subject.runtime].distributions}
-        more = {"seconds": subject.seconds, "samples": subject.samples}
-        return conditions(self._machine, subject.inputs, versions, **more)
+        if subject.id not in self._known_conditions:
+            interpreter = subject.interpreter
+            versions = {name: interpreter.version(name) for name in runtimes()[subject.runtime].distributions}
+            more = {"seconds": subject.seconds, "samples": subject.samples}
+            self._known_conditions[subject.id] = conditions(self._machine, subject.inputs, versions, **more)
+        return self._known_conditions[subject.id]
 
     def reference(self, subject: Subject) -> str:
         """The name of a subject's measurement in the evidence; ``tag`` tells apart processes that share a run."""
@@ -216,6 +222,7 @@ class Campaign:
             "artifact": str(subject.artifact_path),
             "inputs": str(subject.inputs),
             "device": subject.device,
+            "cores": subject.cores,
             "seconds": subject.seconds,
             "samples": subject.samples,
             "outputs": str(self.outputs / f"{self.reference(subject)}.npz"),

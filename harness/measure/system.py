@@ -13,7 +13,7 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Counters at one moment; seconds, counts."""
+    """Counters at one moment; seconds, counts. ``own`` is the time of this process and of those it started."""
 
     wall: float
     busy: float
@@ -21,19 +21,22 @@ class Snapshot:
     own: float
     involuntary: int
     stalled_us: int | None
+    throttled: int | None
 
     @classmethod
     def take(cls) -> Snapshot:
-        """Reads the counters: of all processors, then of this process."""
+        """Reads the counters: of all processors, then of this process with its children."""
         total = psutil.cpu_times()
         idle = total.idle + getattr(total, "iowait", 0.0)
         steal = getattr(total, "steal", 0.0)
         # Guest time is part of user time already.
         known = ("user", "nice", "system", "irq", "softirq")
         busy = sum(getattr(total, name, 0.0) for name in known) if idle else 0.0
-        own = os.times()
+        own = sum(
+            _processor_seconds(process) for process in (psutil.Process(), *psutil.Process().children(recursive=True))
+        )
         switches = psutil.Process().num_ctx_switches()
-        return cls(time.monotonic(), busy, steal, own.user + own.system, switches.involuntary, _stalled())
+        return cls(time.monotonic(), busy, steal, own, switches.involuntary, _stalled(), throttle_events())
 
 
 def between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
@@ -53,6 +56,9 @@ def between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
             if after.stalled_us is None or before.stalled_us is None
             else round((after.stalled_us - before.stalled_us) / 1e6 / wall, 4)
         ),
+        "throttled": (
+            None if after.throttled is None or before.throttled is None else max(0, after.throttled - before.throttled)
+        ),
         "mhz": frequency,
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
@@ -65,6 +71,33 @@ def _stalled() -> int | None:
         return int(first.rpartition("total=")[2])
     except (OSError, ValueError, IndexError):
         return None
+
+
+def _processor_seconds(process: psutil.Process) -> float:
+    """Of a process: this one, or a server that it started and whose work is the artifact's too."""
+    try:
+        used = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(used.user + used.system)
+
+
+def throttle_events(cpus: Path = Path("/sys/devices/system/cpu")) -> int | None:
+    """How often heat has slowed the processors down since the start, where Linux counts it (x86); None elsewhere.
+
+    Source: the kernel's ABI/testing/sysfs-devices-system-cpu, ``thermal_throttle``. A package's count shows at each of
+    its cores, so that the largest stands for all.
+    """
+    counts: dict[str, list[int]] = {"core": [], "package": []}
+    for kind, found in counts.items():
+        for file in cpus.glob(f"cpu[0-9]*/thermal_throttle/{kind}_throttle_count"):
+            try:
+                found.append(int(file.read_text(encoding="ascii")))
+            except (OSError, ValueError):
+                continue  # a core that was taken offline meanwhile
+    if not any(counts.values()):
+        return None
+    return sum(counts["core"]) + max(counts["package"], default=0)
 
 
 def _frequency() -> float | None:

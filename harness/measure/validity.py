@@ -38,6 +38,8 @@ def disturbance(record: ProcessRecord, best: float) -> str:
         return f"{100 * steal:.0f} % of the processors' time was stolen by the hypervisor"
     if others > OTHERS:
         return f"other processes used {100 * others:.0f} % of the processors"
+    if throttled := record.system.get("throttled"):
+        return f"heat slowed the processors down {throttled} times"
     return ""
 
 

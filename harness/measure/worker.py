@@ -9,30 +9,51 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.cores import check, in_force, pin
 from harness.errors import KpiError
 from harness.measure.kernel import run_kernel
 from harness.measure.system import Snapshot, between, peak, reset_peak, resident
+from harness.measure.timeline import Timeline
 from harness.protocol import serve
 from harness.runtimes import runtimes
+from harness.runtimes.base import Runtime
 from harness.scenarios import scenarios
-from harness.scenarios.base import Stage
+from harness.scenarios.base import Scenario, Stage
 from harness.workload import Fixture, Settings, load_workload
 
 
 def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
     """Loads, plays the scenario, reads back what ran; the result is a ProcessRecord as plain JSON."""
-    import numpy as np
-
+    if request["cores"]:
+        pin(request["cores"])
     started, begin = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
     runtime_class, scenario_class = runtimes()[request["runtime"]], scenarios()[request["scenario"]]
     runtime = runtime_class(runtime_class.Options(**request["runtime_options"]))
     scenario = scenario_class(scenario_class.Options(**request["scenario_options"]))
+    timeline = Timeline() if scenario.watched else None
+    with timeline or nullcontext():
+        seen = _observe(request, runtime, scenario, progress, timeline.mark if timeline else lambda _: None)
+    if timeline:
+        seen["details"] = {**seen.get("details", {}), "timeline": timeline.to_json()}
+    return {**seen, "started": started, "wall_s": time.perf_counter() - begin}
+
+
+def _observe(
+    request: Mapping[str, Any],
+    runtime: Runtime,
+    scenario: Scenario[Any],
+    progress: Callable[[str], None],
+    mark: Callable[[str], None],
+) -> dict[str, Any]:
+    """Loads and plays, between two looks at the machine; ``mark`` is told what begins."""
+    import numpy as np
+
     runtime.start()
     inputs = {p.stem: np.load(p) for p in sorted(Path(request["inputs"]).glob("*.npy"))}
 
@@ -44,7 +65,9 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     @contextmanager
     def watch() -> Iterator[None]:
         opened = Snapshot.take()
+        mark("timed")
         yield
+        mark("end")
         window.update(between(opened, Snapshot.take()))
 
     stage = Stage(
@@ -64,29 +87,33 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     reset_peak()
     memory_before, before = resident(), Snapshot.take()
 
+    mark("load")
     start = time.perf_counter()
     session = runtime.load(Path(request["artifact"]), request["device"], scenario.batch, profile=scenario.profiled)
     loaded = time.perf_counter()
-    answer = first(session)
-    answered = time.perf_counter()
-
-    for name, array in answer.items():
-        if request["scenario"] != "adversarial" and not np.isfinite(array).all():
-            raise KpiError(f"the artifact answers {name} with NaN or infinity on a real input")
-    seen = scenario.play(session, stage)
-    after, memory_peak = Snapshot.take(), peak()
+    if not isinstance(session, scenario.drives):
+        raise KpiError(f"{runtime.title} can't play scenario {scenario.name}", "choose another runtime for the recipe")
+    try:
+        answer = first(session)
+        answered = time.perf_counter()
+        for name, array in answer.items():
+            if request["scenario"] != "adversarial" and not np.isfinite(array).all():
+                raise KpiError(f"the artifact answers {name} with NaN or infinity on a real input")
+        seen = scenario.play(session, stage)
+        after, memory_peak = Snapshot.take(), peak()
+        cores = check(request["cores"]) if request["cores"] else in_force()
+        proof = session.proof()
+    finally:
+        session.close()
     kernel_after = run_kernel()
-    proof = session.proof()
     return {
         **seen,
-        "started": started,
-        "wall_s": time.perf_counter() - begin,
         "load_s": loaded - start,
         "first_inference_s": answered - loaded,
         "memory_before": memory_before,
         "memory_peak": memory_peak,
         "kernel_s": (*kernel_before, *kernel_after),
-        "system": {**between(before, after), "window": window or None},
+        "system": {**between(before, after), "window": window or None, "cores": cores},
         "proof": asdict(proof),
     }
 

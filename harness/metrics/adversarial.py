@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.metrics.base import TENSORS, ProofMetric
+from harness.metrics.base import ProofMetric
+from harness.tasks import CLASSIFICATION
 from harness.units import COUNT
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class ParityAdversarial(ProofMetric):
     title = "properties broken by adversarial inputs"
     dimension = COUNT
     better = "lower"
-    tasks = TENSORS
+    tasks = CLASSIFICATION
     scenario = "adversarial"
     range = (0.0, math.inf)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.metrics.base import TENSORS, SampleMetric
+from harness.metrics.base import SampleMetric
+from harness.tasks import CLASSIFICATION
 from harness.units import SHARE
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class ParityAgreement(SampleMetric):
     dimension = SHARE
     better = "higher"
     range = (0.0, 1.0)
-    tasks = TENSORS
+    tasks = CLASSIFICATION
     needs_reference = True
 
     @classmethod

@@ -6,15 +6,11 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from harness.units import MONEY, Dimension
+
 if TYPE_CHECKING:
     from harness.artifact import Artifact
     from harness.measure.records import ProcessRecord
-    from harness.units import Dimension
-
-
-TENSORS = frozenset({"image-classification"})
-LANGUAGE = frozenset({"translation"})
-"""Tasks whose models take tensors, and those whose models answer prompts."""
 
 
 class Metric(ABC):
@@ -72,6 +68,13 @@ class ProcessMetric(Metric):
         return 1
 
 
+class PricedMetric(ProcessMetric):
+    """An amount of money: ``of`` gives hours of the machine, and whoever judges multiplies by what an hour costs."""
+
+    dimension = MONEY
+    better = "lower"
+
+
 class ProofMetric(Metric):
     """A figure that the runtime proves after loading: exact, one process is enough."""
 
@@ -95,6 +98,12 @@ class SampleMetric(Metric):
     @abstractmethod
     def scores(cls, outputs: Any, reference: Any) -> list[float]:
         """One score per sample, of what the scenario left; ``reference`` is that of the FP32 recipe."""
+
+    @classmethod
+    def remarks(cls, outputs: Any, reference: Any) -> list[str]:
+        """What a person should know beside the score, a line each, such as samples that differ."""
+        del outputs, reference
+        return []
 
     @classmethod
     def identity(cls) -> dict[str, str]:

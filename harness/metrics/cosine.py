@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.metrics.base import TENSORS, SampleMetric
+from harness.metrics.base import SampleMetric
+from harness.tasks import CLASSIFICATION
 from harness.units import NUMBER
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class ParityCosine(SampleMetric):
     title = "cosine to the FP32 logits"
     dimension = NUMBER
     better = "higher"
-    tasks = TENSORS
+    tasks = CLASSIFICATION
     range = (-1.0, 1.0)
     needs_reference = True
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.metrics.base import LANGUAGE, ProcessMetric
+from harness.metrics.base import ProcessMetric
 from harness.statistics import median
+from harness.tasks import LANGUAGE
 from harness.units import TIME, TOKEN_RATE
 
 if TYPE_CHECKING:
@@ -19,39 +20,38 @@ class _Generation(ProcessMetric):
     tasks = LANGUAGE
 
 
-class Ttft(_Generation):
+class _Time(_Generation):
+    dimension = TIME
+    better = "lower"
+
+
+class Ttft(_Time):
     """Formula: the median time from a prompt's text to its first token, by the runtime's own clock."""
 
     name = "ttft"
     title = "time to first token"
-    dimension = TIME
-    better = "lower"
 
     @classmethod
     def of(cls, process: ProcessRecord) -> float:
         return median(process.series["ttft_s"])
 
 
-class Tpot(_Generation):
+class Tpot(_Time):
     """Formula: the median over requests of (time of the answer - time to first token) / (tokens - 1)."""
 
     name = "tpot"
     title = "time per output token"
-    dimension = TIME
-    better = "lower"
 
     @classmethod
     def of(cls, process: ProcessRecord) -> float:
         return median(process.series["tpot_s"])
 
 
-class LatencyGenerate(_Generation):
+class LatencyGenerate(_Time):
     """Formula: the median time from a prompt's text to the whole answer, by the clock on the wall."""
 
     name = "latency.generate"
     title = "time of an answer"
-    dimension = TIME
-    better = "lower"
 
     @classmethod
     def of(cls, process: ProcessRecord) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import KpiError
-from harness.metrics.base import TENSORS, ProcessMetric
+from harness.metrics.base import ProcessMetric
 from harness.statistics import percentile, percentile_bounds, samples_needed
+from harness.tasks import TENSORS
 from harness.units import TIME
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import Unavailable
-from harness.metrics.base import TENSORS, ProofMetric
+from harness.metrics.base import ProofMetric
+from harness.tasks import TENSORS
 from harness.units import SHARE
 
 if TYPE_CHECKING:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.errors import KpiError
-from harness.metrics.base import LANGUAGE, ProofMetric, SampleMetric
+from harness.metrics.base import ProofMetric, SampleMetric
+from harness.tasks import LANGUAGE
 from harness.units import COUNT, NUMBER, SHARE
 
 if TYPE_CHECKING:
@@ -44,44 +45,37 @@ class Meteor(_Share):
         return meteor.identity(wordnet.load())
 
 
-class Chrf(_Share):
+class _Overlap(_Share):
+    counted: ClassVar[str]
+
+    @classmethod
+    def scores(cls, outputs: Answers, reference: Any) -> list[float]:
+        del reference
+        from harness.text import overlap
+
+        return overlap.SENTENCE_SCORES[cls.counted](outputs.outputs, outputs.references)
+
+    @classmethod
+    def identity(cls) -> dict[str, str]:
+        from harness.text import overlap
+
+        return {cls.counted: overlap.identity()[cls.counted]}
+
+
+class Chrf(_Overlap):
     """chrF of each answer, in 0..1; the mean over answers, not the corpus score. Popović 2015."""
 
     name = "accuracy.chrf"
     title = "chrF"
-
-    @classmethod
-    def scores(cls, outputs: Answers, reference: Any) -> list[float]:
-        del reference
-        from harness.text import overlap
-
-        return overlap.chrf(outputs.outputs, outputs.references)
-
-    @classmethod
-    def identity(cls) -> dict[str, str]:
-        from harness.text import overlap
-
-        return {"chrf": overlap.identity()["chrf"]}
+    counted = "chrf"
 
 
-class Bleu(_Share):
+class Bleu(_Overlap):
     """Sentence BLEU of each answer, in 0..1; the mean over answers, not the corpus score. Papineni et al. 2002."""
 
     name = "accuracy.bleu"
     title = "sentence BLEU"
-
-    @classmethod
-    def scores(cls, outputs: Answers, reference: Any) -> list[float]:
-        del reference
-        from harness.text import overlap
-
-        return overlap.sentence_bleu(outputs.outputs, outputs.references)
-
-    @classmethod
-    def identity(cls) -> dict[str, str]:
-        from harness.text import overlap
-
-        return {"sentence_bleu": overlap.identity()["sentence_bleu"]}
+    counted = "sentence_bleu"
 
 
 class Nll(_Text):
@@ -91,7 +85,6 @@ class Nll(_Text):
     title = "negative log-likelihood per reference token"
     dimension = NUMBER
     better = "lower"
-    range = (0.0, float("inf"))
 
     @classmethod
     def scores(cls, outputs: Answers, reference: Any) -> list[float]:
@@ -109,7 +102,6 @@ class Kl(_Text):
     title = "divergence from FP32's next-token distribution"
     dimension = NUMBER
     better = "lower"
-    range = (0.0, float("inf"))
     needs_reference = True
 
     @classmethod

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.metrics.base import TENSORS, ProcessMetric
+from harness.metrics.base import ProcessMetric
+from harness.tasks import TENSORS
 from harness.units import SAMPLE_RATE
 
 if TYPE_CHECKING:

@@ -20,12 +20,14 @@ class Job:
     """What a pass gets: where to read, where to write, whose model it is, whom to tell how far it is.
 
     ``source`` is the directory of the artifact before this pass, None for the first pass of a recipe. ``out`` is
-    empty and becomes the artifact; ``scratch`` is a folder for files that are thrown away.
+    empty and becomes the artifact; ``scratch`` is a folder for files that are thrown away, ``work`` one that outlives
+    a kill: the next attempt at the same artifact finds it as it was left.
     """
 
     source: Path | None
     out: Path
     scratch: Path
+    work: Path
     workload: Fixture
     progress: Callable[[str], None]
 

@@ -45,10 +45,3 @@ def parse_drop(text: str) -> float:
     if not 0 <= drop < 1:
         raise ValueError(f"max_drop = {text!r}: must be from 0 pp to below 100 pp")
     return drop
-
-
-def check_counts(**counts: int) -> None:
-    """Refuses sample counts below 1; ValueError names the option."""
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1")

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from harness.errors import KpiError
 from harness.passes.base import Job, Pass
-from harness.passes.data import accuracy, batches, check_counts, parse_drop
-from harness.registry import options
+from harness.passes.data import accuracy, batches, parse_drop
+from harness.registry import check_counts, options
 
 
 class Nncf(Pass):
@@ -23,12 +23,13 @@ class Nncf(Pass):
     class Options:
         """Settings under NNCF's names, and the accuracy limit.
 
-        ``calibration``: training samples (NNCF's ``subset_size``); ``max_drop``: the permitted loss of accuracy on
-        ``tuning`` validation samples.
+        ``calibration``: training samples (NNCF's ``subset_size``); ``model_type``: NNCF's scheme for a kind of network;
+        ``max_drop``: the permitted loss of accuracy on ``tuning`` validation samples.
         """
 
         calibration: int = 128
         preset: Literal["performance", "mixed"] = "mixed"
+        model_type: Literal["transformer"] | None = None
         fast_bias_correction: bool = True
         max_drop: str | None = None
         tuning: int = 600
@@ -47,6 +48,7 @@ class Nncf(Pass):
         settings = {
             "preset": nncf.QuantizationPreset(self.options.preset),
             "subset_size": self.options.calibration,
+            "model_type": nncf.ModelType.TRANSFORMER if self.options.model_type else None,
             "fast_bias_correction": self.options.fast_bias_correction,
         }
         samples = [feeds for feeds, _ in batches(job.tensors, "training", self.options.calibration)]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.passes.base import Job, Pass
-from harness.passes.data import Arrays, accuracy, batches, check_counts, parse_drop
+from harness.passes.data import Arrays, accuracy, batches, parse_drop
 from harness.passes.fall_back import quantize_within
 from harness.passes.prepare import prepare
-from harness.registry import options
+from harness.registry import check_counts, options
 
 if TYPE_CHECKING:
     import numpy as np

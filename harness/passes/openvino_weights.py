@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from typing import Any, Literal
 
@@ -9,9 +10,8 @@ from harness.errors import KpiError
 from harness.language import LanguageModel
 from harness.libraries import import_torchvision
 from harness.passes.base import Job, Pass
-from harness.passes.data import check_counts
 from harness.passes.optimum_openvino import FORMAT
-from harness.registry import options
+from harness.registry import check_counts, options
 
 _BITS = {"int8": 8, "int4": 4}
 
@@ -111,8 +111,6 @@ def constants(file: Any) -> dict[str, int]:
     for node in ov.Core().read_model(str(file)).get_ops():
         if node.get_type_name() == "Constant":
             kind = node.get_output_element_type(0)
-            count = 1
-            for length in node.get_output_shape(0):
-                count *= length
+            count = math.prod(node.get_output_shape(0))
             found[kind.get_type_name()] = found.get(kind.get_type_name(), 0) + (count * kind.bitwidth + 7) // 8
     return dict(sorted(found.items()))

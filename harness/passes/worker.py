@@ -49,7 +49,9 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
     out = Path(request["out"])
     with tempfile.TemporaryDirectory(prefix="kpi-pass-") as scratch:
         source = Path(request["source"]) if request["source"] else None
-        job = Job(source, out, Path(scratch), _workload(request), progress)
+        work = Path(request["work"])
+        work.mkdir(parents=True, exist_ok=True)
+        job = Job(source, out, Path(scratch), work, _workload(request), progress)
         notes = dict(cls(cls.Options(**request["options"])).run(job))
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}

@@ -54,8 +54,9 @@ def _kpi(console: Console, kpi: Mapping[str, Any], targets: list[Mapping[str, An
     console.print(title)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     # Metric, value and verdict need a fixed room; interval and bound share what is left.
-    left = max(24, console.width - 2 - 18 - 10 - 12 - 8)
-    table.add_column(width=18, no_wrap=True)
+    name = min(24, max(18, *(len(target["metric"]) for target in targets)))
+    left = max(24, console.width - 2 - name - 10 - 12 - 8)
+    table.add_column(width=name, no_wrap=True)
     table.add_column(width=10, justify="right", no_wrap=True)
     table.add_column(width=min(22, left * 11 // 20), overflow="fold")
     table.add_column(width=min(26, left - left * 11 // 20), overflow="fold")

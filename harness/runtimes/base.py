@@ -19,11 +19,29 @@ if TYPE_CHECKING:
 
 
 class Session(ABC):
-    """An artifact loaded on a device. Inputs and outputs are host arrays by tensor name, the first axis the batch."""
+    """An artifact loaded on a device."""
+
+    @abstractmethod
+    def proof(self) -> Proof:
+        """What really ran: device, precision, threads; read back, never what was asked for.
+
+        Called once, after the last request. A profiled session also says what each operation is and takes.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go of before the process ends
+        """Lets go of what the session holds."""
+
+
+class TensorSession(Session):
+    """A model of tensors. Inputs and outputs are host arrays by tensor name, the first axis the batch."""
 
     @abstractmethod
     def run(self, feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
         """Runs one batch, from host input to host output; returns when the outputs can be read on the host."""
+
+    def another(self) -> TensorSession:
+        """A way in for another thread, to the same loaded artifact; itself where ``run`` may be called by several."""
+        return self
 
     def run_all(self, batches: Iterable[Arrays]) -> None:
         """Runs many batches with as many requests in flight as the runtime gains from; one at a time by default."""
@@ -34,13 +52,6 @@ class Session(ABC):
     def requests(self) -> int:
         """How many requests ``run_all`` keeps in flight."""
         return 1
-
-    @abstractmethod
-    def proof(self) -> Proof:
-        """What really ran: device, precision, threads; read back, never what was asked for.
-
-        Called once, after the last request. A profiled session also says what each operation is and takes.
-        """
 
 
 class Runtime(ABC):
@@ -59,6 +70,11 @@ class Runtime(ABC):
 
     def __init__(self, options: Any) -> None:
         self.options = options
+
+    @classmethod
+    @abstractmethod
+    def reach(cls) -> str:
+        """Which devices the library sees here, for a person. Raises whatever a broken installation raises."""
 
     def device(self, wanted: str) -> str:
         """The device this runtime would run on for a KPI on ``wanted``: cpu, gpu or npu."""

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from harness.runtimes.base import Arrays
-
 
 @dataclass(frozen=True, slots=True)
 class Generation:
@@ -35,10 +33,7 @@ class Generation:
 
 
 class LanguageSession(Session):
-    """A language model on a device. ``run`` is not for it: there are no tensors to feed from outside."""
-
-    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
-        raise NotImplementedError("a language model answers prompts")
+    """A language model on a device."""
 
     @abstractmethod
     def generate(self, prompt: str, most_tokens: int, *, exactly: bool = False) -> Generation:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import KpiError, Unavailable
 from harness.measure.records import Proof
-from harness.registry import options
-from harness.runtimes.base import Runtime, Session
+from harness.registry import check_counts, options
+from harness.runtimes.base import Runtime, Session, TensorSession
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,8 +73,13 @@ class OnnxRuntime(Runtime):
         provider_options: Mapping[str, str] | None = None
 
         def __post_init__(self) -> None:
-            if self.threads is not None and self.threads < 1:
-                raise ValueError("threads must be at least 1")
+            check_counts(threads=self.threads)
+
+    @classmethod
+    def reach(cls) -> str:
+        import onnxruntime
+
+        return ", ".join(onnxruntime.get_available_providers())
 
     def start(self) -> None:
         try:
@@ -128,7 +133,7 @@ class OnnxRuntime(Runtime):
         return settings
 
 
-class _OrtSession(Session):
+class _OrtSession(TensorSession):
     def __init__(
         self, session: Any, provider: str, threads: int | None, folder: tempfile.TemporaryDirectory[str] | None
     ) -> None:

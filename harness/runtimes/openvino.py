@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import KpiError, Unavailable
 from harness.measure.records import Proof
-from harness.registry import options
-from harness.runtimes.base import Runtime, Session
+from harness.registry import check_counts, options
+from harness.runtimes.base import Runtime, Session, TensorSession
+from harness.runtimes.openvino_common import cannot_load, compiled_proof, devices, require_device
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from harness.runtimes.base import Arrays
-
-_HEAVY = frozenset({"Convolution", "FullyConnected", "MatMul", "Deconvolution"})
-_INTEGER = frozenset({"i8", "u8", "i4", "u4", "I8", "U8", "I4", "U4"})
 
 
 class OpenVinoRuntime(Runtime):
@@ -47,10 +45,11 @@ class OpenVinoRuntime(Runtime):
         static: bool = True
 
         def __post_init__(self) -> None:
-            for name in ("streams", "threads"):
-                value = getattr(self, name)
-                if value is not None and value < 1:
-                    raise ValueError(f"{name} must be at least 1")
+            check_counts(streams=self.streams, threads=self.threads)
+
+    @classmethod
+    def reach(cls) -> str:
+        return devices()
 
     def start(self) -> None:
         try:
@@ -61,11 +60,7 @@ class OpenVinoRuntime(Runtime):
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         import openvino as ov
 
-        core = ov.Core()
-        wanted = device.upper()
-        if not any(name.split(".")[0] == wanted for name in core.available_devices):
-            here = ", ".join(core.available_devices) or "none"
-            raise Unavailable(f"OpenVINO finds no {wanted} (it finds: {here})", f"install the {wanted} driver")
+        core, wanted = ov.Core(), require_device(device)
         file = next((artifact / name for name in ("model.xml", "model.onnx") if (artifact / name).exists()), None)
         if file is None:
             raise KpiError(f"artifact {artifact.name[:12]} holds no model.xml and no model.onnx")
@@ -77,8 +72,7 @@ class OpenVinoRuntime(Runtime):
             properties = self._properties(wanted) | ({"PERF_COUNT": True} if profile else {})
             compiled = core.compile_model(model, target, properties)
         except RuntimeError as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-            raise KpiError(f"OpenVINO can't load the artifact on {wanted}: {lines[-1][:300]}") from error
+            raise cannot_load("OpenVINO", wanted, error) from error
         ran = [str(name) for name in compiled.get_property("EXECUTION_DEVICES")]
         if not all(name.strip("()").split(".")[0] == wanted for name in ran):
             raise KpiError(f"asked for {wanted}, OpenVINO runs on {', '.join(ran)}")
@@ -98,7 +92,7 @@ class OpenVinoRuntime(Runtime):
         return found
 
 
-class _OvSession(Session):
+class _OvSession(TensorSession):
     def __init__(self, compiled: Any, *, profile: bool) -> None:
         self._compiled = compiled
         self._request = compiled.create_infer_request()
@@ -108,6 +102,9 @@ class _OvSession(Session):
     def run(self, feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
         answer = self._request.infer(feeds, share_inputs=True)
         return dict(zip(self._names, answer.to_tuple(), strict=True))
+
+    def another(self) -> TensorSession:
+        return _OvSession(self._compiled, profile=False)
 
     @property
     def requests(self) -> int:
@@ -122,32 +119,7 @@ class _OvSession(Session):
         queue.wait_all()
 
     def proof(self) -> Proof:
-        import openvino as ov
-
-        heavy = integer = 0
-        for node in self._compiled.get_runtime_model().get_ordered_ops():
-            info = node.get_rt_info()
-            if _text(info, "layerType") in _HEAVY:
-                heavy += 1
-                integer += _text(info, "runtimePrecision") in _INTEGER
-        known = {str(name) for name in self._compiled.get_property("SUPPORTED_PROPERTIES")}
-
-        def read(name: str) -> Any:
-            return self._compiled.get_property(name) if name in known else None
-
-        hint, threads = read("INFERENCE_PRECISION_HINT"), read("INFERENCE_NUM_THREADS")
-        precision = hint.get_type_name() if hint else "unknown"
-        return Proof(
-            runtime="openvino",
-            version=ov.__version__.split("-")[0],
-            device=", ".join(str(name) for name in self._compiled.get_property("EXECUTION_DEVICES")),
-            precision=f"int8+{precision}" if integer else precision,
-            threads=None if threads is None else int(threads),
-            heavy_ops=heavy,
-            integer_ops=integer,
-            details={"streams": str(read("NUM_STREAMS")), "hint": str(read("PERFORMANCE_HINT"))},
-            layers=self._layers() if self._profile else (),
-        )
+        return compiled_proof(self._compiled, "openvino", self._layers() if self._profile else ())
 
     def _layers(self) -> tuple[tuple[str, str, float], ...]:
         """The slowest operations of the last request."""
@@ -155,11 +127,3 @@ class _OvSession(Session):
             (i.node_name, i.node_type, i.real_time.total_seconds()) for i in self._request.profiling_info if i.real_time
         ]
         return tuple(sorted(spent, key=lambda layer: -layer[2])[:10])
-
-
-def _text(info: Any, key: str) -> str:
-    try:
-        value = info[key]
-    except (KeyError, RuntimeError):
-        return ""
-    return str(value.astype(str) if hasattr(value, "astype") else value)

@@ -7,21 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import Unavailable
 from harness.measure.records import Proof
 from harness.passes.openvino_weights import constants
-from harness.registry import options
+from harness.registry import check_counts, options
 from harness.runtimes.base import Runtime
 from harness.runtimes.language import Generation, LanguageSession
+from harness.runtimes.openvino_common import cannot_load, devices, language_properties, require_device
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from harness.runtimes.base import Session
-
-_INTEGER = frozenset({"i8", "u8", "i4", "u4", "i3", "u3", "i2", "u2"})
-_TOP = 20
 
 
 class OpenVinoGenAi(Runtime):
@@ -50,10 +48,15 @@ class OpenVinoGenAi(Runtime):
         min_response: int = 128
 
         def __post_init__(self) -> None:
-            if self.threads is not None and self.threads < 1:
-                raise ValueError("threads must be at least 1")
+            check_counts(threads=self.threads)
             if self.prompt_lookup < 0:
                 raise ValueError("prompt_lookup must not be negative")
+
+    @classmethod
+    def reach(cls) -> str:
+        import openvino_genai  # noqa: F401 - a broken installation shows here
+
+        return devices()
 
     def start(self) -> None:
         try:
@@ -63,21 +66,15 @@ class OpenVinoGenAi(Runtime):
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         del batch, profile
-        import openvino as ov
         import openvino_genai
 
-        wanted, here = device.upper(), ov.Core().available_devices
         # Asked for a device that is not there, the pipeline says something else.
-        if not any(name.split(".")[0] == wanted for name in here):
-            raise Unavailable(
-                f"OpenVINO finds no {wanted} (it finds: {', '.join(here)})", f"install the {wanted} driver"
-            )
+        wanted = require_device(device)
         properties = self._properties(wanted)
         try:
             pipeline = openvino_genai.LLMPipeline(str(artifact), wanted, **properties)
         except RuntimeError as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-            raise KpiError(f"OpenVINO GenAI can't load the artifact on {wanted}: {lines[-1][:300]}") from error
+            raise cannot_load("OpenVINO GenAI", wanted, error) from error
         return _GenAiSession(pipeline, artifact, wanted, properties, self.options.prompt_lookup)
 
     def _properties(self, device: str) -> dict[str, Any]:
@@ -85,16 +82,8 @@ class OpenVinoGenAi(Runtime):
         if device == "NPU":
             # An NPU compiles for fixed shapes and chooses its own precision.
             return {"MAX_PROMPT_LEN": chosen.max_prompt, "MIN_RESPONSE_LEN": chosen.min_response}
-        found: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-        if chosen.precision != "device":
-            found["INFERENCE_PRECISION_HINT"] = chosen.precision
-        if chosen.kv_cache != "device":
-            found["KV_CACHE_PRECISION"] = chosen.kv_cache
-        if chosen.threads is not None and device == "CPU":
-            found["INFERENCE_NUM_THREADS"] = chosen.threads
-        if chosen.prompt_lookup:
-            found["prompt_lookup"] = True
-        return found
+        found = language_properties(chosen, device)
+        return found | {"prompt_lookup": True} if chosen.prompt_lookup else found
 
 
 class _GenAiSession(LanguageSession):

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import KpiError, Unavailable
-from harness.libraries import import_torchvision
 from harness.measure.records import Proof
 from harness.passes.openvino_weights import constants
-from harness.registry import options
-from harness.runtimes.base import Runtime
+from harness.registry import check_counts, options
 from harness.runtimes.language import Generation, LanguageSession
+from harness.runtimes.openvino_common import cannot_load, language_properties, require_device
+from harness.runtimes.optimum_common import OptimumRuntime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,15 +21,11 @@ if TYPE_CHECKING:
     from harness.runtimes.base import Session
 
 
-class OptimumIntel(Runtime):
+class OptimumIntel(OptimumRuntime):
     """``OVModelForCausalLM`` with its KV cache; greedy, the chat template of the tokenizer applied."""
 
     name = "optimum-intel"
-    title = "Optimum Intel"
     runs = frozenset({"openvino-llm"})
-    devices = frozenset({"cpu", "gpu"})
-    distributions = ("optimum-intel",)
-    profiles = False
 
     @options
     class Options:
@@ -41,41 +36,21 @@ class OptimumIntel(Runtime):
         threads: int | None = None
 
         def __post_init__(self) -> None:
-            if self.threads is not None and self.threads < 1:
-                raise ValueError("threads must be at least 1")
-
-    def start(self) -> None:
-        try:
-            import_torchvision()
-            import optimum.intel  # noqa: F401 - its memory and import time are not the artifact's
-        except ImportError as error:
-            raise Unavailable(f"optimum-intel can't be imported: {error}", "pip install optimum-intel") from error
+            check_counts(threads=self.threads)
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         del batch, profile
-        import openvino as ov
         from optimum.intel import OVModelForCausalLM
         from transformers import AutoTokenizer
 
-        wanted, here = device.upper(), ov.Core().available_devices
-        if not any(name.split(".")[0] == wanted for name in here):
-            raise Unavailable(
-                f"OpenVINO finds no {wanted} (it finds: {', '.join(here)})", f"install the {wanted} driver"
-            )
-        properties = {"PERFORMANCE_HINT": "LATENCY"}
-        if self.options.precision != "device":
-            properties["INFERENCE_PRECISION_HINT"] = self.options.precision
-        if self.options.kv_cache != "device":
-            properties["KV_CACHE_PRECISION"] = self.options.kv_cache
-        if self.options.threads is not None:
-            properties["INFERENCE_NUM_THREADS"] = str(self.options.threads)
+        wanted = require_device(device)
+        properties = {name: str(value) for name, value in language_properties(self.options, wanted).items()}
         try:
             model = OVModelForCausalLM.from_pretrained(
                 artifact, device=wanted, ov_config=properties, local_files_only=True
             )
         except (RuntimeError, ValueError) as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-            raise KpiError(f"Optimum Intel can't load the artifact on {wanted}: {lines[-1][:300]}") from error
+            raise cannot_load("Optimum Intel", wanted, error) from error
         tokenizer = AutoTokenizer.from_pretrained(artifact, local_files_only=True)
         return _OptimumSession(model, tokenizer, artifact)
 

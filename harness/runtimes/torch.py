@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.artifact import read_artifact
 from harness.errors import KpiError, Unavailable
 from harness.measure.records import Proof
-from harness.registry import options
-from harness.runtimes.base import Runtime, Session
+from harness.registry import check_counts, options
+from harness.runtimes.base import Runtime, Session, TensorSession
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,8 +45,13 @@ class TorchRuntime(Runtime):
         threads: int | None = None
 
         def __post_init__(self) -> None:
-            if self.threads is not None and self.threads < 1:
-                raise ValueError("threads must be at least 1")
+            check_counts(threads=self.threads)
+
+    @classmethod
+    def reach(cls) -> str:
+        import torch
+
+        return f"CUDA {'available' if torch.cuda.is_available() else 'not available'}"
 
     def start(self) -> None:
         try:
@@ -84,7 +89,7 @@ class TorchRuntime(Runtime):
         return _TorchSession(call, target, kind, notes["inputs"], notes["outputs"], self.options)
 
 
-class _TorchSession(Session):
+class _TorchSession(TensorSession):
     def __init__(
         self,
         call: Callable[..., Any],

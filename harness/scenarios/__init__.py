@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from harness.registry import discover
 from harness.scenarios.base import Scenario
 
 
-def scenarios() -> Mapping[str, type[Scenario]]:
+def scenarios() -> Mapping[str, type[Scenario[Any]]]:
     """Every scenario that a metric or a recipe may name."""
     return discover("harness.scenarios", Scenario)

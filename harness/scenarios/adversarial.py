@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from harness.registry import options
-from harness.scenarios.base import Scenario, Stage
+from harness.scenarios.base import Stage, TensorScenario
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from harness.runtimes.base import Session
+    from harness.runtimes.base import TensorSession
 
     Array = npt.NDArray[np.generic]
 
 
-class Adversarial(Scenario):
+class Adversarial(TensorScenario):
     """Black, white, noise, extremes, in batches of one and of many; hypothesis shrinks what breaks a property."""
 
     name = "adversarial"
@@ -43,7 +43,7 @@ class Adversarial(Scenario):
     def batch(self) -> int | None:
         return None
 
-    def play(self, session: Session, stage: Stage) -> dict[str, Any]:
+    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
         import numpy as np
 
         def outputs(feeds: dict[str, Array]) -> npt.NDArray[np.float64]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
+from harness.json_lines import line, read_lines
 from harness.language import SAMPLES, Prompt, read_prompts
 from harness.measure.resume import MOST_AGE_S
-from harness.registry import options
+from harness.registry import check_counts, options
 from harness.runtimes.language import Generation, LanguageSession
-from harness.scenarios.base import Scenario, Stage
+from harness.scenarios.base import Scenario, Scored, Stage
 from harness.text.answers import check_answers
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 
 PART = ".part.jsonl"
+_CHANGED = 8
+"""How many prompts are asked again, changed: answers that do not come from the prompt stay the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,12 @@ class Answers:
     chances: list[npt.NDArray[np.float32]]
 
 
-class Answer(Scenario):
+class Answer(Scenario[LanguageSession], Scored):
     """Greedy answers to all prompts, with how likely each reference would have been; outputs go to a file."""
 
     name = "answer"
     title = "the evaluation prompts"
+    drives = LanguageSession
     timed = False
 
     @options
@@ -55,14 +59,13 @@ class Answer(Scenario):
         compared: int = 100
 
         def __post_init__(self) -> None:
-            if self.tokens < 1 or self.compared < 1:
-                raise ValueError("tokens and compared must be at least 1")
+            check_counts(tokens=self.tokens, compared=self.compared)
 
     @classmethod
     def read(cls, file: Path) -> Answers:
         import numpy as np
 
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        lines = read_lines(file)
         with np.load(file.with_suffix(".npz")) as arrays:
             chances = [arrays[f"p{n}"].astype(np.float32) for n in range(len(arrays.files))]
         return Answers(
@@ -75,22 +78,20 @@ class Answer(Scenario):
     @classmethod
     def publish(cls, file: Path, results: Path) -> None:
         """``results.json`` of a recipe: a list of prompt, reference, output, tokens and times."""
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        lines = read_lines(file)
         results.parent.mkdir(parents=True, exist_ok=True)
         results.write_text(json.dumps(lines, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
-    def first(self, stage: Stage) -> Callable[[Any], Mapping[str, npt.NDArray[np.generic]]]:
+    def first(self, stage: Stage) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
         prompt = read_prompts(stage.requests / SAMPLES)[0].prompt
 
-        def ask(session: Any) -> Mapping[str, npt.NDArray[np.generic]]:
-            if not isinstance(session, LanguageSession):
-                raise KpiError("this scenario is for language models", "choose a runtime that answers prompts")
+        def ask(session: LanguageSession) -> Mapping[str, npt.NDArray[np.generic]]:
             session.generate(prompt, 2)
             return {}
 
         return ask
 
-    def play(self, session: Any, stage: Stage) -> dict[str, Any]:
+    def play(self, session: LanguageSession, stage: Stage) -> dict[str, Any]:
         import numpy as np
 
         prompts = read_prompts(stage.requests / SAMPLES)
@@ -99,8 +100,8 @@ class Answer(Scenario):
         chances: dict[str, npt.NDArray[np.float16]] = {}
         part, file = stage.outputs.with_suffix(PART), stage.outputs.with_suffix(".jsonl")
         with part.open("w", encoding="utf-8") as kept:
-            kept.write(_line({"conditions": stage.conditions, "started": datetime.now(UTC).isoformat()}))
-            kept.writelines(map(_line, answered))
+            kept.write(line({"conditions": stage.conditions, "started": datetime.now(UTC).isoformat()}))
+            kept.writelines(map(line, answered))
             for number, prompt in enumerate(prompts):
                 compared = number < self.options.compared
                 if compared or number >= len(answered):
@@ -112,28 +113,51 @@ class Answer(Scenario):
                         chances[f"p{number}"] = likely.astype(np.float16)
                 if number >= len(answered):
                     answered.append(_answer(prompt, session.generate(prompt.prompt, self.options.tokens), nll))
-                    kept.write(_line(answered[-1]))
+                    kept.write(line(answered[-1]))
                     kept.flush()
                 if number % 20 == 0:
                     stage.progress(f"{number + 1} of {len(prompts)} prompts")
-        file.write_text("".join(map(_line, answered)), encoding="utf-8")
+        file.write_text("".join(map(line, answered)), encoding="utf-8")
         np.savez(file.with_suffix(".npz"), **chances)  # type: ignore[arg-type]
         part.unlink()
+        asked, unmoved = self._ask_changed(session, prompts, answered)
         return {
             "completed": len(prompts),
-            "violations": _faults(prompts, answered),
+            "violations": [*_faults(prompts, answered), *_unmoved(asked, unmoved)],
             "outputs": file.name,
-            "details": {"taken_over": taken_over},
+            "details": {"taken_over": taken_over, "changed_prompts": asked, "same_answers": unmoved},
         }
+
+    def _ask_changed(
+        self, session: LanguageSession, prompts: Sequence[Prompt], answered: Sequence[Mapping[str, Any]]
+    ) -> tuple[int, int]:
+        """Asks some prompts again, their second half another's: how many, and how many answers stayed the same."""
+        step = max(1, len(prompts) // _CHANGED)
+        numbers = range(0, len(prompts), step)[:_CHANGED]
+        unmoved = 0
+        for number in numbers:
+            changed = changed_prompt(prompts[number].prompt, prompts[(number + 1) % len(prompts)].prompt)
+            said = session.generate(changed, self.options.tokens).text
+            unmoved += said == answered[number]["output"]
+        return len(numbers), unmoved
+
+
+def changed_prompt(prompt: str, other: str) -> str:
+    """The first half of a prompt's words, then the second half of another's; backwards where that changes nothing."""
+    words, others = prompt.split(), other.split()
+    mixed = [*words[: (len(words) + 1) // 2], *others[len(others) // 2 :]]
+    return " ".join(mixed if mixed != words else ["?", *reversed(words)])
+
+
+def _unmoved(asked: int, unmoved: int) -> list[str]:
+    return [f"{unmoved} of {asked} changed prompts got the answer of the unchanged one"] if 2 * unmoved > asked else []
 
 
 def answers_so_far(folders: Sequence[Path], outputs: Path, conditions: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What a run that was stopped had answered under the same conditions, less than an hour ago; empty if nothing."""
     for folder in folders:
         try:
-            text = (folder / outputs.name).with_suffix(PART).read_text(encoding="utf-8")
-            # The last line may have been cut off.
-            head, *lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+            head, *lines = read_lines((folder / outputs.name).with_suffix(PART))
             age = datetime.now(UTC) - datetime.fromisoformat(head["started"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
@@ -154,10 +178,6 @@ def _answer(prompt: Prompt, said: Generation, nll: float) -> dict[str, Any]:
         "seconds": said.wall_s,
         "nll": nll,
     }
-
-
-def _line(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, ensure_ascii=False) + "\n"
 
 
 def _faults(prompts: Sequence[Prompt], answered: Sequence[Mapping[str, Any]]) -> list[str]:

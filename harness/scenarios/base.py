@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from harness.registry import NoOptions
+from harness.runtimes.base import Session, TensorSession
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from harness.runtimes.base import Session
     from harness.workload import Fixture
+
+S = TypeVar("S", bound=Session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,45 +44,62 @@ class Stage:
     earlier: tuple[Path, ...] = ()
 
 
-class Scenario(ABC):
+class Scenario(ABC, Generic[S]):
     """One way to exercise an artifact; its result's keys are fields of ProcessRecord.
 
+    ``drives`` is the kind of session that it asks requests of.
     ``timed`` says whether its figures are times: then a disturbed process does not count. ``profiled`` asks for a
-    session with the runtime's profiler on, which would disturb times.
+    session with the runtime's profiler on, which would disturb times. ``watched`` asks for a timeline of memory and
+    processors, for requests that are long beside a look at them.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    drives: ClassVar[type[Session]]
     timed: ClassVar[bool] = True
     profiled: ClassVar[bool] = False
+    watched: ClassVar[bool] = False
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Any) -> None:
         self.options = options
 
-    def first(self, stage: Stage) -> Callable[[Any], Mapping[str, npt.NDArray[np.generic]]]:
+    @abstractmethod
+    def first(self, stage: Stage) -> Callable[[S], Mapping[str, npt.NDArray[np.generic]]]:
         """Prepares the first request; what is returned makes it with the session, and gives the answer by name."""
-        import numpy as np
-
-        wanted = range(self.batch or 1)
-        feeds = {n: np.ascontiguousarray(np.take(a, wanted, axis=0, mode="wrap")) for n, a in stage.inputs.items()}
-        return lambda session: session.run(feeds)
-
-    @classmethod
-    def read(cls, file: Path) -> Any:
-        """What the scenario left in ``stage.outputs``, for the metrics that score it."""
-        raise NotImplementedError(f"{cls.name} leaves no outputs: {file}")
 
     @property
     def batch(self) -> int | None:
         """The only batch size that this scenario sends; None when it varies."""
         return 1
 
+    @abstractmethod
+    def play(self, session: S, stage: Stage) -> dict[str, Any]:
+        """Drives the session; the first request has already been made."""
+
+
+class TensorScenario(Scenario[TensorSession]):
+    """A scenario whose requests are batches of tensors."""
+
+    drives = TensorSession
+
+    def first(self, stage: Stage) -> Callable[[TensorSession], Mapping[str, npt.NDArray[np.generic]]]:
+        import numpy as np
+
+        wanted = range(self.batch or 1)
+        feeds = {n: np.ascontiguousarray(np.take(a, wanted, axis=0, mode="wrap")) for n, a in stage.inputs.items()}
+        return lambda session: session.run(feeds)
+
+
+class Scored(ABC):
+    """A scenario that leaves a file of outputs for the metrics that score them."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, file: Path) -> Any:
+        """What the scenario left in ``stage.outputs``."""
+
     @classmethod
     def publish(cls, file: Path, results: Path) -> None:
         """Writes ``results`` for people and other programs, where the scenario has something to show them."""
         del file, results
-
-    @abstractmethod
-    def play(self, session: Session, stage: Stage) -> dict[str, Any]:
-        """Drives the session; the first request has already been made."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
 from harness.measure.records import Outputs
-from harness.registry import options
-from harness.scenarios.base import Scenario, Stage
+from harness.registry import check_counts, options
+from harness.scenarios.base import Scored, Stage, TensorScenario
 from harness.workload import Workload
 
 if TYPE_CHECKING:
-    from harness.runtimes.base import Session
+    from harness.runtimes.base import TensorSession
 
 
-class Evaluate(Scenario):
+class Evaluate(TensorScenario, Scored):
     """Every evaluation sample once, in order; the outputs go to a file beside the evidence."""
 
     name = "evaluate"
@@ -29,8 +29,7 @@ class Evaluate(Scenario):
         batch: int = 16
 
         def __post_init__(self) -> None:
-            if self.batch < 1:
-                raise ValueError("batch must be at least 1")
+            check_counts(batch=self.batch)
 
     @property
     def batch(self) -> int | None:
@@ -43,7 +42,7 @@ class Evaluate(Scenario):
         with np.load(file) as arrays:
             return Outputs(arrays["logits"], arrays["labels"])
 
-    def play(self, session: Session, stage: Stage) -> dict[str, Any]:
+    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
         import numpy as np
 
         workload = stage.workload()

@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
 from harness.language import SAMPLES, read_prompts
-from harness.measure.timeline import Timeline
+from harness.measure.traffic import copy_bandwidth
 from harness.registry import options
 from harness.runtimes.language import Generation, LanguageSession
 from harness.scenarios.base import Scenario, Stage
-from harness.statistics import median
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 _SLACK_S, _SLACK = 0.01, 0.1
-_COPIED = 64_000_000
 
 
-class Generate(Scenario):
+class Generate(Scenario[LanguageSession]):
     """MLPerf's SingleStream for tokens: batch 1, greedy, a fixed number of tokens so that recipes do the same work."""
 
     name = "generate"
     title = "answers to prompts of given lengths"
+    drives = LanguageSession
+    watched = True
 
     @options
     class Options:
@@ -41,22 +41,22 @@ class Generate(Scenario):
             if self.tokens < 2 or self.requests < 1 or not self.words or min(self.words) < 1:  # noqa: PLR2004
                 raise ValueError("tokens must be at least 2, requests and each of words at least 1")
 
-    def first(self, stage: Stage) -> Callable[[Any], Mapping[str, npt.NDArray[np.generic]]]:
+    def first(self, stage: Stage) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
         prompt = next(iter(self._prompts(stage).values()))[0]
 
-        def ask(session: Any) -> Mapping[str, npt.NDArray[np.generic]]:
-            _checked(session).generate(prompt, 2, exactly=True)
+        def ask(session: LanguageSession) -> Mapping[str, npt.NDArray[np.generic]]:
+            session.generate(prompt, 2, exactly=True)
             return {}
 
         return ask
 
-    def play(self, session: Any, stage: Stage) -> dict[str, Any]:
-        prompts, session = self._prompts(stage), _checked(session)
+    def play(self, session: LanguageSession, stage: Stage) -> dict[str, Any]:
+        prompts = self._prompts(stage)
         warmth = self._warm_up(session, prompts)
         asked: list[tuple[int, Generation]] = []
         gc.collect()
         gc.disable()
-        with Timeline() as timeline, stage.watch():
+        with stage.watch():
             begin = time.perf_counter()
             for words, prompt in self._turns(prompts):
                 asked.append((words, session.generate(prompt, self.options.tokens, exactly=True)))
@@ -80,13 +80,12 @@ class Generate(Scenario):
                 "ttft_s": [answer.ttft_s for _, answer in asked],
                 "tpot_s": [_per_token(answer) for _, answer in asked],
             },
-            "details": {"timeline": timeline.points, "copy_bytes_s": copy_bandwidth()},
+            "details": {"copy_bytes_s": copy_bandwidth()},
         }
 
     def _prompts(self, stage: Stage) -> dict[int, list[str]]:
-        """Prompts of each length: the evaluation's own, one after the other until there are words enough."""
         texts = [prompt.prompt for prompt in read_prompts(stage.requests / SAMPLES)]
-        return {length: list(_joined(texts, length, 16)) for length in self.options.words}
+        return prompts_of(texts, self.options.words)
 
     def _turns(self, prompts: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, str]]:
         number = 0
@@ -107,10 +106,9 @@ class Generate(Scenario):
         return {"runs": runs + len(prompts), "seconds": round(time.perf_counter() - start, 4), "steady": steady}
 
 
-def _checked(session: Any) -> LanguageSession:
-    if not isinstance(session, LanguageSession):
-        raise KpiError("this scenario is for language models", "choose a runtime that answers prompts")
-    return session
+def prompts_of(texts: Sequence[str], words: Sequence[int]) -> dict[int, list[str]]:
+    """Sixteen prompts of each length: the texts, one after the other until there are words enough."""
+    return {length: list(_joined(texts, length, 16)) for length in words}
 
 
 def _joined(texts: Sequence[str], words: int, count: int) -> Iterator[str]:
@@ -139,16 +137,3 @@ def _check_clock(answer: Generation, tokens: int) -> None:
         )
     if not 0 < answer.ttft_s <= answer.generate_s * (1 + _SLACK):
         raise KpiError(f"the runtime says that the first token came after {answer.ttft_s} s of {answer.generate_s} s")
-
-
-def copy_bandwidth() -> float:
-    """Bytes per second that one thread reads and writes when it copies: what memory-bound work is held against."""
-    import numpy as np
-
-    source, target = np.ones(_COPIED, np.uint8), np.empty(_COPIED, np.uint8)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        np.copyto(target, source)
-        times.append(time.perf_counter() - start)
-    return round(2 * _COPIED / median(times))

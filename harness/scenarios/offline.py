@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from harness.measure.steady import warm_up
 from harness.registry import options
-from harness.runtimes.base import Session
-from harness.scenarios.base import Scenario, Stage
+from harness.runtimes.base import TensorSession
+from harness.scenarios.base import Stage, TensorScenario
 
 if TYPE_CHECKING:
     from harness.runtimes.base import Arrays
 
 
-class Offline(Scenario):
+class Offline(TensorScenario):
     """Batches of a fixed size, one after the other or as many in flight as the runtime asks for."""
 
     name = "offline"
@@ -37,7 +37,7 @@ class Offline(Scenario):
     def batch(self) -> int | None:
         return int(self.options.batch)
 
-    def play(self, session: Session, stage: Stage) -> dict[str, Any]:
+    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
         import numpy as np
 
         size = self.options.batch

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.runtimes.base import Session
-from harness.scenarios.base import Scenario, Stage
+from harness.runtimes.base import TensorSession
+from harness.scenarios.base import Stage, TensorScenario
 
 
-class Profile(Scenario):
+class Profile(TensorScenario):
     """A few requests with the runtime's profiler on; never in a process whose times count."""
 
     name = "profile"
@@ -16,7 +16,7 @@ class Profile(Scenario):
     timed = False
     profiled = True
 
-    def play(self, session: Session, stage: Stage) -> dict[str, Any]:
+    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
         feeds = {name: array[:1] for name, array in stage.inputs.items()}
         runs = 5
         for _ in range(runs):

@@ -8,19 +8,19 @@ import time
 from typing import Any
 
 from harness.measure.steady import warm_up
-from harness.runtimes.base import Session
-from harness.scenarios.base import Scenario, Stage
+from harness.runtimes.base import TensorSession
+from harness.scenarios.base import Stage, TensorScenario
 
 _MOST = 20_000
 
 
-class SingleStream(Scenario):
+class SingleStream(TensorScenario):
     """Batch 1, the request samples in turn, after steady state."""
 
     name = "single-stream"
     title = "one request at a time"
 
-    def play(self, session: Session, stage: Stage) -> dict[str, Any]:
+    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
         count = min(len(array) for array in stage.inputs.values())
         requests = itertools.cycle(
             [{name: array[i : i + 1] for name, array in stage.inputs.items()} for i in range(count)]

@@ -42,6 +42,9 @@ def corpus_bleu(outputs: Sequence[str], references: Sequence[str]) -> float:
     return _share(_bleu(effective_order=False).corpus_score(list(outputs), [list(references)]).score)
 
 
+SENTENCE_SCORES = {"chrf": chrf, "sentence_bleu": sentence_bleu}
+
+
 def identity() -> dict[str, str]:
     """The signature that sacrebleu gives each score, its version included, after its name, which alone tells beta."""
     metrics = {

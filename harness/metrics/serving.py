@@ -1,0 +1,30 @@
+"""How an artifact serves several clients at once."""
+
+from __future__ import annotations
+
+from harness.metrics.latency import LatencyP50, LatencyP99
+from harness.metrics.throughput import ThroughputSingle
+
+
+class ServingLatencyP50(LatencyP50):
+    """Median time of a request while the scenario's number of clients ask at once, each after its own last answer."""
+
+    name = "serving.latency.p50"
+    title = "median latency under load"
+    scenario = "server"
+
+
+class ServingLatencyP99(LatencyP99):
+    """The 99th percentile of the same, with its exact binomial bounds."""
+
+    name = "serving.latency.p99"
+    title = "99th percentile of latency under load"
+    scenario = "server"
+
+
+class ServingThroughput(ThroughputSingle):
+    """Requests answered / seconds from the first one's start to the last one's end, over all clients."""
+
+    name = "serving.throughput"
+    title = "throughput under load"
+    scenario = "server"

@@ -1,0 +1,90 @@
+"""What the runtimes on top of OpenVINO share: devices, properties, what went wrong, what ran."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.errors import KpiError, Unavailable
+from harness.measure.records import Proof
+
+_HEAVY = frozenset({"Convolution", "FullyConnected", "MatMul", "Deconvolution"})
+_INTEGER = frozenset({"i8", "u8", "i4", "u4", "I8", "U8", "I4", "U4"})
+
+
+def devices() -> str:
+    """The devices that OpenVINO finds, for a person."""
+    import openvino as ov
+
+    return "devices " + (", ".join(ov.Core().available_devices) or "none")
+
+
+def require_device(device: str) -> str:
+    """OpenVINO's name of a device; Unavailable when OpenVINO does not find one."""
+    import openvino as ov
+
+    wanted, here = device.upper(), ov.Core().available_devices
+    if not any(name.split(".")[0] == wanted for name in here):
+        found = ", ".join(here) or "none"
+        raise Unavailable(f"OpenVINO finds no {wanted} (it finds: {found})", f"install the {wanted} driver")
+    return wanted
+
+
+def cannot_load(library: str, device: str, error: Exception) -> KpiError:
+    """What is said when an artifact can't be loaded: the last line of a trace is the one that tells."""
+    return KpiError(f"{library} can't load the artifact on {device}: {last_line(error)}")
+
+
+def last_line(error: Exception) -> str:
+    """The last line of a message that says anything."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return lines[-1][:300]
+
+
+def language_properties(options: Any, device: str) -> dict[str, Any]:
+    """The properties for ``precision``, ``kv_cache`` and ``threads`` of a language model's runtime."""
+    found: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if options.precision != "device":
+        found["INFERENCE_PRECISION_HINT"] = options.precision
+    if options.kv_cache != "device":
+        found["KV_CACHE_PRECISION"] = options.kv_cache
+    if options.threads is not None and device == "CPU":
+        found["INFERENCE_NUM_THREADS"] = options.threads
+    return found
+
+
+def compiled_proof(compiled: Any, runtime: str, layers: tuple[tuple[str, str, float], ...] = ()) -> Proof:
+    """What a compiled model says of itself: devices, precisions, threads."""
+    import openvino as ov
+
+    heavy = integer = 0
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        info = node.get_rt_info()
+        if _text(info, "layerType") in _HEAVY:
+            heavy += 1
+            integer += _text(info, "runtimePrecision") in _INTEGER
+    known = {str(name) for name in compiled.get_property("SUPPORTED_PROPERTIES")}
+
+    def read(name: str) -> Any:
+        return compiled.get_property(name) if name in known else None
+
+    hint, threads = read("INFERENCE_PRECISION_HINT"), read("INFERENCE_NUM_THREADS")
+    precision = hint.get_type_name() if hint else "unknown"
+    return Proof(
+        runtime=runtime,
+        version=ov.__version__.split("-")[0],
+        device=", ".join(str(name) for name in compiled.get_property("EXECUTION_DEVICES")),
+        precision=f"int8+{precision}" if integer else precision,
+        threads=None if threads is None else int(threads),
+        heavy_ops=heavy,
+        integer_ops=integer,
+        details={"streams": str(read("NUM_STREAMS")), "hint": str(read("PERFORMANCE_HINT"))},
+        layers=layers,
+    )
+
+
+def _text(info: Any, key: str) -> str:
+    try:
+        value = info[key]
+    except (KeyError, RuntimeError):
+        return ""
+    return str(value.astype(str) if hasattr(value, "astype") else value)

@@ -1,0 +1,15 @@
+"""Cost: work is worth what the machine takes for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.gate import Finding
+from harness.pytest_plugin import Judge
+from harness.spec import Target
+
+
+@pytest.mark.cost
+def test_cost(target: Target, measured: Finding, judge: Judge) -> None:
+    """A million samples or tokens cost no more than promised on the machine."""
+    judge(target, measured)

@@ -1,0 +1,86 @@
+"""What makes a process count as disturbed, and where that is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.measure.records import ProcessRecord, Proof
+from harness.measure.system import Snapshot, between, throttle_events
+from harness.measure.validity import best_kernel, disturbance
+
+QUIET = {"seconds": 2.0, "steal": 0.0, "others": 0.02, "throttled": 0}
+
+
+def process(kernel: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0), samples: tuple[float, ...] = (), **system: Any) -> Any:
+    return ProcessRecord(
+        started="2026-01-01T00:00:00+00:00",
+        wall_s=2.0,
+        load_s=0.1,
+        first_inference_s=0.01,
+        memory_before=0,
+        memory_peak=0,
+        proof=Proof(runtime="openvino", version="1", device="CPU", precision="f32"),
+        samples_s=samples,
+        kernel_s=kernel,
+        system={**QUIET, **system},
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (process(), ""),
+        (process(steal=0.04, others=0.1), ""),
+        (process(steal=0.06), "6 % of the processors' time was stolen"),
+        (process(others=0.2), "other processes used 20 %"),
+        (process(window={"seconds": 0.5, "others": 0.3}), "other processes used 30 %"),
+        (process(window={"seconds": 0.1, "others": 0.3}), ""),
+        (process(throttled=3), "heat slowed the processors down 3 times"),
+        (process(throttled=None), ""),
+        (process(kernel=(1.0, 1.0, 1.3, 1.4)), "1.35 times slower"),
+        (process(kernel=(1.1, 1.2, 1.1, 1.0)), ""),
+    ],
+)
+def test_a_process_is_disturbed_by_what_the_machine_says(seen: ProcessRecord, reason: str) -> None:
+    said = disturbance(seen, best_kernel([process()]))
+    assert reason in said
+    assert bool(said) == bool(reason)
+
+
+def test_the_artifacts_own_times_never_disturb_it() -> None:
+    slow = process(samples=(10.0, 1000.0, 1e6))
+    assert disturbance(slow, best_kernel([slow, process(samples=(0.001,))])) == ""
+
+
+def test_heat_is_counted_where_linux_counts_it(tmp_path: Path) -> None:
+    assert throttle_events(tmp_path) is None
+    for cpu, core in (("cpu0", 2), ("cpu1", 3), ("cpu12", 0)):
+        folder = tmp_path / cpu / "thermal_throttle"
+        folder.mkdir(parents=True)
+        (folder / "core_throttle_count").write_text(f"{core}\n", encoding="ascii")
+        (folder / "package_throttle_count").write_text("7\n", encoding="ascii")
+    (tmp_path / "cpufreq").mkdir()
+    assert throttle_events(tmp_path) == 2 + 3 + 7
+    (tmp_path / "cpu1" / "thermal_throttle" / "core_throttle_count").write_text("offline", encoding="ascii")
+    assert throttle_events(tmp_path) == 2 + 7
+
+
+def test_what_happened_between_two_looks_at_the_machine() -> None:
+    before = Snapshot(wall=10.0, busy=5.0, steal=1.0, own=2.0, involuntary=4, stalled_us=None, throttled=7)
+    after = Snapshot(wall=12.0, busy=6.0, steal=1.0, own=3.0, involuntary=9, stalled_us=None, throttled=9)
+    found = between(before, after)
+    assert found["throttled"] == 2
+    assert found["others"] == found["steal"] == 0
+    assert found["involuntary_switches"] == 5
+    assert found["stalled"] is None
+    unknown = Snapshot(wall=12.0, busy=6.0, steal=1.0, own=3.0, involuntary=9, stalled_us=None, throttled=None)
+    assert between(before, unknown)["throttled"] is None
+
+
+def test_the_counters_of_this_machine_can_be_read() -> None:
+    seen = between(Snapshot.take(), Snapshot.take())
+    assert seen["seconds"] > 0
+    assert 0 <= seen["steal"] <= 1
