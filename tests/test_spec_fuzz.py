@@ -87,7 +87,7 @@ def mutilate(text: str, changes: list[tuple[str, int, int, str]]) -> str:
 @given(changes=edits())
 def test_a_mutilated_text_is_read_or_refused(read: Read, valid: str, changes: list[tuple[str, int, int, str]]) -> None:
     text = mutilate(valid, changes)
-    survives(lambda: read(text), lambda: tomllib.loads(text))
+    survives(lambda: read(text), lambda: tomllib.loads(text.removeprefix("\ufeff")))
 
 
 @FUZZ
