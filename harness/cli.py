@@ -20,6 +20,7 @@ from harness.errors import KpiError, SpecError, suggest
 from harness.machine import detect, mismatch
 from harness.reports.terminal import STYLE
 from harness.reports.text import plain
+from harness.seal import KEY_VARIABLE
 from harness.spec import Spec
 from harness.spec_reader import read_spec
 from harness.store import Store, folder_size
@@ -81,6 +82,10 @@ def _parser() -> argparse.ArgumentParser:
         reader.add_argument(
             "--evidence", type=Path, help="default: .kpi/latest/evidence.json beside the file of promises"
         )
+    machines = add("compare-machines", _compare_machines, "the same recipes on several machines, and what each costs")
+    machines.add_argument("files", nargs="+", type=Path, metavar="EVIDENCE", help="evidence.json of a run")
+    machines.add_argument("--price", action="append", help='of each file\'s machine in turn, such as "1.536 USD/h"')
+    machines.add_argument("--out", type=Path, help="a folder for machines.md and machines.svg")
     cache = add("cache", _cache, "the store of artifacts")
     cache.add_argument("action", choices=["list", "verify", "prune"])
     cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')
@@ -161,7 +166,6 @@ def _merge(chosen: argparse.Namespace) -> int:
     from harness.merge import merge, read_evidence
     from harness.reports.markdown import render as markdown
     from harness.reports.terminal import render
-    from harness.seal import KEY_VARIABLE
 
     key = os.environ.get(KEY_VARIABLE)
     merged = merge({str(path): read_evidence(path, key) for path in chosen.files}, key)
@@ -202,6 +206,36 @@ def _recipes(chosen: argparse.Namespace) -> int:
     if broken:
         raise KpiError(f"{path}: {broken}")
     print(side_by_side(chosen.workload, found), end="")
+    return 0
+
+
+def _compare_machines(chosen: argparse.Namespace) -> int:
+    from harness.evidence import write_atomically
+    from harness.merge import read_evidence
+    from harness.prices import rented
+    from harness.reports.machines import Seen, draw, markdown
+
+    prices = chosen.price or []
+    if prices and len(prices) != len(chosen.files):
+        raise KpiError(
+            f"{len(prices)} prices for {len(chosen.files)} files", "give --price once for each file, in turn"
+        )
+    try:
+        hourly: list[float | None] = [rented(text).usd_per_hour for text in prices]
+    except ValueError as error:
+        raise KpiError(f"--price: {error}") from None
+    seen = []
+    for path, price in zip(chosen.files, hourly or [None] * len(chosen.files), strict=True):
+        found, broken = read_evidence(path, os.environ.get(KEY_VARIABLE))
+        if broken:
+            raise KpiError(f"{path}: {broken}")
+        seen.append(Seen.of(found, price))
+    text = markdown(seen)
+    print(text, end="")
+    if chosen.out:
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        draw(seen, chosen.out / "machines.svg")
+        write_atomically(chosen.out / "machines.md", f"{text}\n![the same as bars](machines.svg)\n")
     return 0
 
 

@@ -154,6 +154,8 @@ def evidence(
                 "machine": kpi.machine,
                 "device": spec.machines[kpi.machine].device,
                 "elsewhere": mismatch(spec.machines[kpi.machine], machine),
+                "usd_per_hour": price.usd_per_hour if (price := spec.machines[kpi.machine].price) else None,
+                "against": kpi.against,
             }
             for kpi in spec.kpis
         ],
@@ -178,6 +180,7 @@ def line(spec: Spec, target: Target, answer: Answer) -> dict[str, Any]:
         "machine": target.machine,
         "device": spec.machines[target.machine].device,
         "metric": target.metric_name,
+        "scenario": spec.scenario(target),
         "bound": target.promise.text,
         "op": target.promise.op,
         "limit": target.promise.limit,

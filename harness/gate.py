@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from harness.environments import Environments
 from harness.errors import KpiError, Unavailable
 from harness.ledger import Answer, off_target
 from harness.machine import Detected, mismatch
+from harness.machine_ratio import Side, judge_machines, processes_needed
 from harness.measure.campaign import Campaign, Subject
 from harness.measure.records import ProcessRecord
-from harness.metrics.base import ArtifactMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.metrics.base import ArtifactMetric, MachineRatioMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
 from harness.scenarios.base import Scored
@@ -79,6 +80,8 @@ class Gate:
         """
         start = time.monotonic()
         metric = target.metric
+        if issubclass(metric, MachineRatioMetric):
+            return self._measure_machines(target, metric, start)
         if not issubclass(metric, ArtifactMetric):
             self._require_device(target)
         recipes = self.spec.recipes_of(target)
@@ -108,6 +111,39 @@ class Gate:
         if issubclass(metric, ProcessMetric) and judgement.verdict is Verdict.FAIL:
             notes += tuple(self._look_inside(target, recipes[0], artifacts[0]))
         return Finding(judgement, artifacts[0], measurements, disturbed, notes, time.monotonic() - start)
+
+    def _measure_machines(self, target: Target, metric: type[MachineRatioMetric], start: float) -> Finding:
+        """Measures the sides of a ratio that this machine is; decided here only where it is both.
+
+        Raises Unavailable otherwise: the other side's evidence is joined by ``kpi merge``.
+        """
+        own = self.spec.kpi(target.kpi)
+        other = self.spec.kpi(own.against or "")
+        here = [kpi for kpi in (own, other) if not mismatch(self.spec.machines[kpi.machine], self.machine)]
+        needed, _ = processes_needed(self.spec.measure.confidence)
+        sides: dict[str, Side] = {}
+        subjects: list[Subject] = []
+        for kpi in here:
+            side = replace(target, recipe=kpi.recipe, machine=kpi.machine)
+            self._require_device(side)
+            recipe = self.spec.recipe(kpi.workload, kpi.recipe)
+            subject = self.subject(side, recipe, self.builder.artifact(recipe))
+            begin, hourly = time.monotonic(), self.spec.price(kpi.machine)
+            made = Side.of(metric.figure, self.campaign.extend(subject, needed), hourly)
+            while len(made.clean) < needed and time.monotonic() - begin < self.spec.measure.budget_s:
+                made = Side.of(metric.figure, self.campaign.extend(subject, len(made.values) + 1), hourly)
+            sides[kpi.name] = made
+            subjects.append(subject)
+        if len(sides) < 2:  # noqa: PLR2004 - a ratio has two
+            away = [kpi for kpi in (own, other) if kpi.name not in sides]
+            names = " and ".join(f"{kpi.machine} ({kpi.name})" for kpi in away)
+            raise Unavailable(
+                f"the evidence of {names} is needed too", "run the suite there, then `kpi merge` the files of both"
+            )
+        judgement = judge_machines(target.promise, sides[own.name], sides[other.name], self.spec.measure.confidence)
+        references = tuple(dict.fromkeys(self.campaign.reference(subject) for subject in subjects))
+        artifact = self.builder.artifact(self.spec.recipe(own.workload, own.recipe))
+        return Finding(judgement, artifact, references, self._disturbed(subjects), (), time.monotonic() - start)
 
     def answer(self, target: Target, finding: Finding) -> Answer:
         """Judges what was found, in the light of the machine it was found on."""
@@ -195,7 +231,7 @@ class Gate:
             scenario=scenario,
             scenario_options=recipe.scenarios.get(scenario, _plain(defaults())),
             interpreter=interpreter,
-            cores=recipe.cores,
+            placement=recipe.placement if scenarios()[scenario].timed else recipe.placement.alone,
             origin=self.builder.origin(workload),
             seconds=self.spec.measure.seconds,
             samples=self._samples[recipe.key, scenario],

@@ -45,7 +45,7 @@ class Answer:
             "notes": list(self.notes),
         }
         for name in ("value", "low", "high"):
-            plain[name] = _number(plain[name])
+            plain[name] = json_number(plain[name])
         return plain
 
     @classmethod
@@ -60,7 +60,8 @@ class Answer:
         return cls(**plain)
 
 
-def _number(value: float) -> float | str | None:
+def json_number(value: float) -> float | str | None:
+    """A number as the evidence holds it: null when unknown, "inf" or "-inf" without bound."""
     value = float(value)  # NumPy's own floats don't survive the way from a pytest-xdist worker
     if math.isnan(value):
         return None

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import KpiError
+from harness.ledger import json_number
+from harness.machine_ratio import Side, judge_machines, side_in
+from harness.metrics import metrics
+from harness.metrics.base import MachineRatioMetric
 from harness.seal import broken, seal
+from harness.targets import parse_promise
 from harness.verdict import Verdict
 
 _DECIDED = (Verdict.PASS, Verdict.FAIL)
@@ -73,6 +78,8 @@ def merge(files: Mapping[str, tuple[Mapping[str, Any], str]], key: str | None) -
         identity = _identity(target)
         answers = [(n, t) for n, data in pieces.items() for t in data["targets"] if _identity(t) == identity]
         chosen, problem = _choose(target["id"], answers)
+        if issubclass(metric := metrics()[chosen["metric"]], MachineRatioMetric):
+            chosen, problem = _between_machines(chosen, metric, pieces) or (chosen, problem)
         targets.append(chosen)
         problems += [problem] if problem else []
     merged = {
@@ -126,6 +133,41 @@ def _choose(name: str, answers: Sequence[tuple[str, Mapping[str, Any]]]) -> tupl
     if not decided and best["verdict"] != Verdict.ERROR:
         return chosen, f"{name}: nobody proved it ({best['verdict']}: {best['reason']})"
     return chosen, ""
+
+
+def _between_machines(
+    target: Mapping[str, Any], metric: type[MachineRatioMetric], pieces: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, Any], str] | None:
+    """The answer that the evidence of two machines gives together; None when one of them is not among ``pieces``."""
+    kpi = next(k for data in pieces.values() for k in data["kpis"] if k["name"] == target["kpi"])
+    sides: list[tuple[str, Side]] = []
+    for name in (kpi["name"], kpi["against"]):
+        found = ((n, side_in(data, name, target["scenario"], metric.figure)) for n, data in pieces.items())
+        side = next(((n, s) for n, s in found if s is not None), None)
+        if side is None:
+            return None
+        sides.append(side)
+    promise = parse_promise(target["bound"], metric.dimension)
+    confidence = float(next(iter(pieces.values()))["settings"]["confidence"])
+    judged = judge_machines(promise, sides[0][1], sides[1][1], confidence)
+    show = metric.dimension.format
+    reason = ""
+    if judged.verdict is not Verdict.PASS:
+        said = "misses" if judged.verdict is Verdict.FAIL else "is undecided about"
+        reason = f"{show(judged.value)} ({show(judged.low)} to {show(judged.high)}) {said} {promise.text}"
+    files = " over ".join(dict.fromkeys(name for name, _ in sides))
+    chosen = {
+        **target,
+        **{name: json_number(getattr(judged, name)) for name in ("value", "low", "high")},
+        "n": judged.n,
+        "of": judged.of,
+        "confidence": judged.confidence,
+        "verdict": judged.verdict.value,
+        "reason": reason,
+        "remedy": "",
+        "file": files,
+    }
+    return chosen, "" if judged.verdict in _DECIDED else f"{target['id']}: nobody proved it ({reason})"
 
 
 def _count(targets: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,16 +27,17 @@ def call_worker(
     timeout: float,
     python: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    before: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Runs ``python -m module`` with one request and returns its result.
+    """Runs ``python -m module`` with one request and returns its result; ``before`` goes in front of the command.
 
     Raises Unavailable or KpiError as the worker said, and KpiError when it hangs longer than ``timeout`` seconds,
     dies, prints something else or speaks another protocol. Standard error is appended to ``log``.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     # -P keeps the folder we happen to stand in out of the import path.
-    command = [str(python or sys.executable), "-P", "-m", module]
+    command = [*before, str(python or sys.executable), "-P", "-m", module]
     with log.open("ab") as errors:
         start = errors.tell()
         process = subprocess.Popen(

@@ -11,9 +11,10 @@ from typing import Any
 from harness.metrics import metrics
 from harness.metrics.base import Metric, PricedMetric
 from harness.passes import passes
+from harness.placement import Placement
 from harness.prices import Price
 from harness.targets import Promise, judged_in
-from harness.tasks import INSTEAD, LANGUAGE
+from harness.tasks import LANGUAGE, played
 from harness.units import Dimension
 
 DEVICES = ("cpu", "gpu", "npu", "edge")
@@ -54,7 +55,7 @@ class Recipe:
     passes: tuple[PassSpec, ...]
     environment: str | None = None
     reference: str | None = None
-    cores: str | None = None
+    placement: Placement = field(default_factory=Placement)
     scenarios: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     scenario_runtime: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -145,6 +146,7 @@ class Kpi:
     machine: str
     targets: tuple[Target, ...]
     description: str = ""
+    against: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +186,7 @@ class Spec:
 
     def scenario(self, target: Target) -> str:
         """The scenario that gives a target its figure; empty for what is read from the files."""
-        wanted = target.metric.scenario or ""
-        return INSTEAD.get(wanted, wanted) if self.workloads[target.workload].task in LANGUAGE else wanted
+        return played(target.metric.scenario or "", self.workloads[target.workload].task)
 
     def with_prompts(self, file: Path) -> Spec:
         """The same promises, every language model answering the prompts in ``file``."""
@@ -197,8 +198,18 @@ class Spec:
 
     def hourly(self, target: Target) -> float:
         """What a metric of money is multiplied by: USD an hour on the target's machine; 1 for all others."""
-        price = self.machines[target.machine].price
-        return price.usd_per_hour if price and issubclass(target.metric, PricedMetric) else 1.0
+        return self.price(target.machine) if issubclass(target.metric, PricedMetric) else 1.0
+
+    def price(self, machine: str) -> float:
+        """USD an hour of a machine whose price is known to be set."""
+        price = self.machines[machine].price
+        if price is None:
+            raise ValueError(f"machine {machine} has no price")
+        return price.usd_per_hour
+
+    def kpi(self, name: str) -> Kpi:
+        """A KPI that is known to exist."""
+        return next(kpi for kpi in self.kpis if kpi.name == name)
 
     def recipe(self, workload: str, name: str) -> Recipe:
         """A recipe that is known to exist."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.errors import suggest
-from harness.metrics.base import ArtifactMetric, Metric, ProcessMetric, SampleMetric
-from harness.spec import WorkloadSpec
+from harness.metrics.base import ArtifactMetric, MachineRatioMetric, Metric, ProcessMetric, SampleMetric
+from harness.spec import Kpi, Machine, WorkloadSpec
 from harness.targets import Promise, Relation
 from harness.units import COUNT
 
@@ -37,6 +37,30 @@ def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload:
             raise ValueError(f"{text}: {metric.name} can't be compared with another recipe")
     _check_direction(metric, promise)
     _check_reach(metric, promise)
+
+
+def against_mistakes(kpis: Sequence[Kpi], machines: Mapping[str, Machine]) -> Iterator[tuple[str, str]]:
+    """The KPIs whose ``against`` makes no sense, each with what is wrong."""
+    names = {kpi.name: kpi for kpi in kpis}
+    for kpi in kpis:
+        asked = any(issubclass(target.metric, MachineRatioMetric) for target in kpi.targets)
+        if kpi.against is None:
+            if asked:
+                yield kpi.name, 'cost.ratio: needs a KPI to compare with; set against = "KPI"'
+            continue
+        other = names.get(kpi.against)
+        if not asked:
+            yield kpi.name, "against is for cost.ratio, which is not among the targets"
+        elif other is None:
+            yield kpi.name, f"against: {suggest(kpi.against, names, 'KPI')}"
+        elif other is kpi:
+            yield kpi.name, "against: compares the KPI with itself"
+        elif other.workload != kpi.workload:
+            yield kpi.name, f"against: {other.name!r} is about the workload {other.workload!r}, not {kpi.workload!r}"
+        else:
+            for machine in dict.fromkeys((kpi.machine, other.machine)):
+                if machine in machines and machines[machine].price is None:
+                    yield kpi.name, f"cost.ratio: needs a price; set price in [machine.{machine}]"
 
 
 def _check_direction(metric: type[Metric], promise: Promise) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from harness import spec_schema as schema
-from harness.cores import parse_cores
 from harness.errors import SpecError, suggest
 from harness.metrics import metrics
 from harness.metrics.base import PricedMetric
 from harness.passes import passes
 from harness.passes.base import REFERENCE
+from harness.placement import Placement
 from harness.prices import owned, rented
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
@@ -29,7 +29,7 @@ from harness.spec import (
     Target,
     WorkloadSpec,
 )
-from harness.spec_checks import check_promise, target_labels
+from harness.spec_checks import against_mistakes, check_promise, target_labels
 from harness.spec_tables import Tables
 from harness.statistics import plan_looks
 from harness.targets import Promise, Relation, parse_promise
@@ -77,6 +77,8 @@ class _Reader(Tables):
             workloads = dict(self.workloads(root.workload))
             measure = self.measure(root.measure)
             kpis = list(self.kpis(root, machines, workloads))
+            for name, mistake in against_mistakes(kpis, machines):
+                self.say(f'[[kpi]] "{name}"', mistake)
             if not root.kpi:
                 self.say("", "no [[kpi]] table: nothing is promised")
         if self.problems:
@@ -180,11 +182,12 @@ class _Reader(Tables):
         if table.environment is not None and not self.environment(table.environment):
             known = {p.stem for folder in self.environment_folders() for p in folder.glob("*.txt")}
             self.say(where, f"environment: {suggest(table.environment, known, 'environment')}")
-        if table.cores is not None:
-            try:
-                parse_cores(table.cores)
-            except ValueError as error:
-                self.say(where, str(error))
+        placement = Placement()
+        try:
+            cores = (table.cores,) if isinstance(table.cores, str) else tuple(table.cores)
+            placement = Placement(cores, table.numa_node, table.instances or max(1, len(cores)))
+        except ValueError as error:
+            self.say(where, str(error))
         if len(self.problems) > before or runtime_name is None or runtime_options is None:
             return None
         return Recipe(
@@ -195,7 +198,7 @@ class _Reader(Tables):
             tuple(steps),
             table.environment,
             table.reference,
-            table.cores,
+            placement,
             settings,
             overrides,
         )
@@ -322,7 +325,9 @@ class _Reader(Tables):
                     if metric in metrics() and issubclass(metrics()[metric], PricedMetric):
                         self.say(where, f"{metric}: needs a price; set price in [machine.{table.machine}]")
             targets = tuple(self.targets(where, table, workload))
-            yield Kpi(table.name, table.workload, table.recipe, table.machine, targets, table.description)
+            yield Kpi(
+                table.name, table.workload, table.recipe, table.machine, targets, table.description, table.against
+            )
 
     def targets(self, where: str, table: schema.KpiTable, workload: WorkloadSpec) -> Iterator[Target]:
         promises: list[tuple[str, Promise]] = []

@@ -51,7 +51,9 @@ class RecipeTable(Table):
     passes: list[PassTable] = Field(min_length=1)
     environment: Name | None = None
     reference: Name | None = None
-    cores: str | None = None
+    cores: str | list[str] = Field(default_factory=list)
+    numa_node: Annotated[int, Field(ge=0, le=1023)] | None = None
+    instances: Annotated[int, Field(ge=1, le=256)] | None = None
     scenario: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
@@ -89,6 +91,7 @@ class KpiTable(Table):
     machine: str
     targets: dict[str, str | list[str]] = Field(min_length=1)
     description: str = ""
+    against: Name | None = None
 
 
 class MeasureTable(Table):

@@ -9,5 +9,12 @@ TENSORS = CLASSIFICATION | QUESTIONS
 LANGUAGE = frozenset({"translation"})
 """Models that answer prompts."""
 TASKS = tuple(sorted(TENSORS | LANGUAGE))
-INSTEAD = {"single-stream": "generate"}
-"""What a language model plays where a model of tensors plays the other."""
+_INSTEAD = {"generate": LANGUAGE}
+"""What is played by other models where a model of tensors plays one request after another, or batches."""
+
+
+def played(scenario: str, task: str) -> str:
+    """The scenario that a workload of ``task`` plays where a metric names ``scenario``."""
+    if scenario in ("single-stream", "offline"):
+        return next((instead for instead, tasks in _INSTEAD.items() if task in tasks), scenario)
+    return scenario

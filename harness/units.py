@@ -98,7 +98,12 @@ POINTS = Dimension("a difference of shares in percentage points", "points", {"pp
 NUMBER = Dimension("a plain number", "number", {"": 1.0}, ("",))
 FACTOR = Dimension("a factor", "x", {"x": 1.0}, ("x",))
 MONEY = Dimension("an amount of money", "USD", {"USD": 1.0, "$": 1.0}, ("USD",))
+ENERGY = Dimension(
+    "an energy", "J", {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "kJ": 1e3, "Wh": 3600.0}, ("kJ", "J", "mJ", "uJ")
+)
 COUNT = Dimension("a count", "count", {"": 1.0}, ("",))
 
-DIMENSIONS = {d.base: d for d in (TIME, BYTES, SAMPLE_RATE, TOKEN_RATE, SHARE, POINTS, NUMBER, FACTOR, COUNT, MONEY)}
+DIMENSIONS = {
+    d.base: d for d in (TIME, BYTES, SAMPLE_RATE, TOKEN_RATE, SHARE, POINTS, NUMBER, FACTOR, COUNT, MONEY, ENERGY)
+}
 """Every dimension by the base unit that stands in the evidence."""

@@ -79,7 +79,7 @@ def test_a_recipe_runs_where_it_says(project: Project) -> None:
     text = project.toml.read_text(encoding="utf-8")
     project.toml.write_text(text.replace("\npasses =", f'\ncores = "{core}"\npasses ='), encoding="utf-8")
     assert project.pytest("-k", "latency").returncode == 0
-    measured = [m for m in project.evidence()["measurements"] if m["cores"]]
+    measured = [m for m in project.evidence()["measurements"] if m["placement"]]
     assert measured
     assert {p["system"]["cores"] for m in measured for p in m["processes"]} == {str(core)}
     project.change(f'cores = "{core}"', 'cores = "4096"')

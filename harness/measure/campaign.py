@@ -14,10 +14,13 @@ from typing import Any
 
 from harness.environments import Interpreter
 from harness.evidence import write_measurement
+from harness.measure.instances import run_together, together
 from harness.measure.lock import device_lock
+from harness.measure.meeting import Meeting
 from harness.measure.records import ProcessRecord
 from harness.measure.resume import TakenOver, conditions, take_over
 from harness.measure.validity import best_kernel, disturbance
+from harness.placement import Placement, memory_binding
 from harness.process import call_worker
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
@@ -41,7 +44,7 @@ class Subject:
     scenario: str
     scenario_options: Mapping[str, Any]
     interpreter: Interpreter
-    cores: str | None
+    placement: Placement
     origin: Mapping[str, Any]
     seconds: float
     samples: int
@@ -58,7 +61,7 @@ class Subject:
             self.scenario,
             dict(self.scenario_options),
             self.interpreter.name,
-            *([self.cores] if self.cores else []),
+            *([self.placement.to_json()] if self.placement.to_json() else []),
         ]
         return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -83,7 +86,7 @@ class Series:
             "runtime": subject.runtime,
             "runtime_options": dict(subject.runtime_options),
             "environment": subject.interpreter.name,
-            "cores": subject.cores,
+            "placement": subject.placement.to_json(),
             "device": subject.device,
             "scenario": subject.scenario,
             "scenario_options": dict(subject.scenario_options),
@@ -214,6 +217,24 @@ class Campaign:
         said = f"measure {subject.recipe} {subject.scenario}: process {number} of {count}"
         self.progress(said)
         self.outputs.mkdir(parents=True, exist_ok=True)
+        count_of = subject.placement.instances
+        if count_of == 1:
+            record = ProcessRecord.from_json(self._call(subject, said, None))
+        else:
+            record = together(run_together(count_of, lambda _, meeting: self._call(subject, said, meeting)))
+        if not scenarios()[subject.scenario].timed:
+            return record
+        # A kernel beside a busy neighbour of our own is only like those with such a neighbour.
+        alike = [s for s in self.series.values() if s.subject.placement == subject.placement]
+        seen = [r for s in alike for r in s.records]
+        reason = record.disturbed or disturbance(record, best_kernel([*seen, record]))
+        return dataclasses.replace(record, disturbed=reason)
+
+    def _call(self, subject: Subject, said: str, meeting: Meeting | None) -> dict[str, Any]:
+        """One worker: alone, or the instance that a meeting says."""
+        number = meeting.number if meeting else 0
+        placement = subject.placement.of(number)
+        outputs = self.outputs / f"{self.reference(subject)}{f'-{number}' if number else ''}.npz"
         request = {
             "runtime": subject.runtime,
             "runtime_options": dict(subject.runtime_options),
@@ -222,25 +243,23 @@ class Campaign:
             "artifact": str(subject.artifact_path),
             "inputs": str(subject.inputs),
             "device": subject.device,
-            "cores": subject.cores,
+            "cores": placement.cores[0] if placement.cores else None,
+            "numa_node": placement.numa_node,
+            "meeting": meeting.to_json() if meeting else None,
             "seconds": subject.seconds,
             "samples": subject.samples,
-            "outputs": str(self.outputs / f"{self.reference(subject)}.npz"),
+            "outputs": str(outputs),
             "conditions": self._conditions(subject),
             "earlier": [str(folder / "outputs") for folder in self._stopped],
             **subject.origin,
         }
-        answer = call_worker(
+        return call_worker(
             _MODULE,
             request,
             log=self.log,
             timeout=_TIMEOUT_S,
             python=subject.interpreter.python,
             environment=subject.interpreter.environment,
+            before=memory_binding(placement.numa_node) if placement.numa_node is not None else (),
             progress=lambda text: self.progress(f"{said}: {text}"),
         )
-        record = ProcessRecord.from_json(answer)
-        if not scenarios()[subject.scenario].timed:
-            return record
-        seen = [r for s in self.series.values() for r in s.records]
-        return dataclasses.replace(record, disturbed=disturbance(record, best_kernel([*seen, record])))

@@ -17,9 +17,12 @@ from typing import Any
 
 from harness.cores import check, in_force, pin
 from harness.errors import KpiError
+from harness.measure.energy import EnergyMeter
 from harness.measure.kernel import run_kernel
+from harness.measure.meeting import Meeting
 from harness.measure.system import Snapshot, between, peak, reset_peak, resident
 from harness.measure.timeline import Timeline
+from harness.placement import memory_policy, node_cores
 from harness.protocol import serve
 from harness.runtimes import runtimes
 from harness.runtimes.base import Runtime
@@ -30,15 +33,20 @@ from harness.workload import Fixture, Settings, load_workload
 
 def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
     """Loads, plays the scenario, reads back what ran; the result is a ProcessRecord as plain JSON."""
-    if request["cores"]:
-        pin(request["cores"])
+    node, cores = request["numa_node"], request["cores"]
+    if node is not None and not cores:
+        cores = node_cores(node)
+    if cores:
+        pin(cores)
     started, begin = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
     runtime_class, scenario_class = runtimes()[request["runtime"]], scenarios()[request["scenario"]]
     runtime = runtime_class(runtime_class.Options(**request["runtime_options"]))
     scenario = scenario_class(scenario_class.Options(**request["scenario_options"]))
     timeline = Timeline() if scenario.watched else None
     with timeline or nullcontext():
-        seen = _observe(request, runtime, scenario, progress, timeline.mark if timeline else lambda _: None)
+        seen = _observe(
+            {**request, "cores": cores}, runtime, scenario, progress, timeline.mark if timeline else lambda _: None
+        )
     if timeline:
         seen["details"] = {**seen.get("details", {}), "timeline": timeline.to_json()}
     return {**seen, "started": started, "wall_s": time.perf_counter() - begin}
@@ -61,14 +69,21 @@ def _observe(
         return load_workload(Path(request["root"]), request["fixture"], Settings.from_json(request["settings"]))
 
     window: dict[str, Any] = {}
+    timed: list[float] = []
+    energy = EnergyMeter()
+    meeting = Meeting.from_json(request["meeting"]) if request["meeting"] else None
 
     @contextmanager
     def watch() -> Iterator[None]:
-        opened = Snapshot.take()
+        if meeting:
+            meeting.wait()
+        opened, joules = Snapshot.take(), energy.read()
         mark("timed")
         yield
         mark("end")
-        window.update(between(opened, Snapshot.take()))
+        taken, closed = energy.read(), Snapshot.take()
+        timed[:] = opened.wall, closed.wall
+        window.update(between(opened, closed), energy=energy.between(joules, taken))
 
     stage = Stage(
         inputs=inputs,
@@ -101,7 +116,10 @@ def _observe(
                 raise KpiError(f"the artifact answers {name} with NaN or infinity on a real input")
         seen = scenario.play(session, stage)
         after, memory_peak = Snapshot.take(), peak()
-        cores = check(request["cores"]) if request["cores"] else in_force()
+        placed = {
+            "cores": check(request["cores"]) if request["cores"] else in_force(),
+            "memory_policy": memory_policy(),
+        }
         proof = session.proof()
     finally:
         session.close()
@@ -113,7 +131,7 @@ def _observe(
         "memory_before": memory_before,
         "memory_peak": memory_peak,
         "kernel_s": (*kernel_before, *kernel_after),
-        "system": {**between(before, after), "window": window or None, "cores": cores},
+        "system": {**between(before, after), "window": window or None, "timed": timed or None, **placed},
         "proof": asdict(proof),
     }
 

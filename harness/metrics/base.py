@@ -75,6 +75,13 @@ class PricedMetric(ProcessMetric):
     better = "lower"
 
 
+class MachineRatioMetric(Metric):
+    """A figure over the same on the machine of another KPI (its ``against``); its evidence may come from elsewhere."""
+
+    better = "lower"
+    figure: ClassVar[type[PricedMetric]]
+
+
 class ProofMetric(Metric):
     """A figure that the runtime proves after loading: exact, one process is enough."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.metrics.base import PricedMetric
+from harness.metrics.base import MachineRatioMetric, PricedMetric
 from harness.tasks import LANGUAGE, TENSORS
+from harness.units import NUMBER
 
 if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
 _MILLION = 1e6
 
 
-class CostPerMillion(PricedMetric):
+class _Cost(PricedMetric):
+    @classmethod
+    def of(cls, process: ProcessRecord) -> float:
+        return _MILLION * process.elapsed_s / process.completed / 3600
+
+
+class CostPerMillion(_Cost):
     """Formula: price of an hour / samples an hour x 1,000,000; the throughput is that of batches (Offline)."""
 
     name = "cost.per_million"
@@ -21,12 +28,8 @@ class CostPerMillion(PricedMetric):
     scenario = "offline"
     tasks = TENSORS
 
-    @classmethod
-    def of(cls, process: ProcessRecord) -> float:
-        return _MILLION * process.elapsed_s / process.completed / 3600
 
-
-class CostPerMillionTokens(PricedMetric):
+class CostPerMillionTokens(_Cost):
     """Formula: price of an hour / tokens an hour x 1,000,000, one answer at a time."""
 
     name = "cost.per_million_tokens"
@@ -34,6 +37,12 @@ class CostPerMillionTokens(PricedMetric):
     scenario = "generate"
     tasks = LANGUAGE
 
-    @classmethod
-    def of(cls, process: ProcessRecord) -> float:
-        return _MILLION * process.elapsed_s / process.completed / 3600
+
+class CostRatio(MachineRatioMetric):
+    """Formula: the median cost of a sample (a token) / that of the KPI named in ``against``, on its machine."""
+
+    name = "cost.ratio"
+    title = "cost beside another machine"
+    dimension = NUMBER
+    scenario = "offline"
+    figure = CostPerMillion

@@ -9,10 +9,8 @@ from harness.errors import KpiError, suggest
 from harness.measure.records import ProcessRecord
 from harness.measure.traffic import traffic
 from harness.metrics import metrics
-from harness.metrics.base import Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
-from harness.reports.text import span
-from harness.statistics import bootstrap_mean, median, median_bounds, plan_looks
-from harness.tasks import INSTEAD
+from harness.reports.figures import figures, records_of
+from harness.statistics import median
 from harness.units import BYTES, TIME
 
 
@@ -31,44 +29,24 @@ def side_by_side(workload: str, evidence: Mapping[str, Any]) -> str:
         raise KpiError(suggest(workload, known, "measured workload"))
     order = dict.fromkeys(["size", *metrics()])
     # A row that only this page has, such as a prompt length, follows the others.
-    order |= dict.fromkeys(name for figures in columns.values() for name in figures)
-    rows = [name for name in order if any(name in figures for figures in columns.values())]
+    order |= dict.fromkeys(name for column in columns.values() for name in column)
+    rows = [name for name in order if any(name in column for column in columns.values())]
     lines = [f"| | {' | '.join(columns)} |", f"|---|{'--:|' * len(columns)}"]
     for name in rows:
-        cells = " | ".join(figures.get(name, "") for figures in columns.values())
+        cells = " | ".join(column.get(name, "") for column in columns.values())
         lines.append(f"| `{name}` | {cells} |")
     return "\n".join(lines) + "\n"
 
 
 def _figures(measurement: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Every metric that the measurement gives, as text with its interval."""
-    confidence = float(settings["confidence"])
     yield "size", BYTES.format(float(measurement["artifact_bytes"]))
-    records = [ProcessRecord.from_json(process) for process in measurement["processes"]]
+    records = records_of(measurement)
     yield from _buckets(records)
     if moved := traffic(records):
         yield "memory traffic", f"{moved.bytes_s / 1e9:.1f} GB/s, {100 * moved.share:.0f} % of copying: {moved.bound}"
-    for name, metric in metrics().items():
-        show = metric.dimension.format
-        if issubclass(metric, SampleMetric):
-            if scores := measurement["scores"].get(name):
-                low, high = bootstrap_mean(scores, confidence)
-                yield name, f"{show(sum(scores) / len(scores))} ({span(low, high, metric.dimension)})"
-        elif not records or not _played(metric, measurement["scenario"]) or issubclass(metric, PricedMetric):
-            continue  # what it costs depends on the machine that a KPI names
-        elif issubclass(metric, ProofMetric):
-            yield name, show(metric.of(records[0]))
-        elif issubclass(metric, ProcessMetric):
-            values = [metric.of(record) for record in records]
-            looks = plan_looks(tuple(settings["looks"]), confidence)
-            look = max(
-                (look for look in looks if look.processes <= len(values)), key=lambda k: k.processes, default=None
-            )
-            if look is None:
-                yield name, show(median(values))
-            else:
-                low, high = median_bounds(values[: look.processes], look.against)
-                yield name, f"{show(median(values))} ({span(low, high, metric.dimension)})"
+    for figure in figures(measurement, settings):
+        yield figure.metric.name, str(figure)
 
 
 def _buckets(records: Sequence[ProcessRecord]) -> Iterator[tuple[str, str]]:
@@ -82,8 +60,3 @@ def _buckets(records: Sequence[ProcessRecord]) -> Iterator[tuple[str, str]]:
             ]
             values = [median(times) for times in of_length if times]
             yield f"{name}, {length:.0f} words", TIME.format(median(values))
-
-
-def _played(metric: type[Metric], scenario: str) -> bool:
-    """Whether the metric can be read from a measurement under the scenario."""
-    return metric.scenario == scenario or (metric.tasks is None and INSTEAD.get(metric.scenario or "") == scenario)

@@ -1,0 +1,73 @@
+"""What a measurement says, metric by metric, with the interval that its processes or samples support."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import Unavailable
+from harness.measure.records import ProcessRecord
+from harness.metrics import metrics
+from harness.metrics.base import Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.reports.text import span
+from harness.statistics import bootstrap_mean, median, median_bounds, plan_looks
+from harness.tasks import TASKS, played
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A value in base units; ``low`` and ``high`` are those of the verdicts, None where there are too few processes."""
+
+    metric: type[Metric]
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        dimension = self.metric.dimension
+        shown = dimension.format(self.value)
+        return shown if self.low is None or self.high is None else f"{shown} ({span(self.low, self.high, dimension)})"
+
+
+def records_of(measurement: Mapping[str, Any]) -> list[ProcessRecord]:
+    """The processes of a measurement of the evidence."""
+    return [ProcessRecord.from_json(process) for process in measurement["processes"]]
+
+
+def figures(
+    measurement: Mapping[str, Any], settings: Mapping[str, Any], hourly: float | None = None
+) -> Iterator[Figure]:
+    """Every metric that the measurement gives; costs only where the price of the machine's hour is given."""
+    confidence = float(settings["confidence"])
+    records = records_of(measurement)
+    for name, metric in metrics().items():
+        if issubclass(metric, SampleMetric):
+            if scores := measurement["scores"].get(name):
+                yield Figure(metric, sum(scores) / len(scores), *bootstrap_mean(scores, confidence))
+        elif not records or not _played(metric, measurement["scenario"]):
+            continue
+        elif issubclass(metric, ProofMetric):
+            yield Figure(metric, metric.of(records[0]))
+        elif issubclass(metric, PricedMetric):
+            if hourly:
+                yield _estimate(metric, [hourly * metric.of(record) for record in records], settings)
+        elif issubclass(metric, ProcessMetric):
+            try:
+                values = [metric.of(record) for record in records]
+            except Unavailable:
+                continue  # a counter that this machine does not show
+            yield _estimate(metric, values, settings)
+
+
+def _estimate(metric: type[Metric], values: Sequence[float], settings: Mapping[str, Any]) -> Figure:
+    looks = plan_looks(tuple(settings["looks"]), float(settings["confidence"]))
+    look = max((look for look in looks if look.processes <= len(values)), key=lambda k: k.processes, default=None)
+    bounds = median_bounds(values[: look.processes], look.against) if look else (None, None)
+    return Figure(metric, median(values), *bounds)
+
+
+def _played(metric: type[Metric], scenario: str) -> bool:
+    """Whether the metric can be read from a measurement under the scenario."""
+    own = metric.scenario or ""
+    return own == scenario or (metric.tasks is None and scenario in {played(own, task) for task in TASKS})
