@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: kpi test lint deploy clean
+.PHONY: kpi test lint deploy comparison clean
 
 kpi: $(VENV)/ready
 	$(BIN)/python -m pytest
@@ -28,6 +28,12 @@ $(VENV)/ready: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
+
+# The recipes that run here, timed, with what they cost at the price of a rented share of two processors.
+PRICE ?= 0.096 USD/h
+comparison: $(VENV)/ready
+	$(BIN)/python -m pytest -m "latency or throughput or rtf or cost or energy or serving" -k "food11 or video or speech or served" --kpi-out=.kpi/comparison
+	$(BIN)/kpi compare-machines .kpi/comparison/evidence.json --price "$(PRICE)" --out docs/comparison
 
 clean:
 	rm -rf $(VENV) .kpi
