@@ -9,5 +9,5 @@ TENSORS = CLASSIFICATION | QUESTIONS
 LANGUAGE = frozenset({"translation"})
 """Models that answer prompts."""
 TASKS = tuple(sorted(TENSORS | LANGUAGE))
-INSTEAD = {"single-stream": "generate"}
+INSTEAD = {"single-stream": "generate", "server": "load"}
 """What a language model plays where a model of tensors plays the other."""

@@ -91,7 +91,7 @@ BYTES = Dimension(
     },
     ("GB", "MB", "kB", "B"),
 )
-SAMPLE_RATE = Dimension("a rate of samples", "samples/s", {"fps": 1.0, "samples/s": 1.0, "images/s": 1.0}, ("fps",))
+SAMPLE_RATE = Dimension("a rate of samples", "samples/s", {"fps": 1.0, "samples/s": 1.0, "images/s": 1.0, "requests/s": 1.0}, ("fps",))
 TOKEN_RATE = Dimension("a rate of tokens", "tokens/s", {"tokens/s": 1.0, "tok/s": 1.0}, ("tok/s",))
 SHARE = Dimension("a share", "share", {"%": 0.01}, ("%",))
 POINTS = Dimension("a difference of shares in percentage points", "points", {"pp": 0.01}, ("pp",))

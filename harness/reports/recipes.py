@@ -12,7 +12,7 @@ from harness.metrics import metrics
 from harness.metrics.base import Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.reports.text import span
 from harness.statistics import bootstrap_mean, median, median_bounds, plan_looks
-from harness.tasks import INSTEAD
+from harness.tasks import INSTEAD, LANGUAGE
 from harness.units import BYTES, TIME
 
 
@@ -86,4 +86,5 @@ def _buckets(records: Sequence[ProcessRecord]) -> Iterator[tuple[str, str]]:
 
 def _played(metric: type[Metric], scenario: str) -> bool:
     """Whether the metric can be read from a measurement under the scenario."""
-    return metric.scenario == scenario or (metric.tasks is None and INSTEAD.get(metric.scenario or "") == scenario)
+    for_language = metric.tasks is None or metric.tasks & LANGUAGE
+    return metric.scenario == scenario or bool(for_language and INSTEAD.get(metric.scenario or "") == scenario)
