@@ -91,7 +91,10 @@ BYTES = Dimension(
     },
     ("GB", "MB", "kB", "B"),
 )
-SAMPLE_RATE = Dimension("a rate of samples", "samples/s", {"fps": 1.0, "samples/s": 1.0, "images/s": 1.0, "requests/s": 1.0}, ("fps",))
+SAMPLE_RATE = Dimension("a rate of samples", "samples/s", {"fps": 1.0, "samples/s": 1.0, "images/s": 1.0}, ("fps",))
+REQUEST_RATE = Dimension(
+    "a rate of requests", "requests/s", {"requests/s": 1.0, "fps": 1.0, "samples/s": 1.0}, ("requests/s",)
+)
 TOKEN_RATE = Dimension("a rate of tokens", "tokens/s", {"tokens/s": 1.0, "tok/s": 1.0}, ("tok/s",))
 SHARE = Dimension("a share", "share", {"%": 0.01}, ("%",))
 POINTS = Dimension("a difference of shares in percentage points", "points", {"pp": 0.01}, ("pp",))
@@ -100,5 +103,7 @@ FACTOR = Dimension("a factor", "x", {"x": 1.0}, ("x",))
 MONEY = Dimension("an amount of money", "USD", {"USD": 1.0, "$": 1.0}, ("USD",))
 COUNT = Dimension("a count", "count", {"": 1.0}, ("",))
 
-DIMENSIONS = {d.base: d for d in (TIME, BYTES, SAMPLE_RATE, TOKEN_RATE, SHARE, POINTS, NUMBER, FACTOR, COUNT, MONEY)}
+DIMENSIONS = {
+    d.base: d for d in (TIME, BYTES, SAMPLE_RATE, REQUEST_RATE, TOKEN_RATE, SHARE, POINTS, NUMBER, FACTOR, COUNT, MONEY)
+}
 """Every dimension by the base unit that stands in the evidence."""

@@ -54,9 +54,10 @@ def run(endpoint: Endpoint, prompt: str, wish: Wish, requests: int, concurrency:
     with tempfile.TemporaryDirectory() as scratch:
         body, table, rows = (Path(scratch) / name for name in ("body.json", "percentiles.csv", "requests.tsv"))
         body.write_bytes(endpoint.body(prompt, wish))
-        # -l: answers may vary in length. -r: go on after a connection that broke.
+        # -l: answers may vary in length. -r: go on after a connection that broke. It speaks HTTP/1.0, where only an
+        # answer of known length leaves a connection open: of a stream some servers would never close it.
         command = [
-            program, "-q", "-l", "-k", "-r", "-n", str(requests), "-c", str(min(concurrency, requests)),
+            program, "-q", "-l", "-r", *([] if wish.stream else ["-k"]), "-n", str(requests), "-c", str(min(concurrency, requests)),
             "-s", str(math.ceil(endpoint.timeout_s)), "-p", str(body), "-T", "application/json",
             "-e", str(table), "-g", str(rows), endpoint.target(wish),
         ]  # fmt: skip

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from harness.errors import KpiError, Unavailable
 from harness.load.dialects import Wish
@@ -56,7 +56,7 @@ class Client:
         timeout = self._aiohttp.ClientTimeout(total=self.endpoint.timeout_s, ceil_threshold=float("inf"))
         return self._aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self.endpoint.headers)
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

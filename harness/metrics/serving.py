@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.metrics.latency import LatencyP50, LatencyP99
 from harness.metrics.throughput import ThroughputSingle
 from harness.tasks import LANGUAGE, TENSORS
+from harness.units import REQUEST_RATE
 
 
 class ServingLatencyP50(LatencyP50):
@@ -33,5 +34,6 @@ class ServingThroughput(ThroughputSingle):
 
     name = "serving.throughput"
     title = "throughput under load"
+    dimension = REQUEST_RATE
     scenario = "server"
     tasks = TENSORS | LANGUAGE

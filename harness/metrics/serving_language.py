@@ -9,7 +9,7 @@ from harness.errors import KpiError
 from harness.metrics.base import ProcessMetric
 from harness.metrics.latency import LatencyP50, LatencyP99
 from harness.tasks import LANGUAGE
-from harness.units import SAMPLE_RATE, SHARE, TOKEN_RATE
+from harness.units import REQUEST_RATE, SHARE, TOKEN_RATE
 
 if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
@@ -99,7 +99,7 @@ class ServingGoodput(_Serving):
 
     name = "serving.goodput"
     title = "requests answered in time"
-    dimension = SAMPLE_RATE
+    dimension = REQUEST_RATE
     better = "higher"
 
     @classmethod
@@ -128,7 +128,7 @@ class ServingCapacity(_Serving):
 
     name = "serving.capacity"
     title = "largest load in time"
-    dimension = SAMPLE_RATE
+    dimension = REQUEST_RATE
     better = "higher"
     scenario = "capacity"
 

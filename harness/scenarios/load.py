@@ -64,9 +64,7 @@ class Load(Scenario[EndpointSession]):
         driver: Literal["aiohttp", "ab"] = "aiohttp"
 
         def __post_init__(self) -> None:
-            check_counts(
-                concurrency=self.concurrency, requests=self.requests, tokens=self.tokens, words=self.words
-            )
+            check_counts(concurrency=self.concurrency, requests=self.requests, tokens=self.tokens, words=self.words)
             limits = (self.rate, self.limit_s, self.ttft_limit_s, self.tpot_limit_s)
             if any(value is not None and value <= 0 for value in limits):
                 raise ValueError("rate and limits must be above 0")
@@ -99,12 +97,12 @@ class Load(Scenario[EndpointSession]):
         chosen = self.options
         limits = Limits(chosen.limit_s, chosen.ttft_limit_s, chosen.tpot_limit_s)
         if chosen.rate is None:
-            count, least = chosen.requests, max(stage.samples, chosen.concurrency)
+            least = max(stage.samples, chosen.concurrency)
             allow_connections(chosen.concurrency)
 
             def enough(sent: int, seconds: float) -> bool:
-                if count is not None:
-                    return sent >= count
+                if chosen.requests is not None:
+                    return sent >= int(chosen.requests)
                 return sent >= _MOST or (sent >= least and seconds >= stage.seconds)
 
             with quiet(stage):
@@ -178,8 +176,7 @@ def quiet(stage: Stage) -> Iterator[None]:
 
 def answered(replies: list[Reply], limits: Limits, url: str) -> dict[str, Any]:
     """The summary; KpiError where no request was answered at all."""
-    seen = summary(replies, limits) if replies else {"completed": 0, "details": {"said": {}, "sent": 0}}
-    if not seen["completed"]:
-        kinds = "; ".join(f"{kind}: {said}" for kind, said in seen["details"]["said"].items())
-        raise KpiError(f"none of {seen['details']['sent']} requests to {url} was answered: {kinds or 'none was sent'}")
-    return seen
+    if all(reply.error for reply in replies):
+        kinds = "; ".join(f"{kind}: {said}" for kind, said in {r.error: r.said for r in replies}.items())
+        raise KpiError(f"none of {len(replies)} requests to {url} was answered: {kinds or 'none was sent'}")
+    return summary(replies, limits)
