@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 TOKENS = 4
+KNOWN = ("/health", "/v1/models", "/info", "/v2/health/ready", "/v2/models/model", "/seen")
 
 
 class Endpoint:
@@ -146,7 +147,7 @@ def main() -> None:
         posts = ("/v1/chat/completions", "/v1/completions", "/generate", "/generate_stream")
         app.add_routes([web.post(path, endpoint.answer) for path in posts])
         app.add_routes([web.post(f"/v2/models/model/{path}", endpoint.answer) for path in ("generate", "generate_stream")])
-        app.add_routes([web.get("/{path:.*}", endpoint.about)])
+        app.add_routes([web.get(path, endpoint.about) for path in KNOWN])
         return app
 
     web.run_app(made(), host="127.0.0.1", port=parser.parse_args().port, print=None, access_log=None, shutdown_timeout=0.1)

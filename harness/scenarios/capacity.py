@@ -86,7 +86,7 @@ class Capacity(Scenario[EndpointSession]):
             return borne
 
         with Client(session.endpoint, chosen_prompts(stage, chosen.words), self._wish) as client:
-            warmth = warm(client)
+            warmth = warm(client, session)
             begin = time.perf_counter()
             with stage.watch():
                 found = largest(bears, chosen.start, precision=chosen.precision, budget_s=chosen.budget_s)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _MOST = 20_000
+_GIVE_UP = 3
 
 
 class Load(Scenario[EndpointSession]):
@@ -82,18 +83,17 @@ class Load(Scenario[EndpointSession]):
     def play(self, session: EndpointSession, stage: Stage) -> dict[str, Any]:
         chosen, prompts = self.options, chosen_prompts(stage, self.options.words)
         with Client(session.endpoint, prompts, self._wish) as client:
-            warmth = warm(client)
+            warmth = warm(client, session)
             if chosen.driver == "ab":
                 seen = self._ab(session, prompts[0], stage, client.one().latency)
             else:
-                seen = self._loop(client, stage)
-        session.check()
+                seen = self._loop(client, session, stage)
         asked = {"driver": chosen.driver, "prompts": len(set(prompts)), "stream": chosen.stream}
         loop = {"concurrency": chosen.concurrency} if chosen.rate is None else {"rate": chosen.rate}
         details = {**asked, **loop, "limit_s": chosen.limit_s, **seen["details"]}
         return {**seen, "warmup": warmth, "details": details}
 
-    def _loop(self, client: Client, stage: Stage) -> dict[str, Any]:
+    def _loop(self, client: Client, session: EndpointSession, stage: Stage) -> dict[str, Any]:
         chosen = self.options
         limits = Limits(chosen.limit_s, chosen.ttft_limit_s, chosen.tpot_limit_s)
         if chosen.rate is None:
@@ -113,6 +113,7 @@ class Load(Scenario[EndpointSession]):
             allow_connections(len(times))
             with quiet(stage):
                 replies = client.opened(times)
+        session.check()
         return answered(replies, limits, client.endpoint.url)
 
     def _ab(self, session: EndpointSession, prompt: str, stage: Stage, latency: float) -> dict[str, Any]:
@@ -121,8 +122,9 @@ class Load(Scenario[EndpointSession]):
         requests = chosen.requests or min(_MOST, max(stage.samples, chosen.concurrency, fitting))
         with quiet(stage):
             report = ab.run(session.endpoint, prompt, self._wish, requests, chosen.concurrency)
-        failed = sum(report.failed.values())
-        if failed >= report.completed:
+        session.check()
+        failed = min(sum(report.failed.values()), report.completed)  # it counts some under two kinds
+        if failed == report.completed:
             raise KpiError(f"no request of {requests} was answered: {dict(report.failed)}", "see measure.log")
         return {
             "samples_s": list(report.latencies),
@@ -133,7 +135,7 @@ class Load(Scenario[EndpointSession]):
                 "sent": requests,
                 "failed": failed,
                 "errors": dict(report.failed),
-                "in_time": sum(latency <= chosen.limit_s for latency in report.latencies) - failed,
+                "in_time": max(0, sum(latency <= chosen.limit_s for latency in report.latencies) - failed),
                 "ab": {"version": report.version, "rate": report.rate, "percentiles": dict(report.percentiles)},
                 "remarks": ["ab does not see answers that are cut off or wrong, nor tokens"],
             },
@@ -157,9 +159,22 @@ def first_answer(session: EndpointSession, prompts: list[str], wish: Wish) -> Ma
     return {}
 
 
-def warm(client: Client) -> dict[str, Any]:
-    """Requests one by one until they take as long as the ones before; nine at least."""
-    return warm_up(client.one, window_runs=3)
+def warm(client: Client, session: EndpointSession) -> dict[str, Any]:
+    """Requests one by one until they take as long as the ones before, six at least.
+
+    KpiError when three in a row are not answered.
+    """
+    failed = 0
+
+    def once() -> None:
+        nonlocal failed
+        reply = client.one()
+        failed = failed + 1 if reply.error else 0
+        if failed == _GIVE_UP:
+            session.check()
+            raise KpiError(f"the server at {client.endpoint.url} does not answer: {reply.error}: {reply.said}")
+
+    return warm_up(once, window_runs=2)
 
 
 @contextmanager
