@@ -32,7 +32,7 @@ class Endpoint:
     async def about(self, request: web.Request) -> web.Response:
         if self.chosen.fault == "never-ready":
             return web.Response(status=503)
-        if "Bearer secret" != request.headers.get("Authorization", "Bearer secret"):
+        if request.headers.get("Authorization", "Bearer secret") != "Bearer secret":
             return web.Response(status=401)
         body = {
             "/v1/models": {"data": [{"id": "model"}]},
@@ -146,11 +146,15 @@ def main() -> None:
         app = web.Application()
         posts = ("/v1/chat/completions", "/v1/completions", "/generate", "/generate_stream")
         app.add_routes([web.post(path, endpoint.answer) for path in posts])
-        app.add_routes([web.post(f"/v2/models/model/{path}", endpoint.answer) for path in ("generate", "generate_stream")])
+        app.add_routes(
+            [web.post(f"/v2/models/model/{path}", endpoint.answer) for path in ("generate", "generate_stream")]
+        )
         app.add_routes([web.get(path, endpoint.about) for path in KNOWN])
         return app
 
-    web.run_app(made(), host="127.0.0.1", port=parser.parse_args().port, print=None, access_log=None, shutdown_timeout=0.1)
+    web.run_app(
+        made(), host="127.0.0.1", port=parser.parse_args().port, print=None, access_log=None, shutdown_timeout=0.1
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 from harness.errors import KpiError, Unavailable
 from harness.load import ab
 from harness.load.client import Client
-from harness.load.dialects import Wish
+from harness.load.dialects import OpenAiChat, Wish
 from harness.load.endpoint import Endpoint
 from harness.load.reply import Limits, summary
 from harness.runtimes.server_process import free_ports
@@ -61,14 +61,8 @@ def test_a_report_without_a_figure_is_no_report(line: str) -> None:
 def test_without_the_tool_it_says_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Unavailable) as caught:
-        ab.run(Endpoint("http://127.0.0.1:1", _dialect(), "model", 1.0), "x", Wish(4), 10, 1)
+        ab.run(Endpoint("http://127.0.0.1:1", OpenAiChat, "model", 1.0), "x", Wish(4), 10, 1)
     assert caught.value.remedy == "apt install apache2-utils"
-
-
-def _dialect() -> type:
-    from harness.load.dialects import OpenAiChat
-
-    return OpenAiChat
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +101,7 @@ def test_it_does_not_see_connections_that_are_dropped() -> None:
 @here
 def test_it_gives_up_where_a_server_hangs_or_is_gone() -> None:
     with serving(fault="hang", every=5, timeout_s=1.0) as endpoint:
-        with pytest.raises(KpiError, match="ab gave up: .*timeout") as caught:
+        with pytest.raises(KpiError, match=r"ab gave up: .*timeout") as caught:
             ab.run(endpoint, "x", Wish(4), 50, 2)
         assert "\n" not in str(caught.value)
         (port,) = free_ports(1)

@@ -110,14 +110,13 @@ def test_answers_that_are_no_streams_fail_as_well(fault: str) -> None:
     assert sum(bool(reply.error) for reply in replies) == 4
 
 
-def test_an_open_loop_counts_what_fails_and_waits_for_none(good: Endpoint) -> None:
+def test_an_open_loop_counts_what_fails_and_waits_for_none() -> None:
     with serving(fault="hang", every=10, timeout_s=1.0) as endpoint, Client(endpoint, ["x"], Wish(4)) as client:
         before = time.monotonic()
         replies = client.opened([i / 100 for i in range(50)])
         assert time.monotonic() - before < 30
     assert [reply.error for reply in replies if reply.error] == ["time-out"] * 5
     assert len(replies) == 50
-    del good
 
 
 def test_who_answers_nothing_any_more_is_not_asked_for_ever() -> None:

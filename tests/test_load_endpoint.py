@@ -120,7 +120,7 @@ def test_without_docker_an_image_is_unavailable(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.skipif(shutil.which("docker") is None, reason="no Docker here")
 def test_without_its_daemon_or_the_image_it_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Unavailable, match="the image example.invalid/none:1 is not here|daemon does not answer"):
+    with pytest.raises(Unavailable, match=r"the image example\.invalid/none:1 is not here|daemon does not answer"):
         load(image="example.invalid/none:1", protocol="tgi")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{os.getcwd()}/no.sock")
     with pytest.raises(Unavailable, match="daemon does not answer") as caught:

@@ -87,9 +87,7 @@ def test_every_figure_of_a_closed_loop(folder: Path) -> None:
     throughput = of("serving.throughput", record)
     assert 0 < throughput <= 4 / (SERVICE_MS / 1e3)
     assert of("serving.tokens", record) == pytest.approx(4 * throughput)
-    assert of("serving.goodput", record) == pytest.approx(
-        throughput * sum(s <= 0.5 for s in record.samples_s) / 60
-    )
+    assert of("serving.goodput", record) == pytest.approx(throughput * sum(s <= 0.5 for s in record.samples_s) / 60)
     assert of("serving.errors", record) == 0
     half = SERVICE_MS / 2e3
     assert half <= of("serving.ttft.p50", record) <= of("serving.latency.p50", record)

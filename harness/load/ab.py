@@ -57,9 +57,9 @@ def run(endpoint: Endpoint, prompt: str, wish: Wish, requests: int, concurrency:
         # -l: answers may vary in length. -r: go on after a connection that broke. It speaks HTTP/1.0, where only an
         # answer of known length leaves a connection open: of a stream some servers would never close it.
         command = [
-            program, "-q", "-l", "-r", *([] if wish.stream else ["-k"]), "-n", str(requests), "-c", str(min(concurrency, requests)),
-            "-s", str(math.ceil(endpoint.timeout_s)), "-p", str(body), "-T", "application/json",
-            "-e", str(table), "-g", str(rows), endpoint.target(wish),
+            program, "-q", "-l", "-r", *([] if wish.stream else ["-k"]), "-n", str(requests),
+            "-c", str(min(concurrency, requests)), "-s", str(math.ceil(endpoint.timeout_s)),
+            "-p", str(body), "-T", "application/json", "-e", str(table), "-g", str(rows), endpoint.target(wish),
         ]  # fmt: skip
         limit = min(_MOST_S, 60 + requests / concurrency * endpoint.timeout_s)
         try:

@@ -1,0 +1,170 @@
+"""The shipped translator behind the embedded server, on the whole way from kpis.toml; what the server says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import psutil
+import pytest
+
+from harness.load.client import Client
+from harness.load.dialects import DIALECTS, Wish
+from harness.runtimes.endpoint import EndpointSession, HttpEndpoint
+from tests.project import ROOT, Project, copied_project
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> Project:
+    """A project with the shipped translator, its one artifact built by a run."""
+    project = copied_project("served", tmp_path_factory.mktemp("project"), shared_store)
+    shutil.copytree(
+        ROOT / "fixtures", project.folder / "fixtures", ignore=shutil.ignore_patterns("food11", "__pycache__")
+    )
+    done = project.pytest(timeout=900)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return project
+
+
+def test_every_figure_is_measured_and_every_request_answered(served: Project) -> None:
+    verdicts = served.verdicts()
+    assert verdicts.pop("nowhere:errors") == "UNAVAILABLE"
+    assert verdicts.pop("wrong:tpot") == "ERROR"
+    assert set(verdicts.values()) <= {"PASS", "INCONCLUSIVE"}, verdicts
+    evidence = served.evidence()
+    targets = {target["id"]: target for target in evidence["targets"]}
+    # Others on the machine disturb times; then it must say so.
+    assert all(t["verdict"] != "INCONCLUSIVE" or "disturbed" in t["reason"] for t in targets.values()), targets
+    assert "can't play scenario generate" in targets["wrong:tpot"]["reason"]
+    assert "no server is ready at http://127.0.0.1:9" in targets["nowhere:errors"]["reason"]
+    (measured,) = [m for m in evidence["measurements"] if m["scenario"] == "load" and m["processes"]]
+    for process in measured["processes"]:
+        assert process["details"]["failed"] == 0
+        assert process["completed"] == len(process["samples_s"]) >= 10
+        assert set(process["series"]["tokens"]) == {6.0}
+        assert all(
+            0 < ttft <= wall for ttft, wall in zip(process["series"]["ttft_s"], process["samples_s"], strict=True)
+        )
+        assert process["proof"]["runtime"] == "HTTP endpoint, openai-chat"
+        assert '"device": "CPU"' in process["proof"]["details"]["server"]
+        # The server's work is the artifact's: it is no disturbance.
+        assert process["system"]["own"] > 0
+
+
+@pytest.fixture(scope="module")
+def session(served: Project) -> Iterator[EndpointSession]:
+    """The server, started once more."""
+    found = [
+        manifest.parent
+        for manifest in (served.store / "objects").glob("*/manifest.json")
+        if json.loads(manifest.read_text(encoding="utf-8"))["format"] == "openvino-llm"
+        and (manifest.parent / "openvino_model.bin").stat().st_size > 5e6
+    ]
+    command = served_command()
+    loaded = HttpEndpoint(HttpEndpoint.Options(command=command)).load(found[0], "cpu", 1, profile=False)
+    assert isinstance(loaded, EndpointSession)
+    yield loaded
+    loaded.close()
+
+
+def served_command() -> tuple[str, ...]:
+    places = ("--artifact", "{artifact}", "--device", "{device}", "--port", "{port}")
+    return ("{python}", "-m", "harness.servers.openai_compatible", *places)
+
+
+def post(session: EndpointSession, path: str, body: object) -> dict[str, Any]:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = Request(session.endpoint.url + path, data, {"Content-Type": "application/json"})
+    try:
+        with urlopen(request, timeout=60) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
+    except HTTPError as error:
+        found = {"status": error.code, **json.loads(error.read())}
+    return found
+
+
+FRENCH = "Le chat noir dort."
+
+
+def test_streamed_or_whole_alone_or_among_others_the_answer_is_the_same(session: EndpointSession) -> None:
+    messages = [{"role": "user", "content": FRENCH}]
+    whole = post(session, "/v1/chat/completions", {"model": "model", "messages": messages, "max_tokens": 12})
+    text = whole["choices"][0]["message"]["content"]
+    assert "cat" in text
+    assert whole["usage"]["total_tokens"] == whole["usage"]["prompt_tokens"] + whole["usage"]["completion_tokens"]
+    assert whole["choices"][0]["finish_reason"] in {"stop", "length"}
+    with Client(session.endpoint, [FRENCH, "La petite fille mange une pomme rouge."], Wish(12)) as client:
+        busy = client.closed(8, lambda sent, _: sent >= 32)
+        assert {reply.error for reply in busy} == {""}
+        assert {reply.tokens for reply in sorted(busy, key=lambda r: r.due)[::2]} | {
+            whole["usage"]["completion_tokens"]
+        }
+    streamed = b""
+    body = {"model": "model", "messages": messages, "max_tokens": 12, "stream": True}
+    request = Request(session.endpoint.url + "/v1/chat/completions", json.dumps(body).encode())
+    request.add_header("Content-Type", "application/json")
+    with urlopen(request, timeout=60) as answer:
+        streamed = answer.read()
+    events = [json.loads(line[6:]) for line in streamed.splitlines() if line.startswith(b"data: {")]
+    assert "".join(event["choices"][0]["delta"]["content"] for event in events) == text
+    assert streamed.endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("protocol", ["openai", "openai-chat"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_has_exactly_as_many_tokens_as_asked_for(
+    session: EndpointSession, protocol: str, *, stream: bool
+) -> None:
+    import dataclasses
+
+    endpoint = dataclasses.replace(session.endpoint, dialect=DIALECTS[protocol])
+    with Client(endpoint, [FRENCH], Wish(40, exactly=True, stream=stream)) as client:
+        reply = client.one()
+    assert (reply.error, reply.tokens) == ("", 40)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"model": "other", "prompt": "x"}, 404, "the model 'other' does not exist"),
+        ({"model": "model"}, 400, "prompt: Field required"),
+        ({"model": "model", "prompt": "x", "best_of": 3}, 400, "best_of: Extra inputs"),
+        ({"model": "model", "prompt": "x", "n": 2}, 400, "n: Input should be 1"),
+        ({"model": "model", "prompt": "x", "max_tokens": 0}, 400, "max_tokens: Input should be greater"),
+        ({"model": "model", "prompt": ""}, 400, "prompt: String should have at least 1 character"),
+        (b'{"model": ', 400, "JSON decode error"),
+        (b'["x"]', 400, "Input should be a valid dictionary"),
+    ],
+)
+def test_what_can_not_be_done_is_refused_as_openai_does(
+    session: EndpointSession, body: object, status: int, said: str
+) -> None:
+    answer = post(session, "/v1/completions", body)
+    assert answer["status"] == answer["error"]["code"] == status
+    assert said in answer["error"]["message"]
+    assert answer["error"]["type"] == "invalid_request_error"
+
+
+def test_who_hangs_up_leaves_no_work_behind(session: EndpointSession) -> None:
+    import dataclasses
+
+    endpoint = dataclasses.replace(session.endpoint, timeout_s=0.3)
+    with Client(endpoint, [FRENCH], Wish(4000, exactly=True)) as client:
+        assert {reply.error for reply in client.closed(4, lambda sent, _: sent >= 8)} <= {
+            "time-out",
+            "failed",
+            "HTTP 500",
+        }
+    server = next(p for p in psutil.Process().children(recursive=True) if "openai_compatible" in " ".join(p.cmdline()))
+    for _ in range(100):
+        if server.cpu_percent(interval=0.2) < 20:
+            break
+    else:
+        pytest.fail("the server goes on for nobody")
+    with Client(session.endpoint, [FRENCH], Wish(4)) as client:
+        assert client.one().error == ""
