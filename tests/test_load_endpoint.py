@@ -86,9 +86,11 @@ def test_a_server_that_is_not_there_or_silent_is_unavailable() -> None:
     with pytest.raises(Unavailable, match=f"no server is ready at http://127.0.0.1:{port}") as caught:
         load(url=f"http://127.0.0.1:{port}")
     assert "\n" not in str(caught.value)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        with pytest.raises(Unavailable, match="/health did not answer"):
-            load(url=f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.5)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(Unavailable, match="/health did not answer"),
+    ):
+        load(url=f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=0.5)
     with serving() as endpoint, pytest.raises(Unavailable, match="/else answered HTTP 404"):
         load(url=f"{endpoint.url}/nowhere", ready="/else")
 

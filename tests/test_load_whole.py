@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -101,10 +102,10 @@ def test_streamed_or_whole_alone_or_among_others_the_answer_is_the_same(session:
     with Client(session.endpoint, [FRENCH, "La petite fille mange une pomme rouge."], Wish(12)) as client:
         busy = client.closed(8, lambda sent, _: sent >= 32)
         assert {reply.error for reply in busy} == {""}
-        assert {reply.tokens for reply in sorted(busy, key=lambda r: r.due)[::2]} | {
-            whole["usage"]["completion_tokens"]
-        }
-    streamed = b""
+        # Two prompts in turn, so that there are two lengths at most, one of them that of the answer alone.
+        lengths = {reply.tokens for reply in busy}
+        assert whole["usage"]["completion_tokens"] in lengths
+        assert len(lengths) <= 2
     body = {"model": "model", "messages": messages, "max_tokens": 12, "stream": True}
     request = Request(session.endpoint.url + "/v1/chat/completions", json.dumps(body).encode())
     request.add_header("Content-Type", "application/json")
@@ -120,8 +121,6 @@ def test_streamed_or_whole_alone_or_among_others_the_answer_is_the_same(session:
 def test_an_answer_has_exactly_as_many_tokens_as_asked_for(
     session: EndpointSession, protocol: str, *, stream: bool
 ) -> None:
-    import dataclasses
-
     endpoint = dataclasses.replace(session.endpoint, dialect=DIALECTS[protocol])
     with Client(endpoint, [FRENCH], Wish(40, exactly=True, stream=stream)) as client:
         reply = client.one()
@@ -151,8 +150,6 @@ def test_what_can_not_be_done_is_refused_as_openai_does(
 
 
 def test_who_hangs_up_leaves_no_work_behind(session: EndpointSession) -> None:
-    import dataclasses
-
     endpoint = dataclasses.replace(session.endpoint, timeout_s=0.3)
     with Client(endpoint, [FRENCH], Wish(4000, exactly=True)) as client:
         assert {reply.error for reply in client.closed(4, lambda sent, _: sent >= 8)} <= {
