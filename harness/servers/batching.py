@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -67,6 +68,7 @@ class Engine:
         scheduler.enable_prefix_caching = False  # prompts that come again shall cost what they cost
         self.properties = {"INFERENCE_PRECISION_HINT": precision}
         self.device = device.upper()
+        self.context = _context(artifact / "config.json")
         self._genai = openvino_genai
         self._pipeline = openvino_genai.ContinuousBatchingPipeline(
             str(artifact), scheduler, self.device, self.properties
@@ -133,10 +135,11 @@ class Engine:
             # Whether it is over is asked before what is left is read: nothing can come in between.
             over, count, reason = answer.handle.get_status() != running, 0, ""
             while answer.handle.can_read():
-                output = next(iter(answer.handle.read().values()))
-                answer.ids += output.generated_ids
-                count += len(output.generated_ids)
-                reason = _reason(output.finish_reason.name)
+                # One of a single answer, none of an answer that was given up.
+                for output in answer.handle.read().values():
+                    answer.ids += output.generated_ids
+                    count += len(output.generated_ids)
+                    reason = _reason(output.finish_reason.name)
             if over:
                 reason = reason or "failed"
                 with self._came:
@@ -147,6 +150,13 @@ class Engine:
         for (answer, count, reason), text in zip(moved, texts, strict=True):
             error = "the server has no memory left for this request" if reason == "failed" else ""
             _give(answer, Delta(answer.next_text(text, last=bool(reason)), count, reason, error))
+
+
+def _context(config: Path) -> int | None:
+    """How many tokens the model was made for, prompt and answer together; None where it does not say."""
+    said = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    found = said.get("max_position_embeddings")
+    return int(found) if found else None
 
 
 def _reason(name: str) -> str:

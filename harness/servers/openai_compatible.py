@@ -112,6 +112,10 @@ def make_app(engine: Engine, model: str) -> FastAPI:  # noqa: C901 - a list of r
     async def answered(asked: _Asked, ids: Any, *, chat: bool) -> Response:
         if asked.model != model:
             raise HTTPException(404, f"the model {asked.model!r} does not exist, this server has {model!r}")
+        prompt_tokens = int(ids.shape[1])
+        if engine.context is not None and prompt_tokens + asked.most > engine.context:
+            wanted = f"{prompt_tokens} tokens of the prompt and {asked.most} of the answer"
+            raise HTTPException(400, f"this model takes {engine.context} tokens, not {wanted}")
         config = engine.config(
             asked.most, exactly=asked.ignore_eos, temperature=asked.temperature, top_p=asked.top_p, seed=asked.seed
         )
@@ -119,7 +123,7 @@ def make_app(engine: Engine, model: str) -> FastAPI:  # noqa: C901 - a list of r
             answer = engine.submit(ids, config)
         except RuntimeError as error:
             raise HTTPException(500, " ".join(str(error).split())[:500]) from error
-        form = _Form(model, prompt_tokens=int(ids.shape[1]), chat=chat)
+        form = _Form(model, prompt_tokens, chat=chat)
         if asked.stream:
             usage = bool((asked.stream_options or {}).get("include_usage"))
             return StreamingResponse(_events(answer, form, usage=usage), media_type="text/event-stream")
