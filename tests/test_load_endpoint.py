@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 from harness.errors import KpiError, Unavailable
 from harness.load.client import Client
 from harness.load.dialects import Wish
+from harness.measure.system import Snapshot, adopt, listeners
 from harness.runtimes.endpoint import EndpointSession, HttpEndpoint
 from harness.runtimes.server_process import free_ports
 from tests.endpoints import serving
@@ -111,6 +115,38 @@ def test_a_server_that_does_not_come_up_ends_in_one_line(
         load(command=command, ready_s=1.5)
     assert "\n" not in str(caught.value)
     assert servers() == []
+
+
+def test_the_work_of_a_server_that_somebody_else_started_is_the_artifacts_own() -> None:
+    """Else a server beside the client would be a disturbance, and nothing measured with it would count."""
+    (port,) = free_ports(1)
+    busy = (
+        "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); end = time.time() + 30\n"
+        "while time.time() < end: pass"
+    )
+    # Its parent ends at once, so that it is no child of this process.
+    orphan = (
+        "import subprocess, sys\n"
+        f"p = subprocess.Popen([sys.executable, '-c', {busy!r}, {str(port)!r}], stdout=-3, stderr=-3, start_new_session=True)\n"
+        "print(p.pid)"
+    )
+    done = subprocess.run([sys.executable, "-c", orphan], stdout=subprocess.PIPE, text=True, check=True)
+    server = psutil.Process(int(done.stdout))
+    try:
+        for _ in range(200):
+            if listeners(port):
+                break
+            time.sleep(0.05)
+        assert listeners(port) == {server.pid}
+        adopt(server.pid)
+        adopted = Snapshot.take()
+        used = sum(server.cpu_times()[:2])
+        while sum(server.cpu_times()[:2]) < used + 0.3:
+            time.sleep(0.02)
+        assert Snapshot.take().own - adopted.own >= 0.25
+    finally:
+        server.kill()
+    assert Snapshot.take().own >= 0  # that it is gone does no harm
 
 
 def test_without_docker_an_image_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:

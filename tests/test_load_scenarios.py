@@ -114,6 +114,18 @@ def test_prompts_and_answers_have_the_lengths_asked_for(folder: Path) -> None:
     assert of("serving.tokens", record) == pytest.approx(4 * of("serving.throughput", record))
 
 
+def test_what_a_protocol_can_not_do_is_said_before_anything_is_timed(folder: Path) -> None:
+    made = HttpEndpoint(HttpEndpoint.Options(command=COMMAND, protocol="tgi"))
+    loaded = made.load(Path("/nowhere"), "cpu", 1, profile=False)
+    assert isinstance(loaded, EndpointSession)
+    try:
+        with pytest.raises(KpiError, match="the protocol tgi can't ignore the end token"):
+            play(Load, loaded, folder, exactly=True)
+        assert play(Load, loaded, folder, requests=10).completed == 10
+    finally:
+        loaded.close()
+
+
 def test_at_a_rate_every_request_is_sent_whatever_the_server_does(folder: Path) -> None:
     # Every fifth is dropped: what the others show is their own.
     with session("--service-ms", "5", "--fault", "drop", "--every", "5", "--after", "10") as loaded:

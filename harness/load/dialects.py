@@ -34,12 +34,14 @@ class Piece:
 class Dialect(ABC):
     """One protocol. ``end`` is whether its streams end with a mark, so that one that was cut off is noticed.
 
-    ``ready`` are the paths of which one answers 200 once the server is up.
+    ``exact`` is whether a server can be told to ignore the end token. ``ready`` are the paths of which one answers 200
+    once the server is up.
     """
 
     name: ClassVar[str]
     ready: ClassVar[tuple[str, ...]]
     end: ClassVar[bool]
+    exact: ClassVar[bool] = True
 
     @classmethod
     @abstractmethod
@@ -160,6 +162,7 @@ class Tgi(Dialect):
     name = "tgi"
     ready = ("/health",)
     end = True
+    exact = False
 
     @classmethod
     def path(cls, model: str, wish: Wish) -> str:

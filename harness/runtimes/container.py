@@ -42,18 +42,29 @@ class Container:
             "--volume", "{artifact}:/model:ro", self.image, *inside,
         ]  # fmt: skip
 
+    def process(self) -> int | None:
+        """The number of its first process on this machine; None where Docker runs elsewhere or does not say."""
+        done = self._run("inspect", "--format", "{{.State.Pid}}", self.name)
+        said = done.stdout.strip() if done else ""
+        return int(said) if said.isdigit() and int(said) else None
+
     def remove(self) -> None:
         """Ends it: a client that is killed leaves its container running."""
         self._asked("rm", "--force", self.name)
 
     def _asked(self, *arguments: str) -> str:
         """Empty when Docker did it, else the first line of what it said."""
-        try:
-            done = subprocess.run(
-                [self._docker, *arguments], capture_output=True, text=True, timeout=_BRIEF_S, check=False
-            )
-        except subprocess.TimeoutExpired:
+        done = self._run(*arguments)
+        if done is None:
             return f"no answer within {_BRIEF_S:g} s"
         if not done.returncode:
             return ""
         return next((line.strip() for line in done.stderr.splitlines() if line.strip()), "failed without a word")[:200]
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+        """What Docker did; None when it did not answer in time."""
+        command = [self._docker, *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=_BRIEF_S, check=False)
+        except subprocess.TimeoutExpired:
+            return None

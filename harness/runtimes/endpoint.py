@@ -7,12 +7,14 @@ import os
 import re
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from harness.errors import KpiError, Unavailable
 from harness.load.client import Client
 from harness.load.dialects import DIALECTS
 from harness.load.endpoint import Endpoint
 from harness.measure.records import Proof
+from harness.measure.system import adopt, listeners
 from harness.registry import options
 from harness.runtimes.base import Runtime, Session
 from harness.runtimes.container import Container
@@ -104,6 +106,7 @@ class HttpEndpoint(Runtime):
             else:
                 server.wait(lambda: session.up(paths), chosen.ready_s)
             session.require_model()
+            session.adopt()
         except BaseException:
             session.close()
             raise
@@ -175,6 +178,16 @@ class EndpointSession(Session):
         except Exception:  # noqa: BLE001 - many servers don't say what they are, and serve well
             return {}
         return found if isinstance(found, dict) else {}
+
+    def adopt(self) -> None:
+        """Counts the server's processor time as the artifact's own, where it runs on this machine beside us."""
+        if self._container is not None and (process := self._container.process()):
+            adopt(process)
+        elif self._server is None:
+            found = urlsplit(self.endpoint.url)
+            if found.hostname in {"localhost", "127.0.0.1", "::1"}:
+                for process in listeners(found.port or (443 if found.scheme == "https" else 80)):
+                    adopt(process)
 
     def check(self) -> None:
         """KpiError when the server that was started is gone."""

@@ -150,6 +150,9 @@ def chosen_prompts(stage: Stage, words: int | None) -> list[str]:
 
 def first_answer(session: EndpointSession, prompts: list[str], wish: Wish) -> Mapping[str, npt.NDArray[np.generic]]:
     """The first request of all; KpiError says what is wrong where it is not answered."""
+    dialect = session.endpoint.dialect
+    if wish.exactly and not dialect.exact:
+        raise KpiError(f"the protocol {dialect.name} can't ignore the end token", "leave exactly out")
     with Client(session.endpoint, prompts, wish) as client:
         reply = client.one()
     if reply.error:
