@@ -127,7 +127,8 @@ def test_the_work_of_a_server_that_somebody_else_started_is_the_artifacts_own() 
     # Its parent ends at once, so that it is no child of this process.
     orphan = (
         "import subprocess, sys\n"
-        f"p = subprocess.Popen([sys.executable, '-c', {busy!r}, {str(port)!r}], stdout=-3, stderr=-3, start_new_session=True)\n"
+        f"command = [sys.executable, '-c', {busy!r}, {str(port)!r}]\n"
+        "p = subprocess.Popen(command, stdout=-3, stderr=-3, start_new_session=True)\n"
         "print(p.pid)"
     )
     done = subprocess.run([sys.executable, "-c", orphan], stdout=subprocess.PIPE, text=True, check=True)
