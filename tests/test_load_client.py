@@ -53,8 +53,9 @@ def test_every_protocol_is_spoken(good: Endpoint, protocol: str, *, stream: bool
         assert reply.ttft is not None
         assert reply.tpot is not None
         assert 0.01 <= reply.ttft <= reply.latency
-        # The second half of the time lies between the first token and the three others.
-        assert 0.01 / 3 <= reply.tpot <= reply.latency / 3
+        # What lies between the first token and the last one is shared by the three others; how much depends on when
+        # this process was woken for the first.
+        assert 0 < 3 * reply.tpot <= reply.latency - reply.ttft
     else:
         assert reply.ttft is None
         assert reply.tpot is None

@@ -91,7 +91,7 @@ def test_every_figure_of_a_closed_loop(folder: Path) -> None:
     assert of("serving.errors", record) == 0
     half = SERVICE_MS / 2e3
     assert half <= of("serving.ttft.p50", record) <= of("serving.latency.p50", record)
-    assert of("serving.tpot.p50", record) >= half / 3
+    assert 0 < 3 * of("serving.tpot.p50", record) <= of("serving.latency.p99", record)
     assert of("serving.tpot.p99", record) >= of("serving.tpot.p50", record)
     assert of("serving.ttft.p99", record) >= of("serving.ttft.p50", record)
     ttft = metrics()["serving.ttft.p99"]
