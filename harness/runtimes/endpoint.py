@@ -189,14 +189,13 @@ class EndpointSession(Session):
                 for process in listeners(found.port or (443 if found.scheme == "https" else 80)):
                     adopt(process)
 
-    def check(self) -> None:
-        """KpiError when the server that was started is gone."""
-        if self._server is not None and (ended := self._server.ended()):
-            raise KpiError(f"the model server {ended}", "see measure.log")
+    def check(self, *, failed: bool) -> None:
+        """KpiError when the server that was started is gone.
 
-    def ended(self) -> str:
-        """How the server that was started has ended, if it does within a second; empty while it runs."""
-        return self._server.ended(wait_s=1.0) if self._server is not None else ""
+        Where requests have ``failed`` it is given a second: a server that dies breaks its connections first.
+        """
+        if self._server is not None and (ended := self._server.ended(wait_s=1.0 if failed else 0.0)):
+            raise KpiError(f"the model server {ended}", "see measure.log")
 
     def proof(self) -> Proof:
         said = self._about()

@@ -79,7 +79,7 @@ class Capacity(Scenario[EndpointSession]):
             nonlocal kept
             stage.progress(f"try {len(tries) + 1}: {rate:.4g} requests/s")
             replies = self._tried(client, rate, stage.seconds)
-            session.check()
+            session.check(failed=any(reply.error for reply in replies))
             tries.append({"rate": rate, **self._seen(replies)})
             if borne := bool(tries[-1]["borne"]):
                 kept = replies

@@ -113,7 +113,7 @@ class Load(Scenario[EndpointSession]):
             allow_connections(len(times))
             with quiet(stage):
                 replies = client.opened(times)
-        session.check()
+        session.check(failed=any(reply.error for reply in replies))
         return answered(replies, limits, client.endpoint.url)
 
     def _ab(self, session: EndpointSession, prompt: str, stage: Stage, latency: float) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class Load(Scenario[EndpointSession]):
         requests = chosen.requests or min(_MOST, max(stage.samples, chosen.concurrency, fitting))
         with quiet(stage):
             report = ab.run(session.endpoint, prompt, self._wish, requests, chosen.concurrency)
-        session.check()
+        session.check(failed=bool(report.failed))
         failed = min(sum(report.failed.values()), report.completed)  # it counts some under two kinds
         if failed == report.completed:
             raise KpiError(f"no request of {requests} was answered: {dict(report.failed)}", "see measure.log")
@@ -156,8 +156,7 @@ def first_answer(session: EndpointSession, prompts: list[str], wish: Wish) -> Ma
     with Client(session.endpoint, prompts, wish) as client:
         reply = client.one()
     if reply.error:
-        if ended := session.ended():
-            raise KpiError(f"the model server {ended}", "see measure.log")
+        session.check(failed=True)
         raise KpiError(f"the server at {session.endpoint.url} does not answer: {reply.error}: {reply.said}")
     return {}
 
@@ -174,7 +173,7 @@ def warm(client: Client, session: EndpointSession) -> dict[str, Any]:
         reply = client.one()
         failed = failed + 1 if reply.error else 0
         if failed == _GIVE_UP:
-            session.check()
+            session.check(failed=True)
             raise KpiError(f"the server at {client.endpoint.url} does not answer: {reply.error}: {reply.said}")
 
     return warm_up(once, window_runs=2)
