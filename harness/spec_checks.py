@@ -9,7 +9,7 @@ from harness.errors import suggest
 from harness.metrics.base import ArtifactMetric, MachineRatioMetric, Metric, ProcessMetric, SampleMetric
 from harness.spec import Kpi, Machine, WorkloadSpec
 from harness.targets import Promise, Relation
-from harness.units import COUNT
+from harness.units import COUNT, SHARE
 
 _COMPARED = (Relation.DROP, Relation.GAIN)
 
@@ -85,8 +85,8 @@ def _check_reach(metric: type[Metric], promise: Promise) -> None:
     best, worst = (low, high) if promise.upper else (high, low)
     if not promise.holds(best) or (promise.upper and promise.limit < low):
         raise ValueError(f"{promise.text!r} can never hold: {metric.name} lies between {low:g} and {high:g}")
-    # A count may be asked to be zero; a time or a size may not.
-    positive = metric.better == "lower" and metric.dimension is not COUNT
+    # A count or a share may be asked to be zero; a time or a size may not.
+    positive = metric.better == "lower" and metric.dimension not in (COUNT, SHARE)
     if positive and promise.relation is Relation.VALUE and promise.limit <= 0:
         raise ValueError(f"{promise.text!r} can never hold: {metric.name} is above 0")
     if promise.relation not in (Relation.VALUE, *_COMPARED) and promise.limit <= 0:

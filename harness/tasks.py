@@ -9,12 +9,10 @@ TENSORS = CLASSIFICATION | QUESTIONS
 LANGUAGE = frozenset({"translation"})
 """Models that answer prompts."""
 TASKS = tuple(sorted(TENSORS | LANGUAGE))
-_INSTEAD = {"generate": LANGUAGE}
-"""What is played by other models where a model of tensors plays one request after another, or batches."""
+_INSTEAD = {LANGUAGE: {"single-stream": "generate", "offline": "generate", "server": "load"}}
+"""What other models play where a model of tensors plays a scenario."""
 
 
 def played(scenario: str, task: str) -> str:
     """The scenario that a workload of ``task`` plays where a metric names ``scenario``."""
-    if scenario in ("single-stream", "offline"):
-        return next((instead for instead, tasks in _INSTEAD.items() if task in tasks), scenario)
-    return scenario
+    return next((instead.get(scenario, scenario) for tasks, instead in _INSTEAD.items() if task in tasks), scenario)

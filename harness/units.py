@@ -92,6 +92,9 @@ BYTES = Dimension(
     ("GB", "MB", "kB", "B"),
 )
 SAMPLE_RATE = Dimension("a rate of samples", "samples/s", {"fps": 1.0, "samples/s": 1.0, "images/s": 1.0}, ("fps",))
+REQUEST_RATE = Dimension(
+    "a rate of requests", "requests/s", {"requests/s": 1.0, "fps": 1.0, "samples/s": 1.0}, ("requests/s",)
+)
 TOKEN_RATE = Dimension("a rate of tokens", "tokens/s", {"tokens/s": 1.0, "tok/s": 1.0}, ("tok/s",))
 SHARE = Dimension("a share", "share", {"%": 0.01}, ("%",))
 POINTS = Dimension("a difference of shares in percentage points", "points", {"pp": 0.01}, ("pp",))
@@ -104,6 +107,7 @@ ENERGY = Dimension(
 COUNT = Dimension("a count", "count", {"": 1.0}, ("",))
 
 DIMENSIONS = {
-    d.base: d for d in (TIME, BYTES, SAMPLE_RATE, TOKEN_RATE, SHARE, POINTS, NUMBER, FACTOR, COUNT, MONEY, ENERGY)
+    d.base: d
+    for d in (TIME, BYTES, SAMPLE_RATE, REQUEST_RATE, TOKEN_RATE, SHARE, POINTS, NUMBER, FACTOR, COUNT, MONEY, ENERGY)
 }
 """Every dimension by the base unit that stands in the evidence."""

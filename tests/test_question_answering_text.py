@@ -71,7 +71,7 @@ def tokenizer() -> Any:
     from transformers import BertTokenizerFast
 
     pieces = {piece: at for at, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
-    core = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]"))  # noqa: S106 (a word, not a password)
+    core = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]"))
     core.normalizer = normalizers.BertNormalizer(lowercase=True)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     core.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))

@@ -32,11 +32,38 @@ class Snapshot:
         # Guest time is part of user time already.
         known = ("user", "nice", "system", "irq", "softirq")
         busy = sum(getattr(total, name, 0.0) for name in known) if idle else 0.0
-        own = sum(
-            _processor_seconds(process) for process in (psutil.Process(), *psutil.Process().children(recursive=True))
-        )
+        own = sum(_processor_seconds(process) for process in _own().values())
         switches = psutil.Process().num_ctx_switches()
         return cls(time.monotonic(), busy, steal, own, switches.involuntary, _stalled(), throttle_events())
+
+
+_ADOPTED: set[int] = set()
+
+
+def adopt(process: int) -> None:
+    """Counts a process, with those that it started, as the measurement's own: a server that somebody else started."""
+    _ADOPTED.add(process)
+
+
+def listeners(port: int) -> set[int]:
+    """The processes of this machine that listen at a port, as far as this user may know."""
+    try:
+        found = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        return set()
+    return {c.pid for c in found if c.status == psutil.CONN_LISTEN and c.laddr.port == port and c.pid}
+
+
+def _own() -> dict[int, psutil.Process]:
+    """Every process whose time is the measurement's: its own, the adopted ones, and all that they started."""
+    found: dict[int, psutil.Process] = {}
+    for number in (os.getpid(), *_ADOPTED):
+        try:
+            first = psutil.Process(number)
+            found |= {process.pid: process for process in (first, *first.children(recursive=True))}
+        except psutil.Error:
+            continue  # a server that has ended uses no time any more
+    return found
 
 
 def between(before: Snapshot, after: Snapshot) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import KpiError
@@ -27,19 +28,25 @@ class _Latency(ProcessMetric):
     quantile: ClassVar[float]
 
     @classmethod
+    def values(cls, process: ProcessRecord) -> Sequence[float]:
+        """The durations of which the percentile is taken, seconds."""
+        return process.samples_s
+
+    @classmethod
     def of(cls, process: ProcessRecord) -> float:
-        return percentile(process.samples_s, cls.quantile)
+        return percentile(cls.values(process), cls.quantile)
 
     @classmethod
     def bounds(cls, process: ProcessRecord, confidence: float) -> tuple[float, float]:
         if cls.quantile <= 0.5:  # noqa: PLR2004 - the median has samples on both sides; only tails need this
             return super().bounds(process, confidence)
-        if len(process.samples_s) < (needed := cls.least_samples(confidence)):
+        values = cls.values(process)
+        if len(values) < (needed := cls.least_samples(confidence)):
             raise KpiError(
                 f"{cls.name} at {100 * confidence:g} % confidence needs {needed} samples of a process, not "
-                f"{len(process.samples_s)}"
+                f"{len(values)}"
             )
-        return percentile_bounds(process.samples_s, cls.quantile, confidence)
+        return percentile_bounds(values, cls.quantile, confidence)
 
     @classmethod
     def least_samples(cls, confidence: float) -> int:

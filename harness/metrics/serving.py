@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from harness.metrics.latency import LatencyP50, LatencyP99
 from harness.metrics.throughput import ThroughputSingle
+from harness.tasks import LANGUAGE, TENSORS
+from harness.units import REQUEST_RATE
 
 
 class ServingLatencyP50(LatencyP50):
-    """Median time of a request while the scenario's number of clients ask at once, each after its own last answer."""
+    """Median time of a request while others are under way: as many as there are clients, or as come at random.
+
+    Of requests that were answered; a language model's are asked over HTTP, under the scenario ``load``.
+    """
 
     name = "serving.latency.p50"
     title = "median latency under load"
     scenario = "server"
+    tasks = TENSORS | LANGUAGE
 
 
 class ServingLatencyP99(LatencyP99):
@@ -20,6 +26,7 @@ class ServingLatencyP99(LatencyP99):
     name = "serving.latency.p99"
     title = "99th percentile of latency under load"
     scenario = "server"
+    tasks = TENSORS | LANGUAGE
 
 
 class ServingThroughput(ThroughputSingle):
@@ -27,4 +34,6 @@ class ServingThroughput(ThroughputSingle):
 
     name = "serving.throughput"
     title = "throughput under load"
+    dimension = REQUEST_RATE
     scenario = "server"
+    tasks = TENSORS | LANGUAGE

@@ -69,5 +69,4 @@ def _estimate(metric: type[Metric], values: Sequence[float], settings: Mapping[s
 
 def _played(metric: type[Metric], scenario: str) -> bool:
     """Whether the metric can be read from a measurement under the scenario."""
-    own = metric.scenario or ""
-    return own == scenario or (metric.tasks is None and scenario in {played(own, task) for task in TASKS})
+    return scenario in {played(metric.scenario or "", task) for task in metric.tasks or TASKS}

@@ -1,0 +1,35 @@
+"""Where a served language model is reached, in which protocol."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from harness.load.dialects import Dialect, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """``url``: scheme, host, port and perhaps a path, without a slash at the end; ``timeout_s`` for one request.
+
+    ``token`` goes into the Authorization header and nowhere else.
+    """
+
+    url: str
+    dialect: type[Dialect]
+    model: str
+    timeout_s: float
+    token: str = field(default="", repr=False)
+
+    def target(self, wish: Wish) -> str:
+        """The URL that requests are posted to."""
+        return self.url + self.dialect.path(self.model, wish)
+
+    def body(self, prompt: str, wish: Wish) -> bytes:
+        """A request as it goes over the wire."""
+        return json.dumps(self.dialect.body(self.model, prompt, wish)).encode()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of every request."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}

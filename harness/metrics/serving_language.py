@@ -1,0 +1,137 @@
+"""How a served language model answers under load: tokens, their times, what is in time, what fails."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.errors import KpiError
+from harness.metrics.base import ProcessMetric
+from harness.metrics.latency import LatencyP50, LatencyP99
+from harness.tasks import LANGUAGE
+from harness.units import REQUEST_RATE, SHARE, TOKEN_RATE
+
+if TYPE_CHECKING:
+    from harness.measure.records import ProcessRecord
+
+
+def _series(process: ProcessRecord, name: str) -> Sequence[float]:
+    values = process.series.get(name, ())
+    if not values:
+        ab = process.details.get("driver") == "ab"
+        remedy = 'use driver = "aiohttp"' if ab else "ask for a stream of several tokens"
+        raise KpiError(f"the answers under load have no {name}", remedy)
+    return values
+
+
+class ServingTtftP50(LatencyP50):
+    """Median time from when a request was due to its first text, over the wire."""
+
+    name = "serving.ttft.p50"
+    title = "median time to first token under load"
+    scenario = "load"
+    tasks = LANGUAGE
+
+    @classmethod
+    def values(cls, process: ProcessRecord) -> Sequence[float]:
+        return _series(process, "ttft_s")
+
+
+class ServingTtftP99(LatencyP99):
+    """The 99th percentile of the same, with its exact binomial bounds."""
+
+    name = "serving.ttft.p99"
+    title = "99th percentile of time to first token under load"
+    scenario = "load"
+    tasks = LANGUAGE
+
+    @classmethod
+    def values(cls, process: ProcessRecord) -> Sequence[float]:
+        return _series(process, "ttft_s")
+
+
+class ServingTpotP50(LatencyP50):
+    """Median over requests of (time of the last piece - time of the first text) / (tokens - 1)."""
+
+    name = "serving.tpot.p50"
+    title = "median time per output token under load"
+    scenario = "load"
+    tasks = LANGUAGE
+
+    @classmethod
+    def values(cls, process: ProcessRecord) -> Sequence[float]:
+        return _series(process, "tpot_s")
+
+
+class ServingTpotP99(LatencyP99):
+    """The 99th percentile of the same, with its exact binomial bounds."""
+
+    name = "serving.tpot.p99"
+    title = "99th percentile of time per output token under load"
+    scenario = "load"
+    tasks = LANGUAGE
+
+    @classmethod
+    def values(cls, process: ProcessRecord) -> Sequence[float]:
+        return _series(process, "tpot_s")
+
+
+class _Serving(ProcessMetric):
+    scenario: ClassVar[str | None] = "load"
+    tasks = LANGUAGE
+
+
+class ServingTokens(_Serving):
+    """Formula: tokens of all answers / seconds from when the first request was due to the last one's end."""
+
+    name = "serving.tokens"
+    title = "tokens per second under load"
+    dimension = TOKEN_RATE
+    better = "higher"
+
+    @classmethod
+    def of(cls, process: ProcessRecord) -> float:
+        return sum(_series(process, "tokens")) / process.elapsed_s
+
+
+class ServingGoodput(_Serving):
+    """Formula: requests answered within the scenario's limits / seconds, as of throughput."""
+
+    name = "serving.goodput"
+    title = "requests answered in time"
+    dimension = REQUEST_RATE
+    better = "higher"
+
+    @classmethod
+    def of(cls, process: ProcessRecord) -> float:
+        return float(process.details["in_time"]) / process.elapsed_s
+
+
+class ServingErrors(_Serving):
+    """Formula: requests that were not answered, or not wholly / requests sent."""
+
+    name = "serving.errors"
+    title = "requests that fail under load"
+    dimension = SHARE
+    better = "lower"
+    range = (0.0, 1.0)
+
+    @classmethod
+    def of(cls, process: ProcessRecord) -> float:
+        if process.details["driver"] == "ab":
+            raise KpiError("ab does not see answers that are cut off or wrong", 'use driver = "aiohttp"')
+        return float(process.details["failed"]) / float(process.details["sent"])
+
+
+class ServingCapacity(_Serving):
+    """The largest rate of random arrivals at which every request is answered, the percentile within the limit."""
+
+    name = "serving.capacity"
+    title = "largest load in time"
+    dimension = REQUEST_RATE
+    better = "higher"
+    scenario = "capacity"
+
+    @classmethod
+    def of(cls, process: ProcessRecord) -> float:
+        return float(process.details["capacity"])

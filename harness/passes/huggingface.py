@@ -1,0 +1,31 @@
+"""Copies a language model's own folder: what servers that know Hugging Face's layout are given."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from harness.errors import KpiError
+from harness.language import LanguageModel
+from harness.passes.base import REFERENCE, Job, Pass
+
+
+class HuggingFace(Pass):
+    """Config, safetensors and tokenizer as they are; no pickle, nothing of another framework."""
+
+    name = "huggingface"
+    title = "the model's own files"
+    takes = frozenset({REFERENCE})
+    makes = "huggingface"
+
+    def run(self, job: Job) -> dict[str, Any]:
+        if not isinstance(job.workload, LanguageModel):
+            raise KpiError(f'pass "{self.name}" is for language models', "use it with a fixture that has prompts")
+        folder = job.workload.folder()
+        weights = sorted(folder.glob("*.safetensors"))
+        if not weights:
+            raise KpiError(f"{folder.name} holds no safetensors", "convert the weights")
+        names = ("*.json", "*.txt", "*.model", "*.jinja")
+        for file in (*weights, *(found for name in names for found in sorted(folder.glob(name)))):
+            shutil.copyfile(file, job.out / file.name)
+        return {}
