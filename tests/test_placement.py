@@ -75,7 +75,7 @@ def test_whoever_waits_is_told_of_a_failure() -> None:
     def run(number: int, meeting: Meeting) -> dict[str, object]:
         if number:
             raise KpiError("the second one broke")
-        meeting.wait(60)
+        meeting.wait("timed", 60)
         return {}
 
     with pytest.raises(KpiError, match="the second one broke"):
@@ -84,7 +84,7 @@ def test_whoever_waits_is_told_of_a_failure() -> None:
 
 def test_a_meeting_does_not_wait_for_ever(tmp_path: Path) -> None:
     with pytest.raises(KpiError, match="not ready within 0 s"):
-        Meeting(str(tmp_path), 0, 2).wait(0.05)
+        Meeting(str(tmp_path), 0, 2).wait("timed", 0.05)
 
 
 @TWO

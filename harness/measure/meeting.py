@@ -1,4 +1,4 @@
-"""Lets workers that run side by side begin their timing together; files in a folder, since they share nothing else."""
+"""Lets workers that run side by side begin together what is timed; files in a folder, since they share nothing else."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Meeting:
         """What a worker is told."""
         return asdict(self)
 
-    def wait(self, timeout_s: float = 900.0) -> None:
-        """Returns when all are there; KpiError when one of them failed, or is not there in time."""
+    def wait(self, what: str, timeout_s: float = 900.0) -> None:
+        """Returns when all are about to do ``what``; KpiError when one of them failed, or is not there in time."""
         folder, end = Path(self.folder), time.monotonic() + timeout_s
-        (folder / str(self.number)).touch()
-        while not all((folder / str(number)).exists() for number in range(self.count)):
+        (folder / f"{what}-{self.number}").touch()
+        while not all((folder / f"{what}-{number}").exists() for number in range(self.count)):
             if (folder / _CALLED_OFF).exists():
-                raise KpiError("another instance failed before the timing began")
+                raise KpiError("another instance failed")
             if time.monotonic() > end:
                 raise KpiError(f"the other instances were not ready within {timeout_s:.0f} s")
             time.sleep(_LOOK_S)

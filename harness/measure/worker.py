@@ -76,7 +76,7 @@ def _observe(
     @contextmanager
     def watch() -> Iterator[None]:
         if meeting:
-            meeting.wait()
+            meeting.wait("timed")
         opened, joules = Snapshot.take(), energy.read()
         mark("timed")
         yield
@@ -98,7 +98,7 @@ def _observe(
         earlier=tuple(map(Path, request["earlier"])),
     )
     first = scenario.first(stage)
-    kernel_before = run_kernel()
+    kernel_before = _kernel(meeting, "kernel-before")
     reset_peak()
     memory_before, before = resident(), Snapshot.take()
 
@@ -123,7 +123,7 @@ def _observe(
         proof = session.proof()
     finally:
         session.close()
-    kernel_after = run_kernel()
+    kernel_after = _kernel(meeting, "kernel-after")
     return {
         **seen,
         "load_s": loaded - start,
@@ -134,6 +134,13 @@ def _observe(
         "system": {**between(before, after), "window": window or None, "timed": timed or None, **placed},
         "proof": asdict(proof),
     }
+
+
+def _kernel(meeting: Meeting | None, when: str) -> list[float]:
+    """The reference kernel; of several instances at the same time, so that they disturb each other alike each time."""
+    if meeting:
+        meeting.wait(when)
+    return list(run_kernel())
 
 
 if __name__ == "__main__":
