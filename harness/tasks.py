@@ -4,7 +4,8 @@ from __future__ import annotations
 
 CLASSIFICATION = frozenset({"image-classification"})
 QUESTIONS = frozenset({"question-answering"})
-TENSORS = CLASSIFICATION | QUESTIONS
+SEGMENTATION = frozenset({"video-segmentation"})
+TENSORS = CLASSIFICATION | QUESTIONS | SEGMENTATION
 """Models that map tensors to tensors."""
 LANGUAGE = frozenset({"translation"})
 """Models that answer prompts."""

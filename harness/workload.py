@@ -61,7 +61,7 @@ class Split(ABC):
     @property
     @abstractmethod
     def labels(self) -> npt.NDArray[np.int64]:
-        """What is right for each sample: its class, shape (n,); or an answer's first and last token, shape (n, 2)."""
+        """What is right for each sample: a class, (n,); an answer's two ends, (n, 2); classes of pixels, (n, ...)."""
 
     @abstractmethod
     def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:

@@ -31,11 +31,11 @@ def batches(
 
 
 def accuracy(workload: Workload, count: int, infer: Callable[[Arrays], Any]) -> float:
-    """Top-1 accuracy on ``count`` validation samples; ``infer`` gives logits of shape (batch, classes)."""
+    """The share of labels met on ``count`` validation samples; ``infer`` gives logits (batch, classes, ...)."""
     right = total = 0
     for feeds, labels in batches(workload, "validation", count, size=16):
         right += int((infer(feeds).argmax(axis=1) == labels).sum())
-        total += len(labels)
+        total += labels.size
     return right / total
 
 

@@ -76,7 +76,7 @@ class Nncf(Pass):
         validation = nncf.Dataset(list(batches(job.tensors, "validation", self.options.tuning)))
 
         def validate(compiled: Any, samples: Any) -> float:
-            right = [int(compiled(feeds)[0].argmax() == labels[0]) for feeds, labels in samples]
+            right = [float((compiled(feeds)[0].argmax(axis=1) == labels).mean()) for feeds, labels in samples]
             return sum(right) / len(right)
 
         quantized = nncf.quantize_with_accuracy_control(

@@ -1,0 +1,1 @@
+"""Moving pictures: decoding, encoding, drawing; PyAV is imported here and nowhere else."""
