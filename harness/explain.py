@@ -10,7 +10,7 @@ from harness.metrics import metrics
 from harness.metrics.base import ArtifactMetric, Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.reports.text import basis, figure, interval, number
 from harness.statistics import median
-from harness.targets import Promise, Relation, parse_promise
+from harness.targets import Promise, Relation, change, parse_promise
 from harness.units import DIMENSIONS, TIME
 from harness.verdict import Verdict
 
@@ -93,7 +93,8 @@ def _others(
     judged = {
         name: found
         for name, value in values.items()
-        if name not in (target["recipe"], promise.versus) and (found := _judged(promise, value, base)) is not None
+        if name not in (target["recipe"], promise.versus)
+        and (found := _judged(promise, value, base, metric.better)) is not None
     }
     show = DIMENSIONS[target["unit"]].format
     for name in sorted(judged, key=lambda name: judged[name], reverse=not promise.upper)[:_OTHERS]:
@@ -101,15 +102,13 @@ def _others(
             yield name, show(judged[name])
 
 
-def _judged(promise: Promise, value: float, base: float | None) -> float | None:
+def _judged(promise: Promise, value: float, base: float | None, better: str) -> float | None:
     if promise.relation is Relation.VALUE:
         return value
     if base is None:
         return None
-    if promise.relation is Relation.DROP:
-        return base - value
-    if promise.relation is Relation.GAIN:
-        return value - base
+    if promise.relation in (Relation.DROP, Relation.GAIN):
+        return change(promise.relation, value, base, better)
     return value / base if base else None
 
 

@@ -67,6 +67,12 @@ class Promise:
                 return value >= self.limit
 
 
+def change(relation: Relation, own: float, other: float, better: str) -> float:
+    """What is lost (a drop) or won (a gain) against another recipe; of an error rate, more is a loss."""
+    won = own - other if better == "higher" else other - own
+    return won if relation is Relation.GAIN else -won
+
+
 def judged_in(dimension: Dimension, relation: Relation) -> Dimension:
     """The dimension in which a target of this relation is written and its value shown."""
     if relation is Relation.VALUE:

@@ -9,8 +9,13 @@ TENSORS = CLASSIFICATION | QUESTIONS | SEGMENTATION
 """Models that map tensors to tensors."""
 LANGUAGE = frozenset({"translation"})
 """Models that answer prompts."""
-TASKS = tuple(sorted(TENSORS | LANGUAGE))
-_INSTEAD = {LANGUAGE: {"single-stream": "generate", "offline": "generate", "server": "load"}}
+SPEECH = frozenset({"speech-recognition"})
+"""Models that hear and write."""
+TASKS = tuple(sorted(TENSORS | LANGUAGE | SPEECH))
+_INSTEAD = {
+    LANGUAGE: {"single-stream": "generate", "offline": "generate", "server": "load"},
+    SPEECH: {"single-stream": "transcribe", "offline": "transcribe"},
+}
 """What other models play where a model of tensors plays a scenario."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.statistics import Look, bootstrap_mean, bootstrap_ratio, median, median_bounds, wilson
-from harness.targets import Promise, Relation, judged_in
+from harness.targets import Promise, Relation, change, judged_in
 from harness.units import Dimension
 
 
@@ -122,13 +122,17 @@ def _judgement(verdict: Verdict, seen: Sequence[Estimate], look: Look, confidenc
 
 
 def judge_samples(
-    promise: Promise, scores: Sequence[float], others: Sequence[float] | None, confidence: float
+    promise: Promise,
+    scores: Sequence[float],
+    others: Sequence[float] | None,
+    confidence: float,
+    better: str = "higher",
 ) -> Judgement:
     """A target about the mean of per-sample scores on a fixed evaluation set.
 
     A plain bound is about that very set, so its point value decides; the interval says what it tells of other data.
     A drop, a gain or a share is judged by the paired bootstrap: which of the two recipes is better is a claim beyond
-    these samples.
+    these samples. ``better`` says which way the scores are: a drop is a loss.
     """
     n = len(scores)
     if others is None:
@@ -143,8 +147,7 @@ def judge_samples(
         value = _divide(sum(scores), sum(others))
         low, high = bootstrap_ratio(scores, others, confidence)
     else:
-        sign = 1 if promise.relation is Relation.GAIN else -1
-        gains = [sign * (a - b) for a, b in zip(scores, others, strict=True)]
+        gains = [change(promise.relation, a, b, better) for a, b in zip(scores, others, strict=True)]
         value = sum(gains) / n
         low, high = bootstrap_mean(gains, confidence)
     return Judgement(_decide(promise, low, high), value, low, high, n, "paired samples", confidence)

@@ -1,1 +1,1 @@
-"""Moving pictures: decoding, encoding, drawing; PyAV is imported here and nowhere else."""
+"""Sound and pictures from files, pictures into files; PyAV is imported here and nowhere else."""

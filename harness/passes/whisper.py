@@ -1,0 +1,129 @@
+"""Whisper as OpenVINO networks: exported with Optimum Intel, then its weights compressed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import KpiError
+from harness.libraries import import_torchvision
+from harness.passes.base import REFERENCE, Job, Pass
+from harness.passes.openvino_weights import constants
+from harness.registry import options
+from harness.speech import Speech
+
+FORMAT = "openvino-whisper"
+NETWORKS = ("openvino_encoder_model.xml", "openvino_decoder_model.xml")
+_NEEDED = (*NETWORKS, "openvino_tokenizer.xml", "openvino_detokenizer.xml", "preprocessor_config.json")
+
+
+class OptimumWhisper(Pass):
+    """``optimum.exporters.openvino.main_export``: encoder, stateful decoder with its cache, tokenizer, settings."""
+
+    name = "optimum-whisper"
+    title = "export of Whisper with Optimum Intel"
+    takes = frozenset({REFERENCE})
+    makes = FORMAT
+    requires = ("optimum-intel", "transformers", "openvino", "openvino-tokenizers")
+
+    @options
+    class Options:
+        """``weights``: the precision in which they are stored."""
+
+        weights: Literal["fp32", "fp16"] = "fp16"
+
+    def run(self, job: Job) -> dict[str, Any]:
+        if not isinstance(job.workload, Speech):
+            raise KpiError(f'pass "{self.name}" exports speech recognizers', "use it with a fixture of recordings")
+        folder = job.workload.folder()
+        _check_kind(folder)
+        import_torchvision()
+        from optimum.exporters.openvino import main_export
+        from optimum.intel import OVConfig
+
+        job.progress("exporting encoder and decoder")
+        with _window(job.workload):
+            main_export(
+                str(folder),
+                job.out,
+                task="automatic-speech-recognition-with-past",
+                library_name="transformers",
+                ov_config=OVConfig(dtype=self.options.weights),
+                convert_tokenizer=True,
+                trust_remote_code=job.workload.settings.trust_remote_code,
+                local_files_only=True,
+            )
+        for name in _NEEDED:
+            if not (job.out / name).is_file():
+                raise KpiError(f"Optimum Intel left no {name}", "see build.log")
+        return {"weights": self.options.weights, "precisions": _precisions(job.out)}
+
+
+class WhisperWeights(Pass):
+    """Optimum Intel's ``OVWeightQuantizationConfig`` applied to encoder and decoder; activations stay as they are."""
+
+    name = "whisper-weights"
+    title = "weight compression of Whisper"
+    takes = frozenset({FORMAT})
+    makes = FORMAT
+    requires = ("optimum-intel", "transformers", "nncf", "openvino")
+
+    @options
+    class Options:
+        """``sym``: whether the INT8 weights have no zero point."""
+
+        sym: bool = False
+
+    def run(self, job: Job) -> dict[str, Any]:
+        if not isinstance(job.workload, Speech) or job.source is None:
+            raise KpiError(f'pass "{self.name}" compresses exported speech recognizers')
+        import_torchvision()
+        from optimum.intel import OVModelForSpeechSeq2Seq, OVWeightQuantizationConfig
+
+        job.progress("compressing weights to int8")
+        try:
+            model = OVModelForSpeechSeq2Seq.from_pretrained(
+                job.source,
+                compile=False,
+                quantization_config=OVWeightQuantizationConfig(bits=8, sym=self.options.sym),
+                local_files_only=True,
+            )
+        except (ValueError, RuntimeError) as error:
+            lines = [said for said in str(error).splitlines() if said.strip()] or [type(error).__name__]
+            raise KpiError(f"the weights can't be compressed so: {lines[0][:300]}") from error
+        model.save_pretrained(job.out)
+        for file in sorted(job.source.iterdir()):
+            # The tokenizer's files belong to what is deployed; the manifest is the other artifact's.
+            if file.name != "manifest.json" and not (job.out / file.name).exists():
+                shutil.copyfile(file, job.out / file.name)
+        return {"precisions": _precisions(job.out)}
+
+
+def _check_kind(folder: Path) -> None:
+    try:
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError):
+        raise KpiError(f"{folder.name} holds no config.json that can be read", "fetch the model again") from None
+    if kind != "whisper":
+        raise KpiError(f"the model in {folder.name} is a {kind}, not a whisper", "name one of Whisper's architecture")
+
+
+@contextmanager
+def _window(workload: Speech) -> Iterator[None]:
+    """Lets the exporter try the network with as many frames as it hears: its own are thirty seconds of them."""
+    from optimum.utils.input_generators import DEFAULT_DUMMY_SHAPES
+
+    before = DEFAULT_DUMMY_SHAPES["nb_max_frames"]
+    DEFAULT_DUMMY_SHAPES["nb_max_frames"] = round(100 * workload.window_s)
+    try:
+        yield
+    finally:
+        DEFAULT_DUMMY_SHAPES["nb_max_frames"] = before
+
+
+def _precisions(folder: Path) -> Mapping[str, Mapping[str, int]]:
+    return {name: constants(folder / name) for name in NETWORKS}

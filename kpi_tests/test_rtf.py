@@ -1,0 +1,15 @@
+"""Real-time factor: speech is recognized faster than it is spoken."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.gate import Finding
+from harness.pytest_plugin import Judge
+from harness.spec import Target
+
+
+@pytest.mark.rtf
+def test_rtf(target: Target, measured: Finding, judge: Judge) -> None:
+    """A second of sound takes no longer than promised."""
+    judge(target, measured)
