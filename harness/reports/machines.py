@@ -113,7 +113,7 @@ def draw(machines: Sequence[Seen], file: Path) -> None:
     except ImportError:
         raise Unavailable("matplotlib is not installed", 'pip install "kpi-tests[report]"') from None
     mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "kpi"
+    mpl.rcParams |= {"svg.hashsalt": "kpi", "svg.fonttype": "none"}  # text stays text
     from matplotlib import pyplot as plt
 
     rows = compare(machines)
