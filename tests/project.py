@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def heed_interrupts() -> None:
+    """For a child: a shell lets what it runs in the background ignore Ctrl-C, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass
@@ -61,7 +67,12 @@ class Project:
     def stop_when(self, reached: Callable[[], bool], number: int, *arguments: str) -> None:
         """Starts the suite and sends it a signal once something was reached."""
         with subprocess.Popen(
-            self.command(*arguments), cwd=self.folder, env=self.variables, stdout=subprocess.PIPE, text=True
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.variables,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=heed_interrupts,  # noqa: PLW1509 - no threads run yet
         ) as process:
             deadline = time.monotonic() + 120
             while time.monotonic() < deadline and not reached():

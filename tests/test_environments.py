@@ -51,6 +51,8 @@ def test_a_worker_runs_there_and_sees_only_the_harness(environments: Environment
                 "scenario": "single-stream",
                 "scenario_options": {},
                 "cores": None,
+                "numa_node": None,
+                "meeting": None,
             },
             log=tmp_path / "log",
             timeout=60,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import Project
+from tests.project import Project, heed_interrupts
 
 TARGETS = {
     "stripes-int8:size",
@@ -229,7 +229,12 @@ def test_stopped_in_the_middle(project: Project, number: int, tmp_path: Path) ->
     project.change('seconds = "20 ms"', 'seconds = "2 s"')
     environment = {**project.variables, "KPI_STORE": str(tmp_path / "own-store")}
     with subprocess.Popen(
-        project.command("--capture=no"), cwd=project.folder, env=environment, stdout=subprocess.PIPE, text=True
+        project.command("--capture=no"),
+        cwd=project.folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - no threads run yet
     ) as process:
         runs = project.folder / ".kpi/runs"
         deadline = time.monotonic() + 120
