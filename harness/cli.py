@@ -18,6 +18,7 @@ from harness.artifact import read_artifact
 from harness.environments import Environments
 from harness.errors import KpiError, SpecError, suggest
 from harness.machine import detect, mismatch
+from harness.package import command as package
 from harness.reports.terminal import STYLE
 from harness.reports.text import plain
 from harness.seal import KEY_VARIABLE
@@ -86,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     machines.add_argument("files", nargs="+", type=Path, metavar="EVIDENCE", help="evidence.json of a run")
     machines.add_argument("--price", action="append", help='of each file\'s machine in turn, such as "1.536 USD/h"')
     machines.add_argument("--out", type=Path, help="a folder for machines.md and machines.svg")
+    package.add_package(add("package", package.package, "a proven KPI's artifact with all that is known of it"))
+    package.add_verify(add("verify", package.verify, "whether a package is whole and its verdicts follow from it"))
     cache = add("cache", _cache, "the store of artifacts")
     cache.add_argument("action", choices=["list", "verify", "prune"])
     cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')
