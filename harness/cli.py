@@ -27,6 +27,7 @@ from harness.spec_reader import read_spec
 from harness.store import Store, folder_size
 from harness.units import BYTES
 from harness.verdict import Verdict
+from harness.watch import command as watch
 
 _NAMES = 18
 USAGE = 4
@@ -35,7 +36,11 @@ USAGE = 4
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0, 1 when something was found wrong, 4 for a mistake of the user's."""
-    chosen = _parser().parse_args(arguments)
+    parser = _parser()
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and not getattr(chosen, "passes_on", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    chosen.rest = rest
     try:
         code: int = chosen.run(chosen)
     except SpecError as error:
@@ -89,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     machines.add_argument("--out", type=Path, help="a folder for machines.md and machines.svg")
     package.add_package(add("package", package.package, "a proven KPI's artifact with all that is known of it"))
     package.add_verify(add("verify", package.verify, "whether a package is whole and its verdicts follow from it"))
+    watch.add_watch(add("watch", watch.watch, "judges again what a saved change affects; other options go to pytest"))
     cache = add("cache", _cache, "the store of artifacts")
     cache.add_argument("action", choices=["list", "verify", "prune"])
     cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')
