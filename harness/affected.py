@@ -182,11 +182,12 @@ class _Sources:
 
 
 def followed(spec: Spec) -> list[Path]:
-    """The folders that fixtures, weights and data of the promises lie in, as far as they are there."""
+    """The folders and single files that fixtures, weights and data of the promises lie in, as far as they are there."""
     root = spec.root.resolve()
     found = {root / "environments"}
     for name, workload in spec.workloads.items():
-        found.update(_Sources.of(spec, name).folders)
+        sources = _Sources.of(spec, name)
+        found.update((*sources.folders, *sources.python))
         found.add(root / workload.fixture.partition(".")[0])
     there = sorted(path for path in found if path.exists())
     return [path for path in there if not any(path.is_relative_to(other) for other in there if other != path)]

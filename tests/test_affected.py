@@ -273,7 +273,7 @@ def test_an_environment_affects_the_recipes_that_name_it(read: Read, project: Pa
 
 
 def test_what_is_watched_is_where_the_files_lie(read: Read, project: Path) -> None:
-    assert followed(read()) == [project.resolve() / name for name in ("fixtures", "pictures")]
+    assert followed(read()) == [project.resolve() / name for name in ("fixtures", "lone.py", "pictures")]
 
 
 def test_our_own_fixtures_are_followed() -> None:

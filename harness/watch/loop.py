@@ -89,10 +89,9 @@ class Watch:
 
     def _follow(self) -> None:
         root = self.kpis.parent
-        deep = {self.folders.harness, *([self.folders.tests] if self.folders.tests else [])}
-        # What the promises name may lie anywhere; of their own folder only the files directly in it are needed.
+        ours = {self.folders.harness, *([self.folders.tests] if self.folders.tests else [])}
         named = followed(self.spec) if self.spec is not None else [root / "fixtures"]
-        self.noticing.follow(deep | set(named), {root})
+        self.noticing.follow({*ours, *named, self.kpis, root / "conftest.py"})
 
     def _take(self, changed: set[Path]) -> None:
         found = by_files(self.spec, changed, self.folders) if self.spec is not None else {}

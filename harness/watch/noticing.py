@@ -1,11 +1,11 @@
-"""Notices files that were saved with another content, below some folders and directly in others."""
+"""Notices files that were saved with another content: all below some folders, and some single ones elsewhere."""
 
 from __future__ import annotations
 
 import hashlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from harness.errors import KpiError, Unavailable
@@ -17,29 +17,33 @@ _READY_S = 10.0
 
 
 class Noticing:
-    """Watches ``deep`` folders with all that is below them, and what lies directly in ``shallow`` ones.
+    """Watches folders with all that is below them, and single files.
 
-    Several saves in quick succession are told as one change.
+    Several saves in quick succession are told as one change. A file is watched through its folder: editors replace it.
     """
 
     def __init__(self, ignored: Callable[[Path], bool]) -> None:
         self._ignored = ignored
         self._found: queue.Queue[set[Path] | Exception] = queue.Queue()
         self._stop = threading.Event()
-        self._followed: tuple[frozenset[Path], frozenset[Path]] | None = None
+        self._deep: frozenset[Path] = frozenset()
+        self._files: frozenset[Path] = frozenset()
         self._seen: dict[Path, str] = {}
 
-    def follow(self, deep: Iterable[Path], shallow: Iterable[Path]) -> None:
-        """Watches these from now on, in place of what was watched before; folders that are not there are left out."""
-        wanted = frozenset(p for p in deep if p.exists()), frozenset(p for p in shallow if p.is_dir())
-        if wanted == self._followed:
+    def follow(self, paths: Iterable[Path]) -> None:
+        """Watches these from now on, in place of what was watched before; a file may be made later."""
+        found = {path for path in paths if path.exists() or path.parent.is_dir()}
+        deep = frozenset(path for path in found if path.is_dir())
+        files = frozenset(path for path in found - deep if not any(path.is_relative_to(folder) for folder in deep))
+        if (deep, files) == (self._deep, self._files):
             return
         self.stop()
-        self._stop, self._followed = threading.Event(), wanted
-        for folders, recursive in ((wanted[0], True), (wanted[1], False)):
+        self._stop, self._deep, self._files = threading.Event(), deep, files
+        for folders, recursive in ((deep, True), (frozenset(file.parent for file in files), False)):
             if folders:
                 self._start(folders, recursive=recursive)
-        self._seen = {path: _state(path) for path in self._files()}
+        below = (path for folder in deep for path in folder.rglob("*") if not self._ignored(path))
+        self._seen = {path: _state(path) for path in (*files, *below) if path.is_file()}
 
     def stop(self) -> None:
         """Watches nothing any more."""
@@ -47,9 +51,9 @@ class Noticing:
 
     def again(self) -> None:
         """Watches what was watched before :meth:`stop`, and takes what changed meanwhile as seen."""
-        deep, shallow = self._followed or (frozenset(), frozenset())
-        self._followed = None
-        self.follow(deep, shallow)
+        paths = self._deep | self._files
+        self._deep = self._files = frozenset()
+        self.follow(paths)
 
     def wait(self, seconds: float) -> set[Path]:
         """The files whose content changed, came or went; empty when nothing did for so long."""
@@ -59,7 +63,12 @@ class Noticing:
             return set()
         if isinstance(found, Exception):
             raise KpiError(f"changes can't be noticed: {found}", "too many files? raise fs.inotify.max_user_watches")
-        return {path for path in found if not self._ignored(path) and self._changed(path)}
+        return {path for path in found if self._matters(path) and self._changed(path)}
+
+    def _matters(self, path: Path) -> bool:
+        if path in self._files:
+            return True
+        return not self._ignored(path) and any(path.is_relative_to(folder) for folder in self._deep)
 
     def _changed(self, path: Path) -> bool:
         """Whether a file is not what it was: editors, and `touch`, save without a change too."""
@@ -99,14 +108,6 @@ class Noticing:
 
         threading.Thread(target=listen, daemon=True).start()
         ready.wait(_READY_S)
-
-    def _files(self) -> Iterator[Path]:
-        deep, shallow = self._followed or ((), ())
-        for folder in deep:
-            found = [folder] if folder.is_file() else folder.rglob("*")
-            yield from (path for path in found if path.is_file() and not self._ignored(path))
-        for folder in shallow:
-            yield from (path for path in folder.iterdir() if path.is_file() and not self._ignored(path))
 
 
 def _state(path: Path) -> str:
