@@ -120,15 +120,16 @@ def test_a_file_with_mistakes_is_waited_for(built: Project) -> None:
     with watching(built) as watched:
         watched.hears("watching 5 targets")
         built.change('"< 20 kB"', '"< 20 parsecs"')
-        watched.hears('error: kpis.toml: [[kpi]] "stripes-int8": size: unknown unit "parsecs"')
+        watched.hears("error: kpis.toml: [[kpi]] \"stripes-int8\": size: unit 'parsecs' does not fit")
         watched.hears("waiting for kpis.toml to be mended")
         built.change("[machine.any-cpu]", "[machine.any-cpu")
         watched.hears("error: kpis.toml: not valid TOML")
         built.change("[machine.any-cpu", "[machine.any-cpu]")
         watched.hears("waiting for kpis.toml to be mended")
         built.change('"< 20 parsecs"', '"< 21 kB"')
-        watched.hears("affects 1 of 5 targets")
+        assert "affects no target" not in watched.hears("affects 1 of 5 targets")
         watched.hears("1 passed, 4 deselected")
+        watched.hears("watching 5 targets")
 
 
 def test_what_a_fixture_or_a_part_of_the_harness_affects_is_named(built: Project) -> None:
@@ -149,6 +150,7 @@ def test_what_a_fixture_or_a_part_of_the_harness_affects_is_named(built: Project
         aside.replace(fixture)
         watched.hears("__init__.py: affects 5 of 5 targets")
         watched.hears("5 deselected")
+        watched.hears("watching 5 targets")
 
 
 def test_a_run_is_stopped_when_what_it_measures_is_changed(built: Project) -> None:

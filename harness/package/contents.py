@@ -37,7 +37,7 @@ class Contents:
     """The files of a package: bytes of those that are written anew, paths of the artifact's own.
 
     ``sizes`` are bytes, ``digests`` SHA-256, both by path within the package; ``digest`` is the root over them.
-    ``values`` are what was measured, in base units, by target.
+    ``values`` are what was measured, in base units, by target as in ``p50``.
     """
 
     kpi: str
@@ -173,7 +173,7 @@ def _contents(
         binding=binding,
         digest=files_digest(listed),
         artifact=artifact.digest,
-        values={file_name(name): value for name, value in measured.items() if math.isfinite(value)},
+        values={file_name(name.removeprefix(f"{kpi}:")): v for name, v in measured.items() if math.isfinite(v)},
         files={PACKAGE: sealed, **dict(sorted(files.items()))},
         sizes={PACKAGE: len(sealed), **{name: entry["size"] for name, entry in listed.items()}},
         digests={

@@ -105,7 +105,7 @@ class Watch:
             found = {**found, **self._read()}
             self._follow()
         if not found:
-            if self.running is None and self.spec is not None:
+            if self.running is None and self.whole:
                 self.say(f"{_names(changed)}: affects no target")
             return
         self.say(f"{_names(changed)}: affects {len(found)} of {len(self.spec.targets) if self.spec else 0} targets")
