@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.package.card import card
 from harness.package.contents import file_name
 from harness.package.front import read_verdicts, scalar
 from harness.package.verifying import verify
@@ -252,6 +254,25 @@ def test_front_matter_is_json_and_yaml_at_once(value: object) -> None:
     yaml = pytest.importorskip("yaml")
     assert json.loads(scalar(value)) == value
     assert yaml.safe_load(f"x: {scalar(value)}") == {"x": value}
+
+
+def test_hostile_words_are_harmless_in_a_card(here: Project) -> None:
+    evidence = json.loads((here.folder / ".kpi/latest/evidence.json").read_text(encoding="utf-8"))
+    name = "<script>alert(1)</script> | `x` \u202eevil\U0001f4a5" + "long" * 30
+    for entry in (*evidence["kpis"], *evidence["targets"]):
+        changed = {key: name for key in ("kpi", "name") if entry.get(key) == PROVEN}
+        entry.update(changed, **({"id": entry["id"].replace(PROVEN, name)} if "id" in entry else {}))
+    manifest = json.loads((artifact(here) / "manifest.json").read_text(encoding="utf-8"))
+    manifest["notes"]["about"] = {"weights": "</td><img src=x onerror=y>", "licence": "---\n<b>"}
+    evidence["workloads"] = []
+    text = card(name, evidence, manifest, 1, binding="", forced=True)
+    assert not re.search(r"<[A-Za-z/!?]", text)
+    assert "\u202e" not in text
+    assert {entry["id"].removeprefix(name) for entry in read_verdicts(text)} >= {":size", ":p50"}
+    yaml = pytest.importorskip("yaml")
+    front = yaml.safe_load(text.split("\n---\n")[0])
+    assert front["model-index"][0]["name"] == name
+    assert front["license_name"] == "---\n<b>"
 
 
 @pytest.mark.parametrize(

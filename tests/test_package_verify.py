@@ -270,6 +270,7 @@ def test_archives_that_others_made_are_read_as_well(folder: Path) -> None:
         ("n" * 60_000, 0o100644, "has a name that is too long"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_zip_with_more_in_it(folder: Path, name: str, mode: int, said: str) -> None:
     found = differences(zipped(folder, (zip_entry(name, mode), b"/etc/passwd")))
     assert any(said in line for line in found), found

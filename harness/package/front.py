@@ -94,8 +94,11 @@ def stated(target: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def scalar(value: object) -> str:
-    """JSON that YAML reads as the same: printable, and with a point in every number that has an exponent."""
-    text = json.dumps(value, ensure_ascii=False)
+    """JSON that YAML reads as the same: printable, with a point in every number that has an exponent.
+
+    What could be taken for an HTML tag where the front matter is shown as text is written by its number.
+    """
+    text = re.sub(r"<(?=[A-Za-z/!?])", r"\\u003c", json.dumps(value, ensure_ascii=False))
     text = "".join(c if c.isprintable() or ord(c) > 0xFFFF else f"\\u{ord(c):04x}" for c in text)  # noqa: PLR2004
     return "".join(part if quoted else re.sub(r"(?<![\d.])(-?\d+)e", r"\1.0e", part) for part, quoted in _parts(text))
 

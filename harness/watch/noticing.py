@@ -11,8 +11,8 @@ from pathlib import Path
 from harness.errors import KpiError, Unavailable
 
 _DEBOUNCE_MS, _QUIET_MS, _WAKE_MS = 1600, 200, 1000
-# A larger file is told by its size and time: digesting gigabytes of weights at each save would disturb.
-_LARGE = 8 << 20
+# Of what people edit the content tells; weights and pictures, which may be gigabytes, are told by size and time.
+_EDITED, _LARGE = frozenset({".json", ".jsonl", ".py", ".toml", ".txt"}), 8 << 20
 _READY_S = 10.0
 
 
@@ -114,7 +114,7 @@ def _state(path: Path) -> str:
     """What tells one content from another; empty for no file."""
     try:
         stat = path.stat()
-        if stat.st_size > _LARGE:
+        if path.suffix not in _EDITED or stat.st_size > _LARGE:
             return f"{stat.st_size} {stat.st_mtime_ns}"
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
