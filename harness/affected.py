@@ -126,9 +126,9 @@ def by_files(spec: Spec, changed: Iterable[Path], folders: Folders) -> Reasons:
     """The targets that the change of some files can affect, the promises themselves left aside; resolved paths."""
     found: Reasons = {}
     root = spec.root.resolve()
-    sources = {name: _Sources.of(spec, name) for name in spec.workloads}
+    sources = _sources(spec)
     for path in changed:
-        if ignored(path):
+        if ignored(path) or path == spec.path.resolve():
             continue
         why = str(path.relative_to(root)) if path.is_relative_to(root) else path.name
         found.update((target.id, why) for target in _users(spec, path, folders, sources))
@@ -159,19 +159,6 @@ class _Sources:
     python: frozenset[Path]
     folders: tuple[Path, ...]
 
-    @classmethod
-    def of(cls, spec: Spec, name: str) -> _Sources:
-        workload, root = spec.workloads[name], spec.root.resolve()
-        home = root.joinpath(*workload.fixture.split("."))
-        own = sorted(home.rglob("*.py")) if home.is_dir() else [home.with_suffix(".py")]
-        parents = [folder / "__init__.py" for folder in home.parents if folder.is_relative_to(root)]
-        python = closure(root, [*own, *(file for file in parents if file.is_file())])
-        # Data lie beside the code that reads them; above the fixture itself lie the other fixtures too.
-        beside = {file.parent for file in python} - {*home.parents}
-        named = [Path(text) for text in (workload.checkpoint, workload.data, workload.model) if text]
-        there = [path.resolve() for path in named if path.is_absolute() or path.exists()]
-        return cls(python, (*([home] if home.is_dir() else []), *sorted(beside), *there))
-
     def holds(self, path: Path) -> bool:
         if path in self.python:
             return True
@@ -181,14 +168,38 @@ class _Sources:
         )
 
 
+def _sources(spec: Spec) -> dict[str, _Sources]:
+    """The files of each workload; those of a fixture are looked for once."""
+    root = spec.root.resolve()
+    code: dict[str, tuple[frozenset[Path], tuple[Path, ...]]] = {}
+    found = {}
+    for name, workload in spec.workloads.items():
+        if workload.fixture not in code:
+            code[workload.fixture] = _code(root, root.joinpath(*workload.fixture.split(".")))
+        python, folders = code[workload.fixture]
+        named = [Path(text) for text in (workload.checkpoint, workload.data, workload.model) if text]
+        there = [path.resolve() for path in named if path.is_absolute() or path.exists()]
+        found[name] = _Sources(python, (*folders, *there))
+    return found
+
+
+def _code(root: Path, home: Path) -> tuple[frozenset[Path], tuple[Path, ...]]:
+    """The Python files of a fixture, and the folders of what lies beside them, its own first."""
+    own = sorted(home.rglob("*.py")) if home.is_dir() else [home.with_suffix(".py")]
+    parents = [folder / "__init__.py" for folder in home.parents if folder.is_relative_to(root)]
+    python = closure(root, [*own, *(file for file in parents if file.is_file())])
+    # Data lie beside the code that reads them; above the fixture itself lie the other fixtures too.
+    beside = {file.parent for file in python} - {*home.parents}
+    return python, (*([home] if home.is_dir() else []), *sorted(beside))
+
+
 def followed(spec: Spec) -> list[Path]:
     """The folders and single files that fixtures, weights and data of the promises lie in, as far as they are there."""
     root = spec.root.resolve()
     found = {root / "environments"}
-    for name, workload in spec.workloads.items():
-        sources = _Sources.of(spec, name)
+    for name, sources in _sources(spec).items():
         found.update((*sources.folders, *sources.python))
-        found.add(root / workload.fixture.partition(".")[0])
+        found.add(root / spec.workloads[name].fixture.partition(".")[0])
     there = sorted(path for path in found if path.exists())
     return [path for path in there if not any(path.is_relative_to(other) for other in there if other != path)]
 

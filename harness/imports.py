@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,31 +27,37 @@ def closure(root: Path, starts: Iterable[Path], follow: Callable[[Path], bool] =
 def parsed(path: Path) -> ast.Module:
     """The file's syntax tree, empty when it can't be read or parsed."""
     try:
-        return _parsed(path, path.stat().st_mtime_ns)
+        return ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
         return ast.Module([], [])
 
 
-@lru_cache(maxsize=1000)
-def _parsed(path: Path, _: int) -> ast.Module:
-    return ast.parse(path.read_bytes())
-
-
 def _imported(root: Path, path: Path) -> Iterator[Path]:
     package = path.relative_to(root).parent.parts
+    try:
+        names = _names(path, path.stat().st_mtime_ns)
+    except OSError:
+        return
+    for level, module in names:
+        start = package[: len(package) - level + 1] if level else ()
+        yield from _files(root, [*start, *module])
+
+
+@lru_cache(maxsize=2000)
+def _names(path: Path, _: int) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """What a file imports: how many folders up, then the dotted name; the last part may be no module but a member."""
+    found: dict[tuple[int, tuple[str, ...]], None] = {}
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _files(root, alias.name.split("."))
+            found.update(((0, tuple(alias.name.split("."))), None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            start = [] if not node.level else list(package[: len(package) - node.level + 1])
-            module = [*start, *(node.module.split(".") if node.module else [])]
-            for alias in node.names:
-                yield from _files(root, [*module, alias.name])
+            module = tuple(node.module.split(".")) if node.module else ()
+            found.update(((node.level, (*module, alias.name)), None) for alias in node.names)
+    return tuple(found)
 
 
-def _files(root: Path, names: list[str]) -> Iterator[Path]:
-    """Every file that importing a dotted name below ``root`` runs; the last part may be no module but a member."""
+def _files(root: Path, names: Sequence[str]) -> Iterator[Path]:
+    """Every file that importing a dotted name below ``root`` runs."""
     folder = root
     for name in names:
         if (module := folder / f"{name}.py").is_file():

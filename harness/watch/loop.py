@@ -94,7 +94,8 @@ class Watch:
         self.noticing.follow({*ours, *named, self.kpis, root / "conftest.py"})
 
     def _take(self, changed: set[Path]) -> None:
-        found = by_files(self.spec, changed, self.folders) if self.spec is not None else {}
+        others = changed - {self.kpis}
+        found = by_files(self.spec, others, self.folders) if self.spec is not None and others else {}
         inside = [path for path in changed if path.is_relative_to(self.folders.harness)]
         if inside:
             self.outdated = self.loadable = True
