@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("name", nargs="?", help="which one to create")
     merge = add("merge", _merge, "the evidence of several machines as one ledger; green only when all was proven")
     merge.add_argument("files", nargs="+", type=Path, metavar="EVIDENCE", help="evidence.json of a run")
-    merge.add_argument("--out", type=Path, help="a folder for the merged evidence.json and summary.md")
+    merge.add_argument("--out", type=Path, help="a folder for the merged evidence.json, summary.md and report.html")
     score = add("score", _score, "METEOR, chrF and BLEU of a results.json, of this machine or another")
     score.add_argument("file", type=Path, help="results.json: a list of objects with output and reference")
     explained = add("explain", _explain, "why a KPI's targets ended as they did, from the evidence of a run")
@@ -86,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     machines.add_argument("files", nargs="+", type=Path, metavar="EVIDENCE", help="evidence.json of a run")
     machines.add_argument("--price", action="append", help='of each file\'s machine in turn, such as "1.536 USD/h"')
     machines.add_argument("--out", type=Path, help="a folder for machines.md and machines.svg")
+    report = add("report", _report, "the evidence of a run as one page to look at: report.html")
+    report.add_argument("file", nargs="?", type=Path, metavar="EVIDENCE", help="default: that of the latest run")
+    report.add_argument("--out", type=Path, help="the file to write (default: report.html beside the evidence)")
     cache = add("cache", _cache, "the store of artifacts")
     cache.add_argument("action", choices=["list", "verify", "prune"])
     cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')
@@ -164,6 +167,7 @@ def _env(chosen: argparse.Namespace) -> int:
 def _merge(chosen: argparse.Namespace) -> int:
     from harness.evidence import write_atomically
     from harness.merge import merge, read_evidence
+    from harness.reports.html import write as write_report
     from harness.reports.markdown import render as markdown
     from harness.reports.terminal import render
 
@@ -177,6 +181,8 @@ def _merge(chosen: argparse.Namespace) -> int:
         chosen.out.mkdir(parents=True, exist_ok=True)
         write_atomically(chosen.out / "evidence.json", json.dumps(merged.evidence, indent=1) + "\n")
         write_atomically(chosen.out / "summary.md", markdown(merged.evidence))
+        if unwritten := write_report(chosen.out / "report.html", merged.evidence):
+            print(unwritten, file=sys.stderr)
     print("green: every promised target was proven" if merged.proven else "not green")
     return 0 if merged.proven else 1
 
@@ -206,6 +212,23 @@ def _recipes(chosen: argparse.Namespace) -> int:
     if broken:
         raise KpiError(f"{path}: {broken}")
     print(side_by_side(chosen.workload, found), end="")
+    return 0
+
+
+def _report(chosen: argparse.Namespace) -> int:
+    from harness.evidence import write_atomically
+    from harness.reports.html import render
+
+    chosen.evidence = chosen.file
+    path, found, broken = _evidence(chosen)
+    if broken:
+        print(f"warning: {path}: {broken}", file=sys.stderr)
+    out = chosen.out or path.parent / "report.html"
+    try:
+        write_atomically(out, render(found))
+    except OSError as error:
+        raise KpiError(f"{out} can't be written: {error.strerror}", "name a file with --out") from error
+    print(out)
     return 0
 
 
