@@ -9,13 +9,13 @@ from typing import Any
 
 from harness.reports.text import number
 
-_REACH = 44.0
-_MIDDLE = 50.0
+_REACH, _SHORT = 64.0, 26.0
+_MIDDLE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Places in percent of the width; the bound stands at 50. ``margin`` is the value's distance, as a share of it."""
+    """Places in percent of the width; the bound stands at 30. ``margin`` is the value's distance, as a share of it."""
 
     value: float
     low: float
@@ -36,8 +36,18 @@ def drawn(target: Mapping[str, Any]) -> Drawn | None:
     left, right = (value if math.isnan(edge) else edge for edge in (left, right))
     reach = max((abs(edge) for edge in (value, left, right) if math.isfinite(edge)), default=0.0) or 1.0
 
+    # What lies left of the bound has less room; both sides are drawn to the same scale all the same.
+    left_most = max((-edge for edge in (value, left) if math.isfinite(edge)), default=0.0)
+    scale = min(_REACH / reach, _SHORT / left_most if left_most > 0 else math.inf)
+
     def place(away: float) -> float:
-        return round(_MIDDLE + _REACH * max(-1.1, min(1.1, away / reach)), 2)
+        return (
+            round(min(100.0, max(0.0, _MIDDLE + scale * away)), 2)
+            if math.isfinite(away)
+            else 0.0
+            if away < 0
+            else 100.0
+        )
 
     return Drawn(
         place(value),

@@ -20,9 +20,9 @@ ORDER = (
     Verdict.FAIL,
     Verdict.ERROR,
     Verdict.INCONCLUSIVE,
+    Verdict.PASS,
     Verdict.OFF_TARGET,
     Verdict.UNAVAILABLE,
-    Verdict.PASS,
 )
 """What needs a person stands first."""
 WORDS = {
@@ -134,16 +134,21 @@ def _row(
         interval=interval(target),
         basis=basis(target),
         drawn=where,
-        spare=_spare(where),
+        spare=_spare(where, upper=str(target["op"]).startswith("<")),
         reason="" if left_out or verdict is Verdict.PASS else plain(why(target)),
         facts=facts,
     )
 
 
-def _spare(where: Drawn | None) -> str:
-    if where is None or where.margin is None or abs(where.margin) > 10:  # noqa: PLR2004 - more says nothing
+def _spare(where: Drawn | None, *, upper: bool) -> str:
+    """How far the value is from its bound, in words."""
+    if where is None or where.margin is None:
         return ""
-    return f"{100 * abs(where.margin):.2g} % {'to spare' if where.margin >= 0 else 'over the bound'}"
+    far = abs(where.margin)
+    if far > 1 and (where.margin < 0) is upper:
+        return f"{1 + far:.3g} x the bound"
+    share = f"{100 * far:.0f}" if far >= 0.1 else f"{100 * far:.2g}"  # noqa: PLR2004 - two figures either way
+    return f"{share} % {'to spare' if where.margin >= 0 else 'beyond the bound'}"
 
 
 def _facts(

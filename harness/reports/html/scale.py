@@ -69,12 +69,8 @@ class Axis:
 
     def scale(self) -> dict[str, Any]:
         """The same for Vega-Lite."""
-        return {
-            "type": "log" if self.log else "linear",
-            "domain": [float(f"{self.low:.6g}"), float(f"{self.high:.6g}")],
-            "nice": False,
-            "zero": False,
-        }
+        domain = [float(f"{self.low:.6g}"), float(f"{self.high:.6g}")]
+        return {"type": "log" if self.log else "linear", "domain": domain, "nice": False}
 
     def encoding(self, name: str, *, upward: bool = False, **axis: Any) -> dict[str, Any]:
         """A field along this axis; ``upward`` turns it where less is better, so that better stands above."""

@@ -139,7 +139,7 @@ def _layers(
     x = axis.encoding("x", orient="bottom")
     y = {
         "field": "y", "type": "quantitative", "axis": None,
-        "scale": {"domain": [0, round(rows, 2)], "reverse": True, "nice": False, "zero": False},
+        "scale": {"domain": [0, round(rows, 2)], "reverse": True, "nice": False},
     }  # fmt: skip
     shown = vega.tooltip("process", "here", "median", "samples", "disturbed")
     fields = ["y", "y2", "d", "process", "median", "samples", "disturbed"]

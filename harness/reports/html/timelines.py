@@ -51,10 +51,7 @@ def _pair(
         last, largest = points[-1], max(held for _, held, _ in points)
         cores = (last[2] - points[0][2]) / (last[0] - points[0][0]) if last[0] > points[0][0] else 0.0
         rows.append((f"process {place}", BYTES.format(largest), f"{cores:.2f}", TIME.format(last[0])))
-    marks = [
-        {"t": vega.rounded(at), "what": plain(what)}
-        for what, at in processes[0][1]["details"]["timeline"].get("marks", {}).items()
-    ]
+    marks = [(float(at), plain(what)) for what, at in processes[0][1]["details"]["timeline"].get("marks", {}).items()]
     thinned = f" Of {every} points one is drawn, and the highest always." if every > 1 else ""
     table = Table(("process", "most memory", "processors used on average", "watched for"), tuple(rows))
     for title, values, dimension, unit in (
@@ -73,7 +70,7 @@ def _pair(
             )
         ]  # fmt: skip
         if marks:
-            shown = [{"t": x(mark["t"]), "what": mark["what"]} for mark in marks]
+            shown = [{"t": x(begun), "what": what} for begun, what in marks]
             layers.append(vega.layer("rule", shown, {"x": x.encoding("t")}, stroke=vega.MUTED, strokeDash=[4, 4]))
             layers.append(
                 vega.layer(
@@ -97,8 +94,10 @@ def _pair(
 def _thinned(points: Sequence[Sequence[float]]) -> list[Sequence[float]]:
     """At most about 80 points: of as many neighbours as needed the one with most memory, and the ends."""
     step = -(-len(points) // _POINTS)
-    kept = [max(points[at : at + step], key=lambda point: point[1]) for at in range(0, len(points), step)]
-    return sorted({tuple(point) for point in (points[0], *kept, points[-1])})
+    kept: list[Sequence[float]] = [
+        max(points[at : at + step], key=lambda point: point[1]) for at in range(0, len(points), step)
+    ]
+    return [*sorted({tuple(point) for point in (points[0], *kept, points[-1])})]
 
 
 def over_the_run(evidence: Mapping[str, Any]) -> Iterator[Drawing]:

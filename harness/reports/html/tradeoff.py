@@ -17,6 +17,7 @@ from harness.units import TIME
 _FIRST = ("latency.p50", "latency.frame.p50", "latency.audio_second.p50", "serving.latency.p50", "latency.generate.p50")
 _HEIGHT = 300
 _CIRCLE, _GREW = 230, 700
+_TURNS = 3
 
 
 def tradeoffs(workload: str, evidence: Mapping[str, Any]) -> Iterator[Drawing]:
@@ -37,7 +38,7 @@ def tradeoffs(workload: str, evidence: Mapping[str, Any]) -> Iterator[Drawing]:
     for across, up in pairs:
         if across and up:
             seen = [r for r in points if across.name in r.figures and up.name in r.figures]
-            if seen:
+            if len(seen) > 1 or (seen and up is right):
                 yield _drawing(workload, across, up, seen, best, points, asked, published, sources)
 
 
@@ -174,7 +175,8 @@ def _points(
     ways: Mapping[str, Any],
 ) -> Iterator[Spec]:
     largest = max((recipe.value("size") or 0.0 for recipe in seen), default=0.0) or 1.0
-    rows, arms = [], []
+    rows: list[dict[str, Any]] = []
+    arms: list[dict[str, float]] = []
     for recipe in seen:
         place = _place(recipe, across, up)
         rows.append(
@@ -199,10 +201,10 @@ def _points(
                 "rule", own, {**ways, f"{key}2": {"field": f"{key}2"}}, stroke=vega.INK, strokeWidth=1.2, opacity=0.7
             )
     shown = vega.tooltip("recipe", across[0].title, up[0].title, *({"size"} - {across[0].title, up[0].title}))
-    largest_first = sorted(rows, key=lambda row: -row["area"])
+    rows.sort(key=lambda row: -row["area"])  # a small circle stays visible upon a large one
     yield vega.layer(
         "circle",
-        largest_first,
+        rows,
         {
             **ways,
             "size": {"field": "area", "type": "quantitative", "scale": None},
@@ -213,7 +215,7 @@ def _points(
     )  # fmt: skip
     yield vega.layer(
         "text",
-        largest_first,
+        rows,
         {
             **ways,
             "text": {"field": "number"},
@@ -230,33 +232,25 @@ def _published(
     """Figures of others as marked lines, and what each mark stands for."""
     specs: list[Spec] = []
     said = []
+    rows: list[dict[str, Any]]
     for key, (metric, axis) in (("x", across), ("y", up)):
-        rows: list[dict[str, Any]] = []
-        for place, line in enumerate(lines, 1):
+        rows = []
+        for number, line in enumerate(lines, 1):
             values = line["values"].get(metric.name)
-            if values and axis.shows(low := float(values[0])):
+            if values and axis.shows(float(values[0])):
                 words = _said(line, (across[0], up[0]))
-                rows.append({key: axis(low), "mark": f"P{place}", "row": place % 3, "published": words})
-        if not rows:
-            continue
-        place = {key: ways[key], "tooltip": vega.tooltip("published")}
-        specs.append(vega.layer("rule", rows, place, stroke=vega.MUTED, strokeDash=[4, 4], strokeWidth=1.2))
-        if key == "x":
-            high = {"y": {"field": "row", "type": "nominal", "scale": None}}
-            # Names of lines that stand close together take turns in height.
-            specs += [
-                vega.layer(
-                    "text", [row for row in rows if row["row"] == turn], {**place, "y": {"value": 8 + 13 * turn}},
-                    align="left", dx=3, fontSize=10,
-                )
-                for turn in range(3)
-                if high and any(row["row"] == turn for row in rows)
-            ]  # fmt: skip
-        else:
-            specs.append(vega.layer("text", rows, {**place, "x": {"value": 4}}, align="left", dy=-6, fontSize=10))
-        for spec in specs:
-            if isinstance(spec, dict) and spec["mark"]["type"] == "text":
-                spec["encoding"]["text"] = {"field": "mark"}
+                rows.append({key: axis(float(values[0])), "mark": f"P{number}", "turn": number, "published": words})
+        own = {key: ways[key], "tooltip": vega.tooltip("published")}
+        text = {**own, "text": {"field": "mark"}}
+        if rows:
+            specs.append(vega.layer("rule", rows, own, stroke=vega.MUTED, strokeDash=[4, 4], strokeWidth=1.2))
+        if key == "y" and rows:
+            specs.append(vega.layer("text", rows, {**text, "x": {"value": 4}}, align="left", dy=-6, fontSize=10))
+        for turn in range(_TURNS) if key == "x" else ():
+            # The names of lines that stand close together take turns in height.
+            if named := [row for row in rows if row["turn"] % _TURNS == turn]:
+                high = {"y": {"value": 8 + 13 * turn}}
+                specs.append(vega.layer("text", named, {**text, **high}, align="left", dx=3, fontSize=10))
     for place, line in enumerate(lines, 1):
         if words := _said(line, (across[0], up[0])):
             off = not any(

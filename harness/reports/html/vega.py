@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
+from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
-_LIBRARY = "vl_convert"
+from harness.evidence import write_atomically
+from harness.store import default_root
+
+_LIBRARY, _DISTRIBUTION = "vl_convert", "vl-convert-python"
+_SNIPPET = "window.vegaEmbed = vegaEmbed;"
 REMEDY = 'pip install "kpi-tests[report]"'
 INK, MUTED, LINE, SURFACE = "var(--ink)", "var(--muted)", "var(--line)", "var(--surface)"
 ACCENT, REGION, WARN = "var(--accent)", "var(--pass)", "var(--warn)"
@@ -22,16 +29,31 @@ def installed() -> bool:
 
 @cache
 def javascript() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script that needs no network and no ``eval``."""
+    """Vega, Vega-Lite and Vega-Embed as one script that needs no network and no ``eval``.
+
+    Bundling takes seconds, so the script is kept in the store, with its digest; one that does not fit is made again.
+    """
+    kept = default_root() / "report" / f"vega-{metadata.version(_DISTRIBUTION)}.js"
+    with suppress(OSError, UnicodeDecodeError):  # not made yet, or damaged
+        digest, _, script = kept.read_text(encoding="utf-8").partition("\n")
+        if digest == _digest(script):
+            return script
     import vl_convert
 
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    script = str(vl_convert.javascript_bundle(_SNIPPET))
+    with suppress(OSError):  # a store that can't be written costs time, nothing else
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, f"{_digest(script)}\n{script}")
+    return script
+
+
+def _digest(script: str) -> str:
+    return f"// {hashlib.sha256(script.encode()).hexdigest()}"
 
 
 def chart(layers: Sequence[Mapping[str, Any]], height: int, **more: Any) -> dict[str, Any]:
     """Layers over each other, as wide as the page allows; colours are the page's own: a theme needs no redraw."""
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": "container",
         "height": height,
         "background": None,

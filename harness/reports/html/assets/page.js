@@ -76,7 +76,7 @@
   const draw = (chart) => {
     if (!drawn.has(chart)) {
       const spec = JSON.parse(document.getElementById(chart.dataset.spec).textContent);
-      const options = { actions: false, renderer: "svg", ast: true, tooltip: { disableDefaultStyle: true } };
+      const options = { mode: "vega-lite", actions: false, renderer: "svg", ast: true, tooltip: { disableDefaultStyle: true } };
       drawn.set(chart, window.vegaEmbed(chart, spec, options).then((made) => {
         for (const svg of every("svg", chart)) svg.setAttribute("aria-hidden", "true");
         chart.style.minHeight = "";
