@@ -166,7 +166,7 @@ def _facts(
             ran = measurement["processes"]
             said = f", {said_proof(ran[0]['proof'])}" if ran else ""
             yield "rests on", plain(f"measurement {name}: {measurement['recipe']}, {measurement['scenario']}{said}")
-    yield "again", _command(target)
+    yield "rerun", _command(target)
 
 
 def _command(target: Mapping[str, Any]) -> str:

@@ -58,6 +58,16 @@ class Axis:
         """A number of base units in the unit of the axis, kept on it."""
         return float(f"{min(max(value / self.factor, self.low), self.high):.6g}")
 
+    def along(self, shown: float) -> float:
+        """Where a number in the axis's own unit lies on it: 0 at its low end, 1 at its high one."""
+        if self.log:
+            return math.log(shown / self.low) / math.log(self.high / self.low)
+        return (shown - self.low) / (self.high - self.low)
+
+    def back(self, part: float) -> float:
+        """The inverse of :meth:`along`."""
+        return self.low * (self.high / self.low) ** part if self.log else self.low + part * (self.high - self.low)
+
     def shows(self, value: float) -> bool:
         """Whether the number of base units lies on the axis."""
         return self.low <= value / self.factor <= self.high

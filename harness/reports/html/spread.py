@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -116,16 +115,9 @@ def _words(measurements: Sequence[Mapping[str, Any]]) -> str:
 
 def _cells(samples: Sequence[float], axis: Axis) -> Iterator[tuple[float, float, int]]:
     """Edges (seconds) and counts of the cells that hold samples; as many cells as the whole axis has room for."""
-
-    def along(value: float) -> float:
-        return math.log(value / axis.factor) if axis.log else value / axis.factor
-
-    low, high = (math.log(edge) if axis.log else edge for edge in (axis.low, axis.high))
-    width = (high - low) / _CELLS
-    counts = Counter(min(_CELLS - 1, max(0, int((along(sample) - low) / width))) for sample in samples)
+    counts = Counter(min(_CELLS - 1, max(0, int(_CELLS * axis.along(sample / axis.factor)))) for sample in samples)
     for cell, count in sorted(counts.items()):
-        edges = [low + width * place for place in (cell, cell + 1)]
-        first, last = (axis.factor * (math.exp(edge) if axis.log else edge) for edge in edges)
+        first, last = (axis.factor * axis.back(edge / _CELLS) for edge in (cell, cell + 1))
         yield first, last, count
 
 

@@ -18,6 +18,7 @@ _FIRST = ("latency.p50", "latency.frame.p50", "latency.audio_second.p50", "servi
 _HEIGHT = 300
 _CIRCLE, _GREW = 230, 700
 _TURNS = 3
+_NEAR = 0.035
 
 
 def tradeoffs(workload: str, evidence: Mapping[str, Any]) -> Iterator[Drawing]:
@@ -107,8 +108,8 @@ def _drawing(
         title=f"{_upper(up.title)} against {across.title}",
         caption="Up and left is better. "
         * (across.better == "lower")
-        + "Filled: no other recipe is as good in everything and better in something. The line is the front of the two "
-        "axes; the area is the artifact's size; the green field is what the chosen KPI allows.",
+        + "Filled: speed, accuracy and size are known, and no other recipe is as good in all three and better in one. "
+        "Dots: the front of these two axes. The larger, the larger the artifact. Green: what the chosen KPI allows.",
         alt=f"{_upper(up.title)} against {across.title} of {len(seen)} recipes of {short(workload)}. {words}. "
         f"Beaten by none: {names or 'none has every figure'}.",
         spec=vega.chart(layers, _HEIGHT, params=params),
@@ -213,9 +214,18 @@ def _points(
         },
         stroke=vega.ACCENT, strokeWidth=1.5, opacity=1, fillOpacity=0.92,
     )  # fmt: skip
+    for row in rows:
+        same = [other for other in rows if _together(row, other, across[1], up[1])]
+        row["beside"] = ", ".join(sorted((other["number"] for other in same), key=int)) if len(same) > 1 else ""
+    # Numbers of recipes that lie upon each other would be one blot: they stand together beside it.
+    if crowds := {row["beside"]: row for row in rows if row["beside"]}:
+        beside = {**ways, "text": {"field": "beside"}, "tooltip": shown}
+        yield vega.layer(
+            "text", list(crowds.values()), beside, fontWeight="bold", fill=vega.INK, align="left", dx=17, dy=-11
+        )
     yield vega.layer(
         "text",
-        rows,
+        [row for row in rows if not row["beside"]],
         {
             **ways,
             "text": {"field": "number"},
@@ -224,6 +234,10 @@ def _points(
         },
         fontWeight="bold", fontSize=11,
     )  # fmt: skip
+
+
+def _together(one: Mapping[str, Any], other: Mapping[str, Any], x: Axis, y: Axis) -> bool:
+    return abs(x.along(one["x"]) - x.along(other["x"])) < _NEAR and abs(y.along(one["y"]) - y.along(other["y"])) < _NEAR
 
 
 def _published(
