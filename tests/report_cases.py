@@ -1,13 +1,14 @@
-"""A real run's evidence, and what it would be with everything that the report can show, hostile names included."""
+"""A recorded run, and what it would be with everything that the report can show, hostile names included."""
 
 from __future__ import annotations
 
 import copy
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
 
-from tests.project import Project
+from tests.project import ROOT
 
 HOSTILE = (
     "<script>alert(1)</script></script><img src=x onerror=alert(2)> javascript:alert(3) [bold]b[/] \u202eevil\U0001f4a5"
@@ -54,12 +55,18 @@ def history(runs: int, kpis: int = 2) -> list[Answered]:
     ]  # fmt: skip
 
 
-def judged(project: Project) -> dict[str, Any]:
-    """The evidence of a real run of the small project, two timed recipes and two accuracies in it."""
-    project.change('"latency.p50" = "< 50 ms"', '"latency.p50" = ["< 50 ms", "<= 20 x fp32"]')
-    done = project.pytest()
-    assert done.returncode == 0, done.stdout
-    return project.evidence()
+def recorded() -> dict[str, Any]:
+    """The evidence that a run of the README's example left on some day, with fewer samples; that of a file of old.
+
+    The reference, which nobody had asked to time, has the times of the other recipe, half as fast.
+    """
+    made: dict[str, Any] = json.loads((ROOT / "tests/recorded/evidence.json").read_text(encoding="utf-8"))
+    timed = next(m for m in made["measurements"] if m["scenario"] == "single-stream")
+    slower = copy.deepcopy(timed) | {"id": "slower", "recipe": "stripes/fp32", "artifact_bytes": 19_000}
+    for process in slower["processes"]:
+        process["samples_s"] = [2 * seconds for seconds in process["samples_s"]]
+    made["measurements"].append(slower)
+    return made
 
 
 def amended(evidence: dict[str, Any]) -> dict[str, Any]:
@@ -77,6 +84,8 @@ def amended(evidence: dict[str, Any]) -> dict[str, Any]:
         {**first, "kpi": "g", "verdict": "INCONCLUSIVE", "value": None, "low": None, "high": None,
          "reason": "not measured: not selected by -k or -m"}
     )  # fmt: skip
+    # Promised on another machine, and so tight that it shows in the figures.
+    made["targets"][5] |= {"bound": "< 9 us", "limit": 9e-6}
     made["published"] = [
         {
             "workload": first["workload"], "source": HOSTILE, "recipe": HOSTILE, "machine": "theirs",

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.reports.html import render
-from tests.project import make_project
-from tests.report_cases import amended, history, judged
+from tests.report_cases import amended, history, recorded
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -25,11 +24,10 @@ CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def page_file(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> Path:
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with everything that a page can show."""
-    evidence = judged(make_project(tmp_path_factory.mktemp("browser"), shared_store))
     file = tmp_path_factory.mktemp("page") / "report.html"
-    file.write_text(render(amended(evidence), history(100)), encoding="utf-8")
+    file.write_text(render(amended(recorded()), history(100)), encoding="utf-8")
     return file
 
 
@@ -171,7 +169,7 @@ def test_all_is_reached_by_keyboard_and_focus_is_seen(seen: Seen) -> None:
     page.goto(page.url.partition("#")[0])
     wanted = page.evaluate(
         "[...document.querySelectorAll('a, button, select, summary, input:not([type=radio]), input[type=radio]:checked,"
-        " [tabindex]')].filter((e) => e.getClientRects().length).length"
+        " [tabindex]')].filter((e) => e.checkVisibility()).length"
     )
     reached = 0
     for _ in range(wanted):

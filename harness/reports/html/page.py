@@ -46,12 +46,14 @@ def render(evidence: Mapping[str, Any], history: Sequence[Answer] = ()) -> str:
     templates.filters["spec"] = _json
     scripts = [vega.javascript()] if vega.installed() else []
     scripts = [*scripts, _asset("page.js")]
+    first = 'document.documentElement.className = "js"'
     rows = ledger.rows(evidence)
     return templates.get_template("page.html").render(
         head=machine.head(evidence),
         style=_asset("style.css"),
         scripts=scripts,
-        policy=_policy(scripts),
+        first=first,
+        policy=_policy([first, *scripts]),
         drawn=vega.installed(),
         remedy=vega.REMEDY,
         rows=rows,

@@ -109,7 +109,7 @@ def _names(rows: Iterable[Answer]) -> dict[str, str]:
     """The words for each machine; those of two machines with one name get a part of their identities."""
     said = {row.machine: short(row.machine_name, 60) for row in rows}
     twice = {name for name, count in Counter(said.values()).items() if count > 1}
-    return {machine: f"{name} ({plain(machine)[:6]})" if name in twice else name for machine, name in said.items()}
+    return {machine: f"{name} ({plain(machine)[-6:]})" if name in twice else name for machine, name in said.items()}
 
 
 def _interval(row: Answer, factor: float) -> dict[str, float]:

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
-from importlib.util import find_spec
 from typing import Any
 
 from harness.evidence import write_atomically
 from harness.store import default_root
 
-_LIBRARY, _DISTRIBUTION = "vl_convert", "vl-convert-python"
+_DISTRIBUTION = "vl-convert-python"
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 REMEDY = 'pip install "kpi-tests[report]"'
 INK, MUTED, LINE, SURFACE = "var(--ink)", "var(--muted)", "var(--line)", "var(--surface)"
@@ -24,7 +23,11 @@ _SMALL = 11
 
 def installed() -> bool:
     """Whether figures can be drawn here."""
-    return find_spec(_LIBRARY) is not None
+    try:
+        import vl_convert  # noqa: F401 - a broken installation is none
+    except ImportError:
+        return False
+    return True
 
 
 @cache
