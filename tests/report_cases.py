@@ -48,7 +48,7 @@ def history(runs: int, kpis: int = 2) -> list[Answered]:
     return [
         Answered(
             f"run{run}", f"2026-01-{1 + run // 24:02}T{run % 24:02}:00:00+00:00", f"machine-{run % 2}", "AMD EPYC",
-            f"kpi-{kpi}", (1 + run % 7 / 10) * (1e-3, 3e-3)[run % 2], "PASS" if run % 5 else "FAIL",
+            f"kpi-{kpi}", (1 + (run + kpi) % 7 / 10) * (1e-3, 3e-3)[run % 2], "PASS" if run % 5 else "FAIL",
         )
         for run in range(runs)
         for kpi in range(kpis)

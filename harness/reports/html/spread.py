@@ -16,7 +16,7 @@ from harness.units import TIME
 _CELLS = 72
 _ROW, _NAME, _GAP = 11, 1.5, 0.5
 _LEAST = 2
-_FEW = 24
+_FEW = 3
 _WHAT = {
     "single-stream": "a request",
     "offline": "a batch",
@@ -87,7 +87,7 @@ def _drawing(scenario: str, measurements: Sequence[Mapping[str, Any]], evidence:
     height = round(y * _ROW)
     disturbed = len(notes)
     if disturbed > _FEW:
-        notes = [*notes[:_FEW], f"... and {disturbed - _FEW} more, in the table of numbers"]
+        notes = [*notes[:_FEW], f"{disturbed - _FEW} more were disturbed; why stands among the numbers"]
     return Drawing(
         name=f"spread-{scenario}",
         title=f"Time of {what}, process by process",

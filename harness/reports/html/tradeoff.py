@@ -193,7 +193,7 @@ def _points(
         )
         for key, (metric, axis) in (("x", across), ("y", up)):
             figure = recipe.figures[metric.name]
-            if figure.low is not None and figure.high is not None:
+            if figure.low is not None and figure.high is not None and figure.low < figure.high:
                 arms.append({**place, f"{key}2": axis(figure.high), key: axis(figure.low)})
     for key in ("x", "y"):
         own = [arm for arm in arms if f"{key}2" in arm]

@@ -100,7 +100,7 @@ def trends(rows: Sequence[Answer]) -> Iterator[Drawing]:
         table=Table(("target", "machine", "runs", "first", "latest", "verdict"), tuple(table)),
         notes=notes,
         choices=tuple(choices),
-        choose="target",
+        choose="Target",
         wide=True,
     )
 
