@@ -78,7 +78,7 @@ def publish(folder: Path, out: Path) -> None:
     if folder == out:
         return
     fresh = Path(tempfile.mkdtemp(prefix=".latest-", dir=out.parent))
-    for name in ("evidence.json", "summary.md"):
+    for name in ("evidence.json", "summary.md", "report.html"):
         if (folder / name).exists():
             shutil.copy2(folder / name, fresh / name)
     if (folder / "results").exists():

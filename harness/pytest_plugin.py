@@ -349,7 +349,9 @@ class KpiPlugin:
         terminalreporter.section("KPIs")
         for text in render(recorder.evidence, width, colour=writer.hasmarkup).splitlines():
             terminalreporter.write_line(text)
-        terminalreporter.write_line(f"evidence: {_near(recorder.out, self.config.invocation_params.dir)}")
+        near = _near(recorder.out, self.config.invocation_params.dir)
+        terminalreporter.write_line(f"evidence: {near}")
+        terminalreporter.write_line(recorder.unreported or f"report: {Path(near) / 'report.html'}")
 
 
 def _kind_of(obj: object) -> str | None:

@@ -29,6 +29,7 @@ class Recorder:
         self.active = False
         self.deselected: set[tuple[str, str, str]] = set()
         self.evidence: dict[str, Any] | None = None
+        self.unreported = ""
         self._started = started
         self._written = 0.0
         self._folder: Path | None = None
@@ -54,10 +55,12 @@ class Recorder:
         ``stopped`` says why the run did not come to its end: then another may go on where it stopped.
         """
         self._write(complete=not stopped, otherwise=f"not measured: {stopped or 'no test asked for it'}")
+        from harness.reports.html import write
         from harness.reports.markdown import render
 
         if self.evidence is not None:
             write_atomically(self.folder / "summary.md", render(self.evidence))
+            self.unreported = write(self.folder / "report.html", self.evidence)
         if not stopped:
             clear_aside(self.folder)
         publish(self.folder, self.out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
 from rich.text import Text
@@ -23,12 +24,15 @@ class Merge(Command):
     @classmethod
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("files", nargs="+", type=Path, metavar="EVIDENCE", help="evidence.json of a run")
-        parser.add_argument("--out", type=Path, help="a folder for the merged evidence.json and summary.md")
+        parser.add_argument(
+            "--out", type=Path, help="a folder for the merged evidence.json, summary.md and report.html"
+        )
 
     @classmethod
     def run(cls, chosen: argparse.Namespace) -> int:
         from harness.evidence import write_atomically
         from harness.merge import merge, read_evidence
+        from harness.reports.html import write as write_report
         from harness.reports.markdown import render as markdown
         from harness.reports.terminal import render
 
@@ -42,5 +46,7 @@ class Merge(Command):
             chosen.out.mkdir(parents=True, exist_ok=True)
             write_atomically(chosen.out / "evidence.json", json.dumps(merged.evidence, indent=1) + "\n")
             write_atomically(chosen.out / "summary.md", markdown(merged.evidence))
+            if unwritten := write_report(chosen.out / "report.html", merged.evidence):
+                print(unwritten, file=sys.stderr)
         print("green: every promised target was proven" if merged.proven else "not green")
         return 0 if merged.proven else 1
