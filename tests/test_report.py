@@ -323,8 +323,8 @@ def test_one_run_is_no_trend_and_what_was_not_measured_is_no_point() -> None:
 
 def test_a_long_history_is_thinned_and_says_so() -> None:
     (drawing,) = trends(history(100, kpis=166))
-    assert len(drawing.spec["layer"][0]["data"]["values"]) <= 6000
-    assert "newest 36 values" in drawing.notes[0]
+    assert len(drawing.spec["layer"][0]["data"]["values"]) <= 5000
+    assert "newest 30 values" in drawing.notes[0]
 
 
 def test_the_harness_brings_the_page_s_files() -> None:
