@@ -75,7 +75,7 @@ def trends(rows: Sequence[Answer]) -> Iterator[Drawing]:
         unit = next((u for u in dimension.shown if scale >= dimension.units[u]), dimension.shown[-1])
         values += [
             {
-                "k": place, "t": row.started[:16] + "Z", "v": vega.rounded(row.value / dimension.units[unit]),
+                "k": place, "t": row.started[:19] + "Z", "v": vega.rounded(row.value / dimension.units[unit]),
                 "m": names[row.machine], "verdict": plain(row.verdict), "run": plain(row.run),
                 **_interval(row, dimension.units[unit]),
             }
