@@ -253,14 +253,15 @@ def _published(
             values = line["values"].get(metric.name)
             if values and axis.shows(float(values[0])):
                 words = _said(line, (across[0], up[0]))
-                rows.append({key: axis(float(values[0])), "mark": f"P{number}", "turn": number, "published": words})
+                rows.append({key: axis(float(values[0])), "mark": f"P{number}", "published": words})
         own = {key: ways[key], "tooltip": vega.tooltip("published")}
         text = {**own, "text": {"field": "mark"}}
         if rows:
             specs.append(vega.layer("rule", rows, own, stroke=vega.MUTED, strokeDash=[4, 4], strokeWidth=1.2))
+        rows.sort(key=lambda row: row[key])
         for turn in range(_TURNS):
             # The names of lines that stand close together take turns along them.
-            if named := [row for row in rows if row["turn"] % _TURNS == turn]:
+            if named := rows[turn::_TURNS]:
                 there = {"y": {"value": 8 + 13 * turn}} if key == "x" else {"x": {"value": 4 + 24 * turn}}
                 aside = {"dx": 3} if key == "x" else {"dy": -6}
                 specs.append(vega.layer("text", named, {**text, **there}, align="left", fontSize=10, **aside))
