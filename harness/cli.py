@@ -16,7 +16,11 @@ USAGE = 4
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0, 1 when something was found wrong, 4 for a mistake of the user's."""
-    chosen = _parser().parse_args(arguments)
+    parser = _parser()
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and not getattr(chosen, "passes_on", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    chosen.rest = rest
     try:
         code: int = chosen.run(chosen)
     except SpecError as error:

@@ -159,6 +159,10 @@ def evidence(
             }
             for kpi in spec.kpis
         ],
+        "workloads": [
+            {"name": w.name, "task": w.task, "fixture": w.fixture, "reference": w.reference, "licence": w.licence}
+            for w in spec.workloads.values()
+        ],
         "published": [
             {"workload": workload.name, **asdict(line)}
             for workload in spec.workloads.values()

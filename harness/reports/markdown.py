@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.reports.text import basis, figure, interval, plain, taken_over, tally, why
+from harness.reports.text import basis, cell, figure, interval, taken_over, tally, why
 from harness.verdict import Verdict
 
 _MARK = {
@@ -47,7 +47,7 @@ def render(evidence: Mapping[str, Any]) -> str:
             target["bound"],
             basis(target) or why(target),
         )
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        lines.append("| " + " | ".join(map(cell, cells)) + " |")
     remarks = [
         (target["id"], said)
         for target in targets
@@ -59,16 +59,16 @@ def render(evidence: Mapping[str, Any]) -> str:
     ]
     if remarks:
         lines += ["", "<details><summary>Why</summary>", ""]
-        lines += [f"- {_cell(name)}: {_cell(said)}" for name, said in remarks]
+        lines += [f"- {cell(name)}: {cell(said)}" for name, said in remarks]
         lines += ["", "</details>"]
     if said := taken_over(evidence):
-        lines += ["", _cell(said)]
+        lines += ["", cell(said)]
     if evidence["published"]:
         lines += ["", "<details><summary>Published figures for comparison (not ours)</summary>", ""]
         for line in evidence["published"]:
             lines.append(
-                f"- {_cell(line['workload'])}, {_cell(line['recipe'])}, {_cell(line['machine'])}: "
-                f"{_published(line['values'])} ({_cell(line['source'])})"
+                f"- {cell(line['workload'])}, {cell(line['recipe'])}, {cell(line['machine'])}: "
+                f"{_published(line['values'])} ({cell(line['source'])})"
             )
         lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
@@ -76,8 +76,8 @@ def render(evidence: Mapping[str, Any]) -> str:
 
 def _where(evidence: Mapping[str, Any]) -> str:
     machine = evidence["machine"]
-    what = f"{_cell(machine['cpu'])}, {machine['cores']} cores, {machine['memory'] / 1e9:.0f} GB"
-    return f"{what}; {_cell(evidence['started'])}{'; release' if evidence['release'] else ''}"
+    what = f"{cell(machine['cpu'])}, {machine['cores']} cores, {machine['memory'] / 1e9:.0f} GB"
+    return f"{what}; {cell(evidence['started'])}{'; release' if evidence['release'] else ''}"
 
 
 def _published(values: Mapping[str, Any]) -> str:
@@ -88,11 +88,3 @@ def _published(values: Mapping[str, Any]) -> str:
         show = metrics()[name].dimension.format
         said.append(f"{name} {show(low)}" + (f" to {show(high)}" if high != low else ""))
     return ", ".join(said)
-
-
-def _cell(text: object) -> str:
-    """Text that stays within its cell: Markdown's and HTML's own characters lose their meaning."""
-    safe = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for character in "\\`*_[]|#":
-        safe = safe.replace(character, f"\\{character}")
-    return safe
