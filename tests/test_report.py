@@ -118,6 +118,15 @@ def test_samples_by_the_hundred_thousand_stay_small(evidence: dict[str, Any]) ->
     assert sum(cell["n"] for cell in cells) == told
 
 
+def test_a_ledger_of_thousands_stays_small_and_says_what_it_left_out(evidence: dict[str, Any]) -> None:
+    own = evidence["targets"]
+    many = [{**t, "kpi": f"{t['kpi']}-{k}", "id": f"{t['id']}-{k}"} for k in range(200) for t in own]
+    page = render({**evidence, "targets": many})
+    assert len(page.encode()) < 3_000_000
+    assert page.count('class="t"') == len(many)
+    assert f"The last {len(many) - 400} targets have no room" in page
+
+
 # ---- names that would do harm ----------------------------------------------------------------------------------
 
 
