@@ -15,9 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.artifact import read_artifact
+from harness.cli_runs import add_commands
 from harness.environments import Environments
 from harness.errors import KpiError, SpecError, suggest
 from harness.machine import detect, mismatch
+from harness.reports.annotations import FORMS, Guard, annotate, on_github, print_github, write_gitlab
 from harness.reports.terminal import STYLE
 from harness.reports.text import plain
 from harness.seal import KEY_VARIABLE
@@ -35,6 +37,10 @@ USAGE = 4
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0, 1 when something was found wrong, 4 for a mistake of the user's."""
     chosen = _parser().parse_args(arguments)
+    # What is meant for a program is not read as commands by anybody, and must not be mixed with any.
+    guard = (
+        Guard(sys.stdout) if on_github() and not getattr(chosen, "json", False) and chosen.run is not _schema else None
+    )
     try:
         code: int = chosen.run(chosen)
     except SpecError as error:
@@ -49,7 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader (head, less) has seen enough.
         sys.stderr.close()
+        guard = None
         return 0
+    finally:
+        if guard is not None:
+            guard.lift()
+    if getattr(chosen, "annotations", "off") == "github":
+        print_github(chosen.remarks, sys.stdout)
     return code
 
 
@@ -71,7 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("name", nargs="?", help="which one to create")
     merge = add("merge", _merge, "the evidence of several machines as one ledger; green only when all was proven")
     merge.add_argument("files", nargs="+", type=Path, metavar="EVIDENCE", help="evidence.json of a run")
-    merge.add_argument("--out", type=Path, help="a folder for the merged evidence.json and summary.md")
+    merge.add_argument("--out", type=Path, help="a folder for the merged evidence.json, summary.md and badge")
+    merge.add_argument(
+        "--annotations", choices=FORMS, default="off", help="what is not proven, at its line of the file"
+    )
+    merge.set_defaults(remarks=())
     score = add("score", _score, "METEOR, chrF and BLEU of a results.json, of this machine or another")
     score.add_argument("file", type=Path, help="results.json: a list of objects with output and reference")
     explained = add("explain", _explain, "why a KPI's targets ended as they did, from the evidence of a run")
@@ -86,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     machines.add_argument("files", nargs="+", type=Path, metavar="EVIDENCE", help="evidence.json of a run")
     machines.add_argument("--price", action="append", help='of each file\'s machine in turn, such as "1.536 USD/h"')
     machines.add_argument("--out", type=Path, help="a folder for machines.md and machines.svg")
+    add_commands(add)
     cache = add("cache", _cache, "the store of artifacts")
     cache.add_argument("action", choices=["list", "verify", "prune"])
     cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')
@@ -164,6 +181,7 @@ def _env(chosen: argparse.Namespace) -> int:
 def _merge(chosen: argparse.Namespace) -> int:
     from harness.evidence import write_atomically
     from harness.merge import merge, read_evidence
+    from harness.reports.badge import write_badge
     from harness.reports.markdown import render as markdown
     from harness.reports.terminal import render
 
@@ -177,6 +195,11 @@ def _merge(chosen: argparse.Namespace) -> int:
         chosen.out.mkdir(parents=True, exist_ok=True)
         write_atomically(chosen.out / "evidence.json", json.dumps(merged.evidence, indent=1) + "\n")
         write_atomically(chosen.out / "summary.md", markdown(merged.evidence))
+        write_badge(merged.evidence, chosen.out)
+    if chosen.annotations != "off":
+        chosen.remarks = annotate(merged.evidence, chosen.kpis)
+    if chosen.annotations == "gitlab":
+        write_gitlab(chosen.remarks, chosen.out or Path())
     print("green: every promised target was proven" if merged.proven else "not green")
     return 0 if merged.proven else 1
 

@@ -96,6 +96,22 @@ def answered(target: Mapping[str, Any]) -> bool:
     return not (left and str(target["reason"]).startswith("not measured"))
 
 
+Earlier = Mapping[tuple[str, str, str, str | None], Sequence[Point]]
+"""What was last answered, by KPI, metric, relation and the recipe held against."""
+
+
+def before(target: Mapping[str, Any], earlier: Earlier) -> Point | None:
+    """What was last answered of a target: of the same bound where several are promised; None where nothing was.
+
+    A target that nobody asked for now has no earlier answer to be held against.
+    """
+    if not answered(target):
+        return None
+    found = earlier.get((target["kpi"], target["metric"], target["relation"], target["versus"]), ())
+    same = [point for point in found if point.bound == target["bound"]]
+    return next(iter(same or found), None)
+
+
 class DamagedHistory(KpiError):
     """The database can't be read, or is another program's; what it held can be made again."""
 
@@ -150,7 +166,10 @@ class History:
     def runs(self) -> list[Run]:
         """Every run, the newest last."""
         rows = self._read('SELECT id, started, "commit", machine, machine_name, complete, evidence, digest FROM run')
-        made = [Run(*row[:5], bool(row[5]), self.folder / row[6], row[7]) for row in rows]
+        made = [
+            Run(id_, started, commit, machine, name, bool(complete), self.folder / evidence, digest)
+            for id_, started, commit, machine, name, complete, evidence, digest in rows
+        ]
         return sorted(made, key=lambda run: (run.started, run.id))
 
     def trend(self, *kpis: str) -> list[Point]:
@@ -168,7 +187,7 @@ class History:
         """The name of every KPI that was ever promised in a run."""
         return [str(row[0]) for row in self._read("SELECT DISTINCT kpi FROM verdict ORDER BY kpi")]
 
-    def last(self, machine: str, before: str) -> dict[tuple[str, str, str, str | None], list[Point]]:
+    def last(self, machine: str, before: str) -> Earlier:
         """What was last answered on a machine before a time: by KPI, metric, relation and the recipe held against.
 
         Of the latest run that has an answer; several points where several bounds are promised.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
@@ -15,13 +16,16 @@ from harness.errors import KpiError, SpecError, Unavailable
 from harness.evidence import line
 from harness.explain import explain
 from harness.gate import Finding, Gate
+from harness.history import History
 from harness.ledger import Answer, Ledger
 from harness.machine import detect
 from harness.metrics import metrics
 from harness.options import Options, add_options
 from harness.recorder import Recorder
+from harness.reports.annotations import Guard, annotate, on_github, print_github
 from harness.reports.junit import properties
 from harness.reports.progress import Progress
+from harness.reports.text import plain
 from harness.spec import DEVICES, Spec, Target
 from harness.spec_reader import read_spec
 from harness.store import Store
@@ -91,6 +95,7 @@ class KpiPlugin:
         self.missing = False
         self._gate: Gate | None = None
         self._progress: Progress | None = None
+        self._guard: Guard | None = None
         self._answers: list[tuple[Target, Answer]] = []
 
     # ---- collection -------------------------------------------------------------------------------------------
@@ -98,6 +103,8 @@ class KpiPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         options = self.options
+        if self.worker is None and (options.annotations == "github" or on_github()):
+            self._guard = Guard(self._out)
         if not (options.kpis.exists() or options.named or options.release):
             return
         try:
@@ -108,7 +115,15 @@ class KpiPlugin:
         if self.worker is not None:
             return
         ledger = Ledger(self.spec)
-        self.recorder = Recorder(ledger, options.out, self.started, release=options.release, resume=options.resume)
+        self.recorder = Recorder(
+            ledger,
+            options.out,
+            self.started,
+            release=options.release,
+            resume=options.resume,
+            history=History(options.runs),
+            annotations=options.annotations,
+        )
         if options.release and not options.collect_only:
             self._prepare(self.recorder)
             self.recorder.active = True
@@ -342,6 +357,22 @@ class KpiPlugin:
         for text in render(recorder.evidence, width, colour=writer.hasmarkup).splitlines():
             terminalreporter.write_line(text)
         terminalreporter.write_line(f"evidence: {_near(recorder.out, self.config.invocation_params.dir)}")
+        if recorder.forgotten:
+            terminalreporter.write_line(f"this run is not in the history: {plain(recorder.forgotten)}")
+
+    def pytest_unconfigure(self) -> None:
+        """Annotations stand last: what is printed before them can then not pretend to be one."""
+        if self._guard is not None:
+            self._guard.lift()
+        recorder = self.recorder
+        if recorder and recorder.active and recorder.evidence and self.options.annotations == "github":
+            print_github(annotate(recorder.evidence, recorder.ledger.spec.path), self._out)
+
+    @property
+    def _out(self) -> TextIO:
+        """Where pytest itself writes: what is printed elsewhere may be captured."""
+        reporter: TerminalReporter | None = self.config.pluginmanager.get_plugin("terminalreporter")
+        return reporter._tw._file if reporter else sys.stdout  # noqa: SLF001
 
 
 def _kind_of(obj: object) -> str | None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from harness.errors import KpiError
 from harness.evidence import clear_aside, evidence, publish, read_measurements, run_folder, write_atomically
+from harness.history import Earlier, History
 from harness.ledger import UNSELECTED, Answer, Ledger
 from harness.machine import detect
+from harness.machine_name import machine_id
+from harness.reports.annotations import annotate, write_gitlab
 from harness.seal import KEY_VARIABLE, seal
 
 _EVERY_S = 2.0
@@ -20,8 +25,21 @@ _EVERY_S = 2.0
 class Recorder:
     """Writes ``evidence.json`` after verdicts as they come (every two seconds at most) and at the end."""
 
-    def __init__(self, ledger: Ledger, out: Path, started: datetime, *, release: bool, resume: bool = False) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        out: Path,
+        started: datetime,
+        *,
+        release: bool,
+        resume: bool = False,
+        history: History | None = None,
+        annotations: str = "off",
+    ) -> None:
         self.ledger = ledger
+        self.history = history
+        self.annotations = annotations
+        self.forgotten = ""
         self.out = out
         self.release = release
         self.resume = resume
@@ -54,13 +72,33 @@ class Recorder:
         ``stopped`` says why the run did not come to its end: then another may go on where it stopped.
         """
         self._write(complete=not stopped, otherwise=f"not measured: {stopped or 'no test asked for it'}")
+        from harness.reports.badge import write_badge
         from harness.reports.markdown import render
 
         if self.evidence is not None:
-            write_atomically(self.folder / "summary.md", render(self.evidence))
+            write_atomically(self.folder / "summary.md", render(self.evidence, self._remember(self.evidence)))
+            write_badge(self.evidence, self.folder)
+            if self.annotations == "gitlab":
+                write_gitlab(annotate(self.evidence, self.ledger.spec.path), self.folder)
         if not stopped:
             clear_aside(self.folder)
         publish(self.folder, self.out)
+
+    def _remember(self, made: Mapping[str, Any]) -> Earlier | None:
+        """Enters the run into the history; returns what was known before, None where that can't be read.
+
+        The history is a comfort: ``forgotten`` says what is wrong with it, and no verdict hangs on it.
+        """
+        if self.history is None:
+            return None
+        try:
+            earlier = self.history.last(machine_id(made["machine"]), made["started"])
+            # Where the run is published, a later one overwrites it.
+            self.history.record(made, self.folder / "evidence.json")
+        except KpiError as error:
+            self.forgotten = str(error)
+            return None
+        return earlier
 
     def _write(self, *, complete: bool, otherwise: str) -> None:
         reasons = dict.fromkeys(self.deselected, UNSELECTED)
