@@ -56,6 +56,11 @@ def state(change: Change, better: str, margin: float = 0.0) -> State:
     return State.SAME if bottom <= change.low and change.high <= top else State.UNCLEAR
 
 
+def between_runs(drift: float) -> float:
+    """What is left to the machine between two runs, as a margin: each of them may be off by ``drift``."""
+    return (1 + drift) ** 2 - 1
+
+
 def exact_change(base: float, new: float) -> Change:
     """Of figures without noise: any difference is real."""
     if base > 0:

@@ -64,10 +64,13 @@ def _history(chosen: argparse.Namespace) -> int:
         count, left = history.rebuild(chosen.add)
         for problem in left:
             print(f"left out: {plain(problem)}", file=sys.stderr)
-        print(f"read the evidence of {count} runs", file=sys.stderr)
+        if chosen.rebuild or chosen.add:
+            print(f"read the evidence of {count} runs", file=sys.stderr)
+    if not (every := history.runs()):
+        raise KpiError(f"there is no run in {history.path}", "run pytest first")
     points = _points(chosen, history)
     told = {point.run for point in points}
-    runs = [run for run in history.runs() if run.id in told or not (chosen.kpi or chosen.machine or chosen.metric)]
+    runs = [run for run in every if run.id in told or not (chosen.kpi or chosen.machine or chosen.metric)]
     if chosen.json:
         print(json.dumps(points_json(points) if chosen.kpi else runs_json(runs), indent=1))
         return 1 if left else 0

@@ -11,6 +11,7 @@ from harness.change import (
     CHANGED,
     Change,
     State,
+    between_runs,
     exact_change,
     paired_change,
     process_change,
@@ -138,15 +139,18 @@ def _compare(base: Found, new: Found, *, any_machine: bool) -> Comparison:
     same = base.machines == new.machines
     settings = [found.evidence["settings"] for found in (base, new)]
     confidence = max(float(s["confidence"]) for s in settings)
-    margin = max(float(s["drift"]) for s in settings)
+    margin = between_runs(max(float(s["drift"]) for s in settings))
     renamed = tuple(renamed_kpis(base.evidence, new.evidence))
     pairs = list(target_pairs(base.evidence, new.evidence, dict(renamed)))
-    judge = _Judge(base.evidence, new.evidence, confidence)
+    judge = _Judge(base.evidence, new.evidence, confidence, margin)
     made = [judge.row(old, fresh) if same or any_machine else _elsewhere(old, fresh) for old, fresh in pairs]
     unchanged = [row for row in made if judge.is_control(row)]
     drifted = {kind: max((_factor(r) for r in unchanged if _kind(r) == kind), default=1.0) for kind in map(_kind, made)}
+    # What was seen to move though it is the same says how much of the others' is the machine's; a ratio is free of it.
+    own = [row in unchanged or bool(row.target["versus"]) for row in made]
     rows = tuple(
-        judge.settled(row, max(1 + margin, 1.0 if row.target["versus"] else drifted[_kind(row)]) - 1) for row in made
+        judge.settled(row, margin if free else max(margin, drifted[_kind(row)] - 1))
+        for row, free in zip(made, own, strict=True)
     )
     seen = max((factor for kind, factor in drifted.items() if kind == "speed"), default=1.0) - 1
     return Comparison(base, new, same or any_machine, confidence, margin, seen, rows, renamed)
@@ -180,6 +184,7 @@ class _Judge:
     base: Mapping[str, Any]
     new: Mapping[str, Any]
     confidence: float
+    margin: float
 
     def row(self, old: Target | None, fresh: Target | None) -> Row:
         """The target with its change, not yet judged: SHOWN where nothing can be said, UNCLEAR where it will be."""
@@ -237,6 +242,8 @@ class _Judge:
         found = state(row.change, better, margin if noisy else 0.0)
         if noisy and not row.because and found in CHANGED:
             return replace(row, state=State.MACHINE, said="the very same was measured: the machine moved")
+        if found is State.SAME and state(row.change, better, self.margin if noisy else 0.0) is not State.SAME:
+            found = State.UNCLEAR
         if not (math.isfinite(row.change.low) or math.isfinite(row.change.high)):
             return replace(row, state=found, said="too few undisturbed processes")
         return replace(row, state=found)

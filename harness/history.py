@@ -138,6 +138,7 @@ class History:
 
         try:
             known = [run.evidence for run in self.runs()]
+            self.trend()
         except DamagedHistory:
             known = []
             for ending in ("-wal", "-shm"):
@@ -160,7 +161,8 @@ class History:
                 found.append((data, file))
             except KpiError as error:
                 left.append(str(error))
-        self._enter(found)
+        if found:
+            self._enter(found)
         return len(found), left
 
     def runs(self) -> list[Run]:

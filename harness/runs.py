@@ -77,12 +77,12 @@ def find(wanted: str, history: History, folder: Path, machine: str | None = None
     revision, colon, inside = wanted.partition(":")
     if colon and inside and (text := _git(folder, "show", "--end-of-options", f"{revision}:{inside}")) is not None:
         return _checked(wanted, *parse_evidence(wanted, text, _key()))
-    if (said := _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")) is None:
+    said = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}") or ""
+    if not re.fullmatch(r"[0-9a-f]{40,64}", commit := said.strip()):
         raise KpiError(
             f"{wanted!r} is no file, run, start time or git revision",
             "give an evidence.json, a folder of a run, an id or time as `kpi history` shows them, REV or REV:PATH",
         )
-    commit = said.strip()
     own = [run for run in runs if run.commit.removesuffix("-dirty") == commit and run.evidence.exists()]
     own.sort(key=lambda run: (machine in (None, run.machine), run.commit == commit, run.started))
     if not own:

@@ -77,7 +77,7 @@ def remarks(compared: Comparison) -> Iterator[str]:
         )
     if counted := sum(row.state is not State.SHOWN for row in compared.rows):
         yield (
-            f"a change lies beyond what the machine may drift ({_PERCENT * compared.margin:g} %) at "
+            f"a change lies beyond what the machine may drift ({_PERCENT * compared.margin:.1f} %) at "
             f"{_PERCENT * compared.confidence:g} % confidence for each of {counted} targets"
         )
 

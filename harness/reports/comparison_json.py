@@ -20,7 +20,7 @@ def to_json(compared: Comparison) -> dict[str, Any]:
         "new": _run(compared.new),
         "same_machine": compared.same_machine,
         "confidence": compared.confidence,
-        "drift": compared.margin,
+        "margin": compared.margin,
         "drifted": compared.drifted,
         "kpis": {
             "new": compared.kpis("new"),
