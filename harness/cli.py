@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.artifact import read_artifact
+from harness.cli_build import add_command
 from harness.cli_runs import add_commands
 from harness.environments import Environments
 from harness.errors import KpiError, SpecError, suggest
@@ -103,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     machines.add_argument("--price", action="append", help='of each file\'s machine in turn, such as "1.536 USD/h"')
     machines.add_argument("--out", type=Path, help="a folder for machines.md and machines.svg")
     add_commands(add)
+    add_command(add)
     cache = add("cache", _cache, "the store of artifacts")
     cache.add_argument("action", choices=["list", "verify", "prune"])
     cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')
