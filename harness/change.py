@@ -44,6 +44,10 @@ class Change:
         return 1.0 if self.ratio else 0.0
 
 
+IMMATERIAL = 0.001
+"""Exact figures that differ by less than this share are the same: a comment in a file is no change of its size."""
+
+
 def state(change: Change, better: str, margin: float = 0.0) -> State:
     """What the interval says: a change where it lies beyond a factor of 1 + ``margin``, whichever way.
 
@@ -62,7 +66,7 @@ def between_runs(drift: float) -> float:
 
 
 def exact_change(base: float, new: float) -> Change:
-    """Of figures without noise: any difference is real."""
+    """Of figures without noise: any difference is real, and called a change from one in a thousand on."""
     if base > 0:
         return Change(new / base, new / base, new / base, ratio=True)
     return Change(new - base, new - base, new - base, ratio=False)

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.change import (
     CHANGED,
+    IMMATERIAL,
     Change,
     State,
     between_runs,
@@ -31,6 +32,7 @@ from harness.targets import Relation, change
 from harness.verdict import Verdict
 
 _LOST = (Verdict.FAIL, Verdict.ERROR, Verdict.UNAVAILABLE)
+_ROUNDING = 1e-9
 _OF_SIZE = ("B", "share", "count")
 """Base units of what a faster or slower machine does not move."""
 
@@ -240,6 +242,8 @@ class _Judge:
         if row.target["relation"] in (Relation.DROP, Relation.GAIN):
             better = "lower" if row.target["relation"] == Relation.DROP else "higher"
         found = state(row.change, better, margin if noisy else 0.0)
+        if issubclass(metric, (ArtifactMetric, ProofMetric)) and row.change.ratio:
+            found = State.SAME if abs(row.change.value - 1) < IMMATERIAL * (1 - _ROUNDING) else found
         if noisy and not row.because and found in CHANGED:
             return replace(row, state=State.MACHINE, said="the very same was measured: the machine moved")
         if found is State.SAME and state(row.change, better, self.margin if noisy else 0.0) is not State.SAME:

@@ -185,6 +185,10 @@ class History:
         )
         return [self._point(row) for row in rows]
 
+    def with_answers(self) -> set[str]:
+        """The ids of the runs in which anything was answered."""
+        return {str(row[0]) for row in self._read(f"SELECT DISTINCT run FROM verdict WHERE {_ANSWERED}")}
+
     def kpis(self) -> list[str]:
         """The name of every KPI that was ever promised in a run."""
         return [str(row[0]) for row in self._read("SELECT DISTINCT kpi FROM verdict ORDER BY kpi")]

@@ -104,7 +104,7 @@ def of_run(run: Run) -> Found:
 
 def _kept(history: History) -> list[Run]:
     """Runs with an answer whose evidence is where the history says, the newest last; of one file only the newest."""
-    some = {point.run for point in history.trend()}
+    some = history.with_answers()
     newest = {run.evidence.resolve(): run for run in history.runs()}
     return [run for run in newest.values() if run.id in some and run.evidence.exists()]
 

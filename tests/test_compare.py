@@ -52,6 +52,14 @@ def test_a_slower_larger_and_less_right_artifact_is_worse() -> None:
     assert not any(r.regressed for r in back.rows)
 
 
+def test_a_comment_in_a_file_is_no_change_of_its_size() -> None:
+    for size, expected in ((1_000_999, State.SAME), (1_001_000, State.WORSE), (999_000, State.BETTER)):
+        compared = pair(Made("a", size=1_000_000), Made("a", size=size, artifact="b" * 64))
+        assert row(compared, "size").state is expected
+    said = terminal(pair(Made("a", size=1_000_000), Made("a", size=1_000_068)), 100, colour=False)
+    assert "+0.007 %" in said
+
+
 def test_noise_is_no_change() -> None:
     again = latencies(0.001, 10, 3)
     compared = pair(Made("a", FAST, 1000, RIGHT), Made("a", again, 1000, RIGHT, artifact="b" * 64))

@@ -27,7 +27,7 @@ from harness.verdict import Verdict
 _STYLE = {State.BETTER: "green", State.WORSE: "bold red", State.MACHINE: "yellow"}
 _MARK = {State.BETTER: "🟢", State.WORSE: "🔴"}
 _MANY = 10
-_PERCENT = 100.0
+_PERCENT, _LEAST = 100.0, 0.05
 
 
 def change_text(change: Change, unit: str) -> str:
@@ -47,7 +47,9 @@ def _percent(factor: float) -> str:
     if not math.isfinite(factor):
         return "∞ %" if factor > 0 else "-∞ %"
     by = _PERCENT * (factor - 1)
-    return f"{by:+.{1 if abs(by) < _PERCENT else 0}f} %" if by else "0 %"
+    if abs(by) < _LEAST:
+        return f"{by:+.1g} %" if by else "0 %"
+    return f"{by:+.{1 if abs(by) < _PERCENT else 0}f} %"
 
 
 def tally(compared: Comparison) -> str:
