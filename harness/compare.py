@@ -246,7 +246,7 @@ class _Judge:
             found = State.SAME if abs(row.change.value - 1) < IMMATERIAL * (1 - _ROUNDING) else found
         if noisy and not row.because and found in CHANGED:
             return replace(row, state=State.MACHINE, said="the very same was measured: the machine moved")
-        if found is State.SAME and state(row.change, better, self.margin if noisy else 0.0) is not State.SAME:
+        if noisy and found is State.SAME and state(row.change, better, self.margin) is not State.SAME:
             found = State.UNCLEAR
         if not (math.isfinite(row.change.low) or math.isfinite(row.change.high)):
             return replace(row, state=found, said="too few undisturbed processes")
