@@ -24,7 +24,14 @@ from harness.spec import Spec, Target
 from harness.statistics import plan_looks
 
 SCHEMA = 1
-PUBLISHED = ("evidence.json", "summary.md", "badge.svg", "badge.json", "gl-code-quality-report.json")
+PUBLISHED = (
+    "evidence.json",
+    "summary.md",
+    "report.html",
+    "badge.svg",
+    "badge.json",
+    "gl-code-quality-report.json",
+)
 """What ``.kpi/latest`` shows of a run, beside its ``results/``."""
 _ASIDE = ".stopped-"
 _LIBRARIES = (
@@ -160,6 +167,10 @@ def evidence(
                 "against": kpi.against,
             }
             for kpi in spec.kpis
+        ],
+        "workloads": [
+            {"name": w.name, "task": w.task, "fixture": w.fixture, "reference": w.reference, "licence": w.licence}
+            for w in spec.workloads.values()
         ],
         "published": [
             {"workload": workload.name, **asdict(line)}

@@ -23,6 +23,7 @@ class Options:
     annotations: str
     release: bool
     install: bool
+    only: frozenset[str]
     prompts: Path | None
     resume: bool
     collect_only: bool
@@ -41,6 +42,7 @@ class Options:
             annotations=config.getoption("kpi_annotations"),
             release=config.getoption("kpi_release"),
             install=config.getoption("kpi_install"),
+            only=frozenset(config.getoption("kpi_only")),
             prompts=here / config.getoption("kpi_prompts") if config.getoption("kpi_prompts") else None,
             resume=config.getoption("kpi_resume"),
             collect_only=config.getoption("collectonly"),
@@ -54,6 +56,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--kpi-out", metavar="DIR", help="where the evidence goes (default: .kpi/latest)")
     group.addoption("--kpi-release", action="store_true", help="green only when every promised target was proven")
     group.addoption("--kpi-resume", action="store_true", help="go on where the last run was stopped")
+    group.addoption(
+        "--kpi-only", metavar="KPI:TARGET", action="append", default=[], help="this target; may be repeated"
+    )
     group.addoption("--kpi-prompts", metavar="FILE", help="JSON lines that language models answer instead of their own")
     group.addoption(
         "--kpi-annotations",

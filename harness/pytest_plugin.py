@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
-from harness.errors import KpiError, SpecError, Unavailable
+from harness.errors import KpiError, SpecError, Unavailable, suggest
 from harness.evidence import line
 from harness.explain import explain
 from harness.gate import Finding, Gate
@@ -112,6 +112,9 @@ class KpiPlugin:
             self.spec = spec.with_prompts(options.prompts) if options.prompts else spec
         except SpecError as error:
             raise pytest.UsageError(str(error)) from None
+        known = {target.id for target in self.spec.targets}
+        if unknown := sorted(options.only - known):
+            raise pytest.UsageError(f"--kpi-only: {suggest(unknown[0], known, 'target')}")
         if self.worker is not None:
             return
         ledger = Ledger(self.spec)
@@ -169,6 +172,11 @@ class KpiPlugin:
             items.clear()
         elif self.missing:
             raise pytest.UsageError(f"{self.options.kpis} is not there: nothing is promised; name one with --kpis FILE")
+        if only := self.options.only:
+            wanted = {id(item) for item in items if (target := _target_of(item)) and target.id in only}
+            left_out = [item for item in items if id(item) not in wanted]
+            items[:] = [item for item in items if id(item) in wanted]
+            self.config.hook.pytest_deselected(items=left_out)
         if self.recorder and not self.options.collect_only and any(_target_of(item) for item in items):
             self._prepare(self.recorder)
             self.recorder.active = True
@@ -356,7 +364,9 @@ class KpiPlugin:
         terminalreporter.section("KPIs")
         for text in render(recorder.evidence, width, colour=writer.hasmarkup).splitlines():
             terminalreporter.write_line(text)
-        terminalreporter.write_line(f"evidence: {_near(recorder.out, self.config.invocation_params.dir)}")
+        near = _near(recorder.out, self.config.invocation_params.dir)
+        terminalreporter.write_line(f"evidence: {near}")
+        terminalreporter.write_line(recorder.unreported or f"report: {Path(near) / 'report.html'}")
         if recorder.forgotten:
             terminalreporter.write_line(f"this run is not in the history: {plain(recorder.forgotten)}")
 

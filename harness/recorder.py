@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import KpiError
 from harness.evidence import clear_aside, evidence, publish, read_measurements, run_folder, write_atomically
-from harness.history import Earlier, History
+from harness.history import Earlier, History, Point, answered
 from harness.ledger import UNSELECTED, Answer, Ledger
 from harness.machine import detect
 from harness.machine_name import machine_id
@@ -47,6 +47,7 @@ class Recorder:
         self.active = False
         self.deselected: set[tuple[str, str, str]] = set()
         self.evidence: dict[str, Any] | None = None
+        self.unreported = ""
         self._started = started
         self._written = 0.0
         self._folder: Path | None = None
@@ -73,10 +74,13 @@ class Recorder:
         """
         self._write(complete=not stopped, otherwise=f"not measured: {stopped or 'no test asked for it'}")
         from harness.reports.badge import write_badge
+        from harness.reports.html import write
         from harness.reports.markdown import render
 
         if self.evidence is not None:
-            write_atomically(self.folder / "summary.md", render(self.evidence, self._remember(self.evidence)))
+            earlier, trend = self._remember(self.evidence)
+            write_atomically(self.folder / "summary.md", render(self.evidence, earlier))
+            self.unreported = write(self.folder / "report.html", self.evidence, trend)
             write_badge(self.evidence, self.folder)
             if self.annotations == "gitlab":
                 write_gitlab(annotate(self.evidence, self.ledger.spec.path), self.folder)
@@ -84,21 +88,22 @@ class Recorder:
             clear_aside(self.folder)
         publish(self.folder, self.out)
 
-    def _remember(self, made: Mapping[str, Any]) -> Earlier | None:
-        """Enters the run into the history; returns what was known before, None where that can't be read.
+    def _remember(self, made: Mapping[str, Any]) -> tuple[Earlier | None, list[Point]]:
+        """Enters the run into the history; what was known before, and how the KPIs of this run moved until now.
 
         The history is a comfort: ``forgotten`` says what is wrong with it, and no verdict hangs on it.
         """
         if self.history is None:
-            return None
+            return None, []
         try:
             earlier = self.history.last(machine_id(made["machine"]), made["started"])
             # Where the run is published, a later one overwrites it.
             self.history.record(made, self.folder / "evidence.json")
+            asked = dict.fromkeys(target["kpi"] for target in made["targets"] if answered(target))
+            return earlier, self.history.trend(*asked) if asked else []
         except KpiError as error:
             self.forgotten = str(error)
-            return None
-        return earlier
+            return None, []
 
     def _write(self, *, complete: bool, otherwise: str) -> None:
         reasons = dict.fromkeys(self.deselected, UNSELECTED)

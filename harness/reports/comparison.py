@@ -16,9 +16,8 @@ from harness.change import CHANGED, Change, State
 from harness.compare import Comparison, Row
 from harness.history import answered
 from harness.machine_name import machine_name
-from harness.reports.markdown import cell
 from harness.reports.terminal import STYLE
-from harness.reports.text import figure, plain, when
+from harness.reports.text import cell, figure, plain, when
 from harness.runs import Found
 from harness.targets import Relation, judged_in
 from harness.units import DIMENSIONS

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.history import Earlier, before
-from harness.reports.text import basis, figure, interval, plain, taken_over, tally, when, why
+from harness.reports.text import basis, cell, figure, interval, taken_over, tally, when, why
 from harness.units import DIMENSIONS
 from harness.verdict import Verdict
 
@@ -51,7 +51,7 @@ def render(evidence: Mapping[str, Any], earlier: Earlier | None = None) -> str:
             target["bound"],
             basis(target) or why(target),
         )
-        lines.append("| " + " | ".join(cell(text) for text in cells) + " |")
+        lines.append("| " + " | ".join(map(cell, cells)) + " |")
     remarks = [
         (target["id"], said)
         for target in targets
@@ -116,11 +116,3 @@ def _published(values: Mapping[str, Any]) -> str:
         show = metrics()[name].dimension.format
         said.append(f"{name} {show(low)}" + (f" to {show(high)}" if high != low else ""))
     return ", ".join(said)
-
-
-def cell(text: object) -> str:
-    """Text that stays within its cell: Markdown's and HTML's own characters lose their meaning."""
-    safe = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for character in "\\`*_[]|#":
-        safe = safe.replace(character, f"\\{character}")
-    return safe

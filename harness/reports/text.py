@@ -85,3 +85,11 @@ def when(started: object) -> str:
 def plain(text: object) -> str:
     """Text from a TOML file that is safe on a terminal: no control, direction or invisible characters."""
     return "".join(c if c.isprintable() else "?" for c in str(text))
+
+
+def cell(text: object) -> str:
+    """Text that stays within its cell: Markdown's and HTML's own characters lose their meaning."""
+    safe = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for character in "\\`*_[]|#":
+        safe = safe.replace(character, f"\\{character}")
+    return safe
