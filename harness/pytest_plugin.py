@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,10 +22,9 @@ from harness.machine import detect
 from harness.metrics import metrics
 from harness.options import Options, add_options
 from harness.recorder import Recorder
-from harness.reports.annotations import Guard, annotate, on_github, print_github
+from harness.reports.annotations import Announcer
 from harness.reports.junit import properties
 from harness.reports.progress import Progress
-from harness.reports.text import plain
 from harness.spec import DEVICES, Spec, Target
 from harness.spec_reader import read_spec
 from harness.store import Store
@@ -95,7 +94,7 @@ class KpiPlugin:
         self.missing = False
         self._gate: Gate | None = None
         self._progress: Progress | None = None
-        self._guard: Guard | None = None
+        self._announcer: Announcer | None = None
         self._answers: list[tuple[Target, Answer]] = []
 
     # ---- collection -------------------------------------------------------------------------------------------
@@ -103,8 +102,10 @@ class KpiPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         options = self.options
-        if self.worker is None and (options.annotations == "github" or on_github()):
-            self._guard = Guard(self._out)
+        if self.worker is None:
+            reporter: TerminalReporter | None = self.config.pluginmanager.get_plugin("terminalreporter")
+            # Where pytest itself writes: what is printed elsewhere may be captured.
+            self._announcer = Announcer(reporter._tw._file if reporter else sys.stdout, options.annotations)  # noqa: SLF001
         if not (options.kpis.exists() or options.named or options.release):
             return
         try:
@@ -365,24 +366,14 @@ class KpiPlugin:
         for text in render(recorder.evidence, width, colour=writer.hasmarkup).splitlines():
             terminalreporter.write_line(text)
         near = _near(recorder.out, self.config.invocation_params.dir)
-        terminalreporter.write_line(f"evidence: {near}")
-        terminalreporter.write_line(recorder.unreported or f"report: {Path(near) / 'report.html'}")
-        if recorder.forgotten:
-            terminalreporter.write_line(f"this run is not in the history: {plain(recorder.forgotten)}")
+        for text in recorder.kept(near):
+            terminalreporter.write_line(text)
 
     def pytest_unconfigure(self) -> None:
         """Annotations stand last: what is printed before them can then not pretend to be one."""
-        if self._guard is not None:
-            self._guard.lift()
-        recorder = self.recorder
-        if recorder and recorder.active and recorder.evidence and self.options.annotations == "github":
-            print_github(annotate(recorder.evidence, recorder.ledger.spec.path), self._out)
-
-    @property
-    def _out(self) -> TextIO:
-        """Where pytest itself writes: what is printed elsewhere may be captured."""
-        reporter: TerminalReporter | None = self.config.pluginmanager.get_plugin("terminalreporter")
-        return reporter._tw._file if reporter else sys.stdout  # noqa: SLF001
+        if self._announcer is not None:
+            recorder = self.recorder
+            self._announcer.end(recorder.evidence if recorder and recorder.active else None, self.options.kpis)
 
 
 def _kind_of(obj: object) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from harness.ledger import UNSELECTED, Answer, Ledger
 from harness.machine import detect
 from harness.machine_name import machine_id
 from harness.reports.annotations import annotate, write_gitlab
+from harness.reports.text import plain
 from harness.seal import KEY_VARIABLE, seal
 
 _EVERY_S = 2.0
@@ -87,6 +88,13 @@ class Recorder:
         if not stopped:
             clear_aside(self.folder)
         publish(self.folder, self.out)
+
+    def kept(self, near: str) -> Iterator[str]:
+        """Where things lie, ``near`` being the folder, and what could not be kept."""
+        yield f"evidence: {near}"
+        yield self.unreported or f"report: {Path(near) / 'report.html'}"
+        if self.forgotten:
+            yield f"this run is not in the history: {plain(self.forgotten)}"
 
     def _remember(self, made: Mapping[str, Any]) -> tuple[Earlier | None, list[Point]]:
         """Enters the run into the history; what was known before, and how the KPIs of this run moved until now.

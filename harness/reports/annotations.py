@@ -108,6 +108,21 @@ class Guard:
         print(f"::{self._token}::", file=self._out, flush=True)
 
 
+class Announcer:
+    """What GitHub's runner hears of a run: nothing until it has ended, then its annotations where they are wanted."""
+
+    def __init__(self, out: TextIO, form: str) -> None:
+        self._out, self._form = out, form
+        self._guard = Guard(out) if form == "github" or on_github() else None
+
+    def end(self, evidence: Mapping[str, Any] | None, promises: Path) -> None:
+        """Says what there is to say; ``evidence`` None when nothing was judged."""
+        if self._guard is not None:
+            self._guard.lift()
+        if self._form == "github" and evidence is not None:
+            print_github(annotate(evidence, promises), self._out)
+
+
 def on_github() -> bool:
     """Whether GitHub's runner reads along."""
     return os.environ.get("GITHUB_ACTIONS") == "true"
