@@ -14,8 +14,9 @@ from safetensors.numpy import load_file, save_file
 from harness.errors import KpiError
 from harness.metrics.adapters import AdapterGain, ParityAdapter
 from harness.passes.adapters import write_adapter
+from harness.passes.hf_llm import adapter_folders
 from harness.passes.onnx_llm import lora_nodes, placed
-from harness.passes.peft_adapter import adapter_folders, read_adapter
+from harness.passes.peft_adapter import read_adapter
 from harness.scenarios.adapter_answers import AdapterAnswers
 from harness.targets import parse_promise
 from harness.units import COUNT, POINTS
@@ -72,7 +73,7 @@ def test_what_an_adapter_adds_is_scaled_as_peft_does(travel: Path, factor: float
 def test_an_adapter_file_that_was_cut_short_is_one_line(travel: Path) -> None:
     file = travel / "adapter_model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(KpiError, match="adapter travel: adapter_model.safetensors is cut short") as caught:
+    with pytest.raises(KpiError, match=r"adapter travel: adapter_model\.safetensors can't be read") as caught:
         read_adapter(travel)
     assert "\n" not in str(caught.value)
     assert caught.value.remedy
@@ -111,7 +112,7 @@ def test_a_folder_without_an_adapter_is_named(travel: Path) -> None:
     assert adapter_folders(model) == [travel]
     assert adapter_folders(model / "nowhere") == []
     (travel / "adapter_config.json").unlink()
-    with pytest.raises(KpiError, match="adapter travel holds no adapter_config.json"):
+    with pytest.raises(KpiError, match=r"adapter travel lacks adapter_config\.json"):
         adapter_folders(model)
 
 
@@ -195,7 +196,7 @@ def test_what_proves_nothing_is_no_parity() -> None:
     [
         ([0.3] * 20 + [0.1] * 20, Verdict.PASS),
         ([1.0] * 5 + [0.0] * 15, Verdict.INCONCLUSIVE),  # 25 pp on these prompts, on others perhaps less
-        ([0.1] * 20, Verdict.FAIL),
+        ([0.125] * 20, Verdict.FAIL),
     ],
 )
 def test_a_gain_is_decided_by_its_interval(gains: list[float], verdict: Verdict) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from harness.errors import KpiError
 from harness.passes.base import Job, Pass
+from harness.passes.hf_llm import ADAPTERS, adapter_folders
 from harness.passes.onnx_llm import FORMAT, GRAPH, lora_shapes, placed, read_graph
-from harness.passes.peft_adapter import FOLDER, adapter_folders, read_adapter
+from harness.passes.peft_adapter import read_adapter
 
 SUFFIX = ".onnx_adapter"
 
@@ -39,7 +40,7 @@ class Adapters(Pass):
             raise KpiError("the graph has no inputs for adapters", 'make it with the pass "onnx-genai"')
         for file in sorted(p for p in job.source.rglob("*") if p.is_file()):
             relative = file.relative_to(job.source)
-            if relative.parts[0] != FOLDER and relative.name != "manifest.json":
+            if relative.parts[0] != ADAPTERS and relative.name != "manifest.json":
                 (job.out / relative).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, job.out / relative)
         notes = {}

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import KpiError
-from harness.language import LanguageModel
 from harness.passes.base import REFERENCE, Job, Pass
+from harness.passes.hf_llm import ADAPTERS, adapter_folders, base_folder, language
+from harness.passes.hf_llm import FORMAT as HF_LLM
 from harness.passes.onnx_llm import FORMAT, GRAPH, lora_nodes, open_for_adapters, precision_of, read_graph
 from harness.passes.optimum_openvino import has_chat_template
-from harness.passes.peft_adapter import FOLDER, adapter_folders, read_adapter
+from harness.passes.peft_adapter import read_adapter
 from harness.registry import check_counts, options
 
 
@@ -26,7 +27,7 @@ class OnnxGenAi(Pass):
 
     name = "onnx-genai"
     title = "ONNX Runtime GenAI's model builder"
-    takes = frozenset({REFERENCE, "hf-llm"})
+    takes = frozenset({REFERENCE, HF_LLM})
     makes = FORMAT
     requires = ("onnxruntime-genai", "onnxruntime", "onnx", "transformers", "peft")
     environment = "olive"
@@ -53,9 +54,8 @@ class OnnxGenAi(Pass):
                 raise ValueError("block_size must be a power of 2, 16 at least")
 
     def run(self, job: Job) -> dict[str, Any]:
-        if not isinstance(job.workload, LanguageModel):
-            raise KpiError(f'pass "{self.name}" exports language models', "use it with a fixture that has prompts")
-        folder = job.source or job.workload.folder()
+        workload = language(job, self.name)
+        folder = base_folder(job, workload)
         if not has_chat_template(folder):
             raise KpiError(f"the tokenizer in {folder.name} has no chat template", "add one to tokenizer_config.json")
         adapters = {f.name: (f, read_adapter(f)) for f in adapter_folders(folder)} if self.options.lora else {}
@@ -63,7 +63,7 @@ class OnnxGenAi(Pass):
         widest = max(adapters.values(), key=lambda found: len(found[1]), default=None)
         made = job.scratch / "built"
         job.progress(f"building the graph in {self.options.precision}")
-        self._build(job, folder, made, widest)
+        self._build(job, folder, made, widest, remote=workload.settings.trust_remote_code)
         if widest is None:
             _move(made, job.out)
         else:
@@ -72,29 +72,31 @@ class OnnxGenAi(Pass):
             _move(job.scratch / "opened", job.out)
             _move(made, job.out)
             for source, _ in adapters.values():
-                shutil.copytree(source, job.out / FOLDER / source.name)
+                shutil.copytree(source, job.out / ADAPTERS / source.name)
         seen = precision_of(read_graph(job.out / GRAPH))
         self._check(seen.main)
         return {"products": dict(seen.products), "constants": dict(seen.bytes), "adapter_products": seen.adapters}
 
-    def _build(self, job: Job, folder: Path, out: Path, widest: Any) -> None:
+    def _build(self, job: Job, folder: Path, out: Path, widest: Any, *, remote: bool) -> None:
         # The builder asks a hub for what it does not find: what is here must be enough.
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-        from onnxruntime_genai.models.builder import create_model
+        from onnxruntime_genai.models.builder import create_model, parse_extra_options
 
         chosen = self.options
-        extra: dict[str, Any] = {
-            "hf_remote": isinstance(job.workload, LanguageModel) and job.workload.settings.trust_remote_code
-        }
+        extra: dict[str, Any] = {"hf_remote": remote, "hf_token": False}
         if chosen.precision in {"int4", "int8"}:
             extra |= {"block_size": chosen.block_size, "is_symmetric": chosen.symmetric}
             if chosen.accuracy_level is not None:
                 extra["accuracy_level"] = chosen.accuracy_level
         if widest is not None:
-            extra |= {"adapter_path": str(widest[0]), "nodes_to_exclude": lora_nodes(widest[1])}
-        create_model(
-            None, str(folder), str(out), chosen.precision, chosen.provider, str(job.scratch / "cache"), **extra
-        )
+            extra["adapter_path"] = widest[0]
+            if chosen.precision in {"int4", "int8"}:
+                extra["nodes_to_exclude"] = ",".join(lora_nodes(widest[1]))
+        where = (None, str(folder), str(out), chosen.precision, chosen.provider, str(job.scratch / "cache"))
+        try:
+            create_model(*where, **parse_extra_options(*where, [f"{key}={value}" for key, value in extra.items()]))
+        except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
+            raise KpiError(f"the model builder stopped: {first_line(error)}", "see build.log") from error
         for name in (GRAPH, "genai_config.json", "tokenizer.json"):
             if not (out / name).is_file():
                 raise KpiError(f"the model builder left no {name}", "see build.log")
@@ -104,6 +106,11 @@ class OnnxGenAi(Pass):
             raise KpiError(
                 f"asked for {self.options.precision}, most products of the graph are {found}", "see build.log"
             )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a message that says anything."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
 
 
 def _move(source: Path, target: Path) -> None:

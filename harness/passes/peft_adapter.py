@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
+from harness.passes.hf_llm import ADAPTER_CONFIG, load_adapter
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-FOLDER = "adapters"
-"""Where a model's folder holds its adapters, a PEFT folder each."""
-_CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 _BEYOND = ("use_dora", "modules_to_save", "alpha_pattern", "layer_replication", "trainable_token_indices")
 """Settings that change more than two matrices of a module, or not all by the same factor."""
@@ -31,16 +29,6 @@ class LowRank:
     b: npt.NDArray[np.float32]
 
 
-def adapter_folders(model: Path) -> list[Path]:
-    """The PEFT folders of a model, by name; KpiError when a folder holds no adapter."""
-    found = sorted(p for p in (model / FOLDER).glob("*") if p.is_dir())
-    for folder in found:
-        for name in (_CONFIG, _WEIGHTS):
-            if not (folder / name).is_file():
-                raise KpiError(f"adapter {folder.name} holds no {name}", "save it with PEFT's save_pretrained")
-    return found
-
-
 def read_adapter(folder: Path) -> Mapping[str, LowRank]:
     """The adapter's matrices by module, such as ``model.layers.0.self_attn.q_proj``.
 
@@ -51,7 +39,8 @@ def read_adapter(folder: Path) -> Mapping[str, LowRank]:
     config = _read_config(folder)
     scale = _scale(config)
     found: dict[str, LowRank] = {}
-    arrays = _read_weights(folder)
+    # By way of torch, since NumPy has no bfloat16.
+    arrays = {key: tensor.float().numpy() for key, tensor in load_adapter(folder).items()}
     for key, array in arrays.items():
         module, part, rest = key.removeprefix(_PREFIX).rpartition(".lora_A.weight")
         if not part or rest:
@@ -72,12 +61,14 @@ def read_adapter(folder: Path) -> Mapping[str, LowRank]:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
-        config: Any = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        config: Any = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
         if config["peft_type"] != "LORA":
             raise KpiError(f"adapter {folder.name} is {config['peft_type']}, not LORA", "train one with LoraConfig")
         float(config["lora_alpha"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise KpiError(f"adapter {folder.name}: {_CONFIG} can't be read: {error!r}", "save it with PEFT") from None
+        raise KpiError(
+            f"adapter {folder.name}: {ADAPTER_CONFIG} can't be read: {error!r}", "save it with PEFT"
+        ) from None
     beyond = [name for name in _BEYOND if config.get(name)]
     if config.get("bias", "none") != "none":
         beyond.append("bias")
@@ -94,17 +85,3 @@ def _scale(config: Mapping[str, Any]) -> Any:
     """The factor of PEFT's LoRA by rank: alpha / r, or alpha / sqrt(r) where it is rank-stabilized."""
     alpha, stable = float(config["lora_alpha"]), bool(config.get("use_rslora"))
     return lambda rank: alpha / (math.sqrt(rank) if stable else rank)
-
-
-def _read_weights(folder: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError, safe_open
-
-    file = folder / _WEIGHTS
-    try:
-        # By way of torch, since NumPy has no bfloat16.
-        with safe_open(file, "pt") as stored:
-            return {key: stored.get_tensor(key).float().numpy() for key in stored.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError) as error:
-        raise KpiError(
-            f"adapter {folder.name}: {_WEIGHTS} is cut short or no safetensors: {error}", "save it again with PEFT"
-        ) from None

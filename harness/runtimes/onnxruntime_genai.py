@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.errors import KpiError, Unavailable, suggest
 from harness.measure.records import Proof
 from harness.passes.adapters import SUFFIX
+from harness.passes.onnx_genai import first_line
 from harness.passes.onnx_llm import FORMAT, GRAPH, precision_of, read_graph
 from harness.registry import check_counts, options
 from harness.runtimes.base import Runtime
@@ -86,7 +87,7 @@ class OnnxRuntimeGenAi(Runtime):
                 config.overlay(json.dumps({"model": {"decoder": {"session_options": threads}}}))
             model = og.Model(config)
         except RuntimeError as error:
-            raise KpiError(f"ONNX Runtime GenAI can't load the artifact: {_first(error)}") from error
+            raise KpiError(f"ONNX Runtime GenAI can't load the artifact: {first_line(error)}") from error
         session = _GenAiSession(model, artifact, self.options.threads)
         if session.device != _PROVIDERS[provider]:
             raise KpiError(f"asked for {provider}, ONNX Runtime GenAI runs on {session.device}")
@@ -105,12 +106,14 @@ class _GenAiSession(AdapterSession):
         self._config = json.loads((artifact / "genai_config.json").read_text(encoding="utf-8"))["model"]
         files = sorted(artifact.glob(f"*{SUFFIX}"))
         self._names = [file.stem for file in files]
-        self._adapters = og.Adapters(model) if files else None
+        self._adapters: Any = og.Adapters(model) if files else None
         for file in files:
             try:
                 self._adapters.load(str(file), file.stem)
             except RuntimeError as error:
-                raise KpiError(f"{file.name} can't be loaded: {_first(error)}", "build the artifact again") from error
+                raise KpiError(
+                    f"{file.name} can't be loaded: {first_line(error)}", "build the artifact again"
+                ) from error
         self._active: str | None = None
 
     @property
@@ -229,8 +232,4 @@ class _GenAiSession(AdapterSession):
 
 
 def _has(og: Any, provider: str) -> bool:
-    return {"CPU": lambda: True, "CUDA": og.is_cuda_available, "DirectML": og.is_dml_available}[provider]()
-
-
-def _first(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+    return bool({"CPU": lambda: True, "CUDA": og.is_cuda_available, "DirectML": og.is_dml_available}[provider]())
