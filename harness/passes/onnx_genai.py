@@ -13,7 +13,7 @@ from harness.passes.hf_llm import ADAPTERS, adapter_folders, base_folder, langua
 from harness.passes.hf_llm import FORMAT as HF_LLM
 from harness.passes.onnx_llm import FORMAT, GRAPH, lora_nodes, open_for_adapters, precision_of, read_graph
 from harness.passes.optimum_openvino import has_chat_template
-from harness.passes.peft_adapter import read_adapter
+from harness.passes.peft_adapter import check_base, read_adapter
 from harness.registry import check_counts, options
 
 
@@ -59,6 +59,8 @@ class OnnxGenAi(Pass):
         if not has_chat_template(folder):
             raise KpiError(f"the tokenizer in {folder.name} has no chat template", "add one to tokenizer_config.json")
         adapters = {f.name: (f, read_adapter(f)) for f in adapter_folders(folder)} if self.options.lora else {}
+        for name, (_, weights) in adapters.items():
+            check_base(name, weights, folder)
         # The graph takes its inputs from the widest adapter: the others must find a place there.
         widest = max(adapters.values(), key=lambda found: len(found[1]), default=None)
         made = job.scratch / "built"

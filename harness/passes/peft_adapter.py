@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+_BASE = "train it on this one, or name the model that it was trained on"
 _PREFIX = "base_model.model."
 _BEYOND = ("use_dora", "modules_to_save", "alpha_pattern", "layer_replication", "trainable_token_indices")
 """Settings that change more than two matrices of a module, or not all by the same factor."""
@@ -57,6 +58,26 @@ def read_adapter(folder: Path) -> Mapping[str, LowRank]:
     if not found:
         raise KpiError(f"adapter {folder.name} holds no weights of LoRA", "train one with PEFT's LoraConfig")
     return found
+
+
+def check_base(name: str, weights: Mapping[str, LowRank], model: Path) -> None:
+    """KpiError when an adapter changes what the model in a folder does not have, or has in another shape."""
+    from safetensors import safe_open
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in sorted(model.glob("*.safetensors")):
+        with safe_open(file, "np") as stored:
+            shapes |= {key: tuple(stored.get_slice(key).get_shape()) for key in stored.keys()}  # noqa: SIM118
+    for module, low in weights.items():
+        shape = shapes.get(f"{module}.weight")
+        if shape is None and f"{module}.qweight" not in shapes:
+            raise KpiError(f"adapter {name} is for another base: this one has no {module}", _BASE)
+        if shape is not None and shape != (low.b.shape[1], low.a.shape[0]):
+            raise KpiError(
+                f"adapter {name} is for another base: {module} is {low.b.shape[1]} x {low.a.shape[0]} there, "
+                f"{' x '.join(map(str, shape))} here",
+                _BASE,
+            )
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
