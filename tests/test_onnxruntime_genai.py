@@ -255,7 +255,7 @@ def test_an_olive_workflow_makes_a_graph_smaller(adapters: Project) -> None:
     assert made.size < before.size
     assert made.files.keys() <= before.files.keys()  # none of Olive's own notes
     session = load(made.path)
-    assert session.proof().details["products"] == {"int4": 15}
+    assert session.proof().details["products"] == {"int4": 11}  # Q, K and V are one product
     assert len(session.generate("the cat", 16, exactly=True).ids) == 16
     # What stands in the workflow belongs to the artifact's identity; what the file is called does not.
     olive_file = adapters.folder / "workflow.json"
@@ -265,7 +265,7 @@ def test_an_olive_workflow_makes_a_graph_smaller(adapters: Project) -> None:
     (adapters.folder / "other.json").write_text(json.dumps(quantize(8)), encoding="utf-8")
     other = build(adapters, "olive")
     assert other.key != made.key
-    assert load(other.path).proof().details["products"] == {"int8": 15}
+    assert load(other.path).proof().details["products"] == {"int8": 11}
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_an_olive_workflow_makes_a_graph_smaller(adapters: Project) -> None:
         ("{", "workflow.json is no JSON"),
         ({"engine": {}}, 'workflow.json has no "passes"'),
         ({"passes": {"a": {}}}, 'pass "a" has no "type"'),
-        ({"passes": {"a": {"type": "OnnxBlockWiseRtnQuantization", "bits": 3}}}, "workflow.json: Olive stopped: "),
+        ({"passes": {"a": {"type": "OnnxBlockWiseRtnQuantization", "bits": "few"}}}, "workflow.json: Olive stopped: "),
         # It ends as if all were well.
         ({"passes": {"a": {"type": "ModelBuilder", "precision": "int4"}}}, "workflow.json: Olive "),
     ],

@@ -21,8 +21,8 @@ _NOTES = frozenset(
     {"footprint.json", "input_model_metrics.json", "model_config.json", "output_footprint.json", "run_history.txt"}
 )
 _OTHER_BUILDER = (
-    "Olive 0.13's ModelBuilder is for onnxruntime-genai 0.14: put the pass onnx-genai before this one, or pin 0.14.1 in "
-    "environments/olive.txt beside the TOML"
+    "Olive 0.13's ModelBuilder is for onnxruntime-genai 0.14: put the pass onnx-genai before this one, or pin 0.14.1 "
+    "in environments/olive.txt beside the TOML"
 )
 
 
