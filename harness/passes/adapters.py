@@ -54,11 +54,18 @@ class Adapters(Pass):
 
 
 def write_adapter(file: Path, weights: Mapping[str, Any]) -> None:
-    """Writes an ``.onnx_adapter`` file: parameters by the graph's input names."""
+    """Writes an ``.onnx_adapter`` file: parameters by the graph's input names; KpiError when the file is not whole."""
     import onnxruntime
 
     made = onnxruntime.AdapterFormat()
     made.set_adapter_version(1)
     made.set_model_version(1)
     made.set_parameters({name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in weights.items()})
-    made.export_adapter(str(file))
+    try:
+        made.export_adapter(str(file))
+        # The library writes without asking whether it could.
+        whole = onnxruntime.AdapterFormat.read_adapter(str(file)).get_parameters().keys() == weights.keys()
+    except RuntimeError:
+        whole = False
+    if not whole:
+        raise KpiError(f"{file.name} can't be written: the disk may be full", "free space, or set KPI_STORE")
