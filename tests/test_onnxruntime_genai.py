@@ -23,8 +23,8 @@ from tests.project import ROOT, Project, copied_project
 from tests.test_adapters import chat_module
 
 
-def quantize(bits: int) -> dict[str, object]:
-    return {"passes": {"smaller": {"type": "OnnxBlockWiseRtnQuantization", "bits": bits, "block_size": 32}}}
+def quantize(block_size: int = 32, bits: object = 4) -> dict[str, object]:
+    return {"passes": {"a": {"type": "OnnxBlockWiseRtnQuantization", "bits": bits, "block_size": block_size}}}
 
 
 @pytest.fixture(scope="session")
@@ -250,7 +250,7 @@ def olive_recipe(project: Project, workflow: object) -> None:
 
 
 def test_an_olive_workflow_makes_a_graph_smaller(adapters: Project) -> None:
-    olive_recipe(adapters, quantize(4))
+    olive_recipe(adapters, quantize())
     made, before = build(adapters, "olive"), build(adapters, "fp32")
     assert made.size < before.size
     assert made.files.keys() <= before.files.keys()  # none of Olive's own notes
@@ -262,10 +262,10 @@ def test_an_olive_workflow_makes_a_graph_smaller(adapters: Project) -> None:
     adapters.change("workflow.json", "other.json")
     olive_file.rename(adapters.folder / "other.json")
     assert build(adapters, "olive").key == made.key
-    (adapters.folder / "other.json").write_text(json.dumps(quantize(8)), encoding="utf-8")
+    (adapters.folder / "other.json").write_text(json.dumps(quantize(64)), encoding="utf-8")
     other = build(adapters, "olive")
     assert other.key != made.key
-    assert load(other.path).proof().details["products"] == {"int8": 11}
+    assert load(other.path).proof().details["products"] == {"int4": 11}
 
 
 @pytest.mark.parametrize(
@@ -275,9 +275,9 @@ def test_an_olive_workflow_makes_a_graph_smaller(adapters: Project) -> None:
         ("{", "workflow.json is no JSON"),
         ({"engine": {}}, 'workflow.json has no "passes"'),
         ({"passes": {"a": {}}}, 'pass "a" has no "type"'),
-        ({"passes": {"a": {"type": "OnnxBlockWiseRtnQuantization", "bits": "few"}}}, "workflow.json: Olive stopped: "),
+        (quantize(bits="few"), "workflow.json: Olive stopped: "),
         # It ends as if all were well.
-        ({"passes": {"a": {"type": "ModelBuilder", "precision": "int4"}}}, "workflow.json: Olive "),
+        (quantize(bits=8), "workflow.json: Olive left a graph without the output logits"),
     ],
 )
 def test_a_workflow_that_can_not_be_used_is_one_line(adapters: Project, workflow: object, said: str) -> None:
@@ -287,6 +287,6 @@ def test_a_workflow_that_can_not_be_used_is_one_line(adapters: Project, workflow
 
 
 def test_a_workflow_that_is_not_there_is_one_line(adapters: Project) -> None:
-    olive_recipe(adapters, quantize(4))
+    olive_recipe(adapters, quantize())
     (adapters.folder / "workflow.json").unlink()
     assert 'pass "olive": workflow workflow.json can\'t be read: No such file' in str(spoil(adapters, "olive"))
