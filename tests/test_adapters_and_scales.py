@@ -19,6 +19,7 @@ import pytest
 
 from fixtures.travel_assistant import MODEL, TravelAssistant
 from harness.errors import KpiError
+from harness.libraries import import_torchvision
 from harness.passes.awq import Awq
 from harness.passes.base import Job
 from harness.passes.hf_llm import ADAPTER_CONFIG, ADAPTER_WEIGHTS, load_model, load_tokenizer, spoken
@@ -28,7 +29,7 @@ from harness.workload import Settings
 from tests.project import ROOT
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
+import_torchvision()  # before transformers, which peft imports
 peft = pytest.importorskip("peft", reason="the extra `adapters` is not installed")
 
 FAMILIES = ("llama", "qwen2", "phi3")
