@@ -51,7 +51,7 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         source = Path(request["source"]) if request["source"] else None
         work = Path(request["work"])
         work.mkdir(parents=True, exist_ok=True)
-        job = Job(source, out, Path(scratch), work, _workload(request), progress)
+        job = Job(source, out, Path(scratch), work, _workload(request), progress, Path(request["root"]))
         notes = dict(cls(cls.Options(**request["options"])).run(job))
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}

@@ -1,0 +1,69 @@
+"""Writes a model's PEFT adapters as files that ONNX Runtime GenAI switches between."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import KpiError
+from harness.passes.base import Job, Pass
+from harness.passes.hf_llm import ADAPTERS, adapter_folders
+from harness.passes.onnx_llm import FORMAT, GRAPH, lora_shapes, placed, read_graph
+from harness.passes.peft_adapter import read_adapter
+
+SUFFIX = ".onnx_adapter"
+
+
+class Adapters(Pass):
+    """One ``NAME.onnx_adapter`` for each adapter folder, in place of it; ranks may differ.
+
+    Each is held against the graph's inputs by name and shape: an adapter for another base is refused here, not when
+    somebody switches to it.
+    """
+
+    name = "adapters"
+    title = "adapters as files to switch between"
+    takes = frozenset({FORMAT})
+    makes = FORMAT
+    requires = ("onnxruntime", "onnx", "safetensors")
+
+    def run(self, job: Job) -> dict[str, Any]:
+        if job.source is None:
+            raise KpiError(f'pass "{self.name}" needs a graph', 'put "onnx-genai" before it')
+        folders = adapter_folders(job.source)
+        if not folders:
+            raise KpiError("the model has no adapters", 'put the pass "lora" first, or adapters/NAME/ into its folder')
+        names = lora_shapes(read_graph(job.source / GRAPH))
+        if not names:
+            raise KpiError("the graph has no inputs for adapters", 'make it with the pass "onnx-genai"')
+        for file in sorted(p for p in job.source.rglob("*") if p.is_file()):
+            relative = file.relative_to(job.source)
+            if relative.parts[0] != ADAPTERS and relative.name != "manifest.json":
+                (job.out / relative).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, job.out / relative)
+        notes = {}
+        for folder in folders:
+            job.progress(folder.name)
+            try:
+                weights = placed(read_adapter(folder), names)
+            except KpiError as error:
+                raise KpiError(f"adapter {folder.name}: {error.message}", error.remedy) from error
+            notes[folder.name] = {
+                "inputs": len(weights),
+                "rank": max(a.shape[-1] for n, a in weights.items() if ".lora_A." in n),
+            }
+            write_adapter(job.out / f"{folder.name}{SUFFIX}", weights)
+        return {"adapters": notes}
+
+
+def write_adapter(file: Path, weights: Mapping[str, Any]) -> None:
+    """Writes an ``.onnx_adapter`` file: parameters by the graph's input names."""
+    import onnxruntime
+
+    made = onnxruntime.AdapterFormat()
+    made.set_adapter_version(1)
+    made.set_model_version(1)
+    made.set_parameters({name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in weights.items()})
+    made.export_adapter(str(file))
