@@ -11,16 +11,22 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from harness.errors import KpiError
+from harness.builder import Builder
+from harness.environments import Environments
+from harness.errors import KpiError, Unavailable
 from harness.metrics.adapters import AdapterGain, ParityAdapter
 from harness.passes.adapters import write_adapter
 from harness.passes.hf_llm import adapter_folders
 from harness.passes.onnx_llm import lora_nodes, placed
 from harness.passes.peft_adapter import read_adapter
+from harness.process import call_worker
 from harness.scenarios.adapter_answers import AdapterAnswers
+from harness.spec_reader import read_spec
+from harness.store import Store
 from harness.targets import parse_promise
 from harness.units import COUNT, POINTS
 from harness.verdict import Verdict, judge_samples
+from tests.project import copied_project
 
 CHAT = Path(__file__).parent / "projects/adapters/fixtures/chat/__init__.py"
 Shapes = dict[str, tuple[int | str, int | str]]
@@ -151,6 +157,41 @@ def test_what_is_written_is_what_onnx_runtime_reads(travel: Path, tmp_path: Path
     assert set(read) == set(weights)
     for name, array in weights.items():
         np.testing.assert_array_equal(read[name].numpy(), array)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+def test_a_full_disk_is_one_line_with_a_remedy(travel: Path, tmp_path: Path) -> None:
+    (tmp_path / "travel.onnx_adapter").symlink_to("/dev/full")
+    weights = placed(read_adapter(travel), places("q_proj", "k_proj", "v_proj", "o_proj"))
+    with pytest.raises(KpiError, match=r"travel\.onnx_adapter can't be written: the disk may be full") as caught:
+        write_adapter(tmp_path / "travel.onnx_adapter", weights)
+    assert "free space" in caught.value.remedy
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+def test_a_disk_that_is_full_for_a_worker_is_one_line_with_a_remedy(tmp_path: Path) -> None:
+    project = copied_project("adapters", tmp_path, tmp_path / "store")
+    spec = read_spec(project.toml)
+    store = Store(project.store)
+    builder = Builder(spec, store, Environments(store, spec.root), tmp_path / "log", lambda _: None)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "prompts.jsonl").symlink_to("/dev/full")
+    request = {"op": "samples", "out": str(out), "key": "0" * 64, **builder.origin(spec.workloads["chat"])}
+    with pytest.raises(KpiError, match="the disk is full") as caught:
+        call_worker("harness.passes.worker", request, log=tmp_path / "log", timeout=60)
+    assert "free space" in caught.value.remedy
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pass_whose_environment_is_missing_names_the_one_command(tmp_path: Path) -> None:
+    project = copied_project("adapters", tmp_path, tmp_path / "store")
+    spec = read_spec(project.toml)
+    store = Store(project.store)
+    builder = Builder(spec, store, Environments(store, spec.root), tmp_path / "log", lambda _: None)
+    with pytest.raises(Unavailable, match='the environment "olive" is not installed') as caught:
+        builder.artifact(spec.recipe("chat", "int4-travel"))
+    assert caught.value.remedy == "kpi env create olive"
 
 
 def answers(**changes: object) -> AdapterAnswers:

@@ -22,7 +22,9 @@ from harness.store import Store
 from tests.project import ROOT, Project, copied_project
 from tests.test_adapters import chat_module
 
-WORKFLOW = {"passes": {"build": {"type": "ModelBuilder", "precision": "int4"}}}
+
+def quantize(bits: int) -> dict[str, object]:
+    return {"passes": {"smaller": {"type": "OnnxBlockWiseRtnQuantization", "bits": bits, "block_size": 32}}}
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +144,8 @@ def test_what_it_says_is_what_torch_says(adapters: Project, adapter: str) -> Non
         chances[tokenizer.eos_token_id] = -np.inf  # asked for exactly so many
         assert chances[token] >= chances.max() - 1e-3
         tokens.append(token)
-    assert tokenizer.decode(said.ids, skip_special_tokens=True) == said.text
+    # Up to where random weights write bytes that are no character.
+    assert said.text.startswith(tokenizer.decode(said.ids, skip_special_tokens=True).partition("\ufffd")[0])
 
 
 def merged(folder: Path, adapter: str) -> tuple[Any, Any]:
@@ -241,23 +244,28 @@ def olive_recipe(project: Project, workflow: object) -> None:
     project.toml.write_text(
         project.toml.read_text(encoding="utf-8")
         + '\n[workload.chat.recipe.olive]\nruntime = "onnxruntime-genai"\n'
-        + 'passes = [{ pass = "olive", workflow = "workflow.json" }]\n',
+        + 'passes = [{ pass = "onnx-genai", lora = false }, { pass = "olive", workflow = "workflow.json" }]\n',
         encoding="utf-8",
     )
 
 
-def test_an_olive_workflow_makes_what_the_builder_makes(adapters: Project) -> None:
-    olive_recipe(adapters, WORKFLOW)
-    made = build(adapters, "olive")
-    session, base = load(made.path), load(build(adapters, "int4").path)
-    assert session.proof().details["products"] == {"int4": 15}
-    assert session.generate("the cat", 16, exactly=True).ids == base.generate("the cat", 16, exactly=True).ids
+def test_an_olive_workflow_makes_a_graph_smaller(adapters: Project) -> None:
+    olive_recipe(adapters, quantize(4))
+    made, before = build(adapters, "olive"), build(adapters, "fp32")
+    assert made.size < before.size
+    assert made.files.keys() <= before.files.keys()  # none of Olive's own notes
+    session = load(made.path)
+    assert session.proof().details["products"] == {"int4": 11}  # Q, K and V are one product
+    assert len(session.generate("the cat", 16, exactly=True).ids) == 16
     # What stands in the workflow belongs to the artifact's identity; what the file is called does not.
-    changed = {"passes": {"build": {"type": "ModelBuilder", "precision": "fp32"}}}
-    (adapters.folder / "workflow.json").write_text(json.dumps(changed), encoding="utf-8")
+    olive_file = adapters.folder / "workflow.json"
+    adapters.change("workflow.json", "other.json")
+    olive_file.rename(adapters.folder / "other.json")
+    assert build(adapters, "olive").key == made.key
+    (adapters.folder / "other.json").write_text(json.dumps(quantize(8)), encoding="utf-8")
     other = build(adapters, "olive")
     assert other.key != made.key
-    assert load(other.path).proof().details["products"].keys() == {"fp32"}
+    assert load(other.path).proof().details["products"] == {"int8": 11}
 
 
 @pytest.mark.parametrize(
@@ -267,7 +275,9 @@ def test_an_olive_workflow_makes_what_the_builder_makes(adapters: Project) -> No
         ("{", "workflow.json is no JSON"),
         ({"engine": {}}, 'workflow.json has no "passes"'),
         ({"passes": {"a": {}}}, 'pass "a" has no "type"'),
-        ({"passes": {"a": {"type": "OnnxConversion"}}}, "workflow.json: Olive "),
+        ({"passes": {"a": {"type": "OnnxBlockWiseRtnQuantization", "bits": "few"}}}, "workflow.json: Olive stopped: "),
+        # It ends as if all were well.
+        ({"passes": {"a": {"type": "ModelBuilder", "precision": "int4"}}}, "workflow.json: Olive "),
     ],
 )
 def test_a_workflow_that_can_not_be_used_is_one_line(adapters: Project, workflow: object, said: str) -> None:
@@ -277,6 +287,6 @@ def test_a_workflow_that_can_not_be_used_is_one_line(adapters: Project, workflow
 
 
 def test_a_workflow_that_is_not_there_is_one_line(adapters: Project) -> None:
-    olive_recipe(adapters, WORKFLOW)
+    olive_recipe(adapters, quantize(4))
     (adapters.folder / "workflow.json").unlink()
     assert 'pass "olive": workflow workflow.json can\'t be read: No such file' in str(spoil(adapters, "olive"))

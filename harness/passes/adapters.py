@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import KpiError
 from harness.passes.base import Job, Pass
-from harness.passes.hf_llm import ADAPTERS, adapter_folders
-from harness.passes.onnx_llm import FORMAT, GRAPH, lora_shapes, placed, read_graph
+from harness.passes.hf_llm import adapter_folders
+from harness.passes.onnx_llm import FORMAT, GRAPH, copy_beside, lora_shapes, placed, read_graph
 from harness.passes.peft_adapter import read_adapter
 
 SUFFIX = ".onnx_adapter"
@@ -38,11 +37,7 @@ class Adapters(Pass):
         names = lora_shapes(read_graph(job.source / GRAPH))
         if not names:
             raise KpiError("the graph has no inputs for adapters", 'make it with the pass "onnx-genai"')
-        for file in sorted(p for p in job.source.rglob("*") if p.is_file()):
-            relative = file.relative_to(job.source)
-            if relative.parts[0] != ADAPTERS and relative.name != "manifest.json":
-                (job.out / relative).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, job.out / relative)
+        copy_beside(job.source, job.out, graph=True, adapters=False)
         notes = {}
         for folder in folders:
             job.progress(folder.name)
@@ -59,11 +54,18 @@ class Adapters(Pass):
 
 
 def write_adapter(file: Path, weights: Mapping[str, Any]) -> None:
-    """Writes an ``.onnx_adapter`` file: parameters by the graph's input names."""
+    """Writes an ``.onnx_adapter`` file: parameters by the graph's input names; KpiError when the file is not whole."""
     import onnxruntime
 
     made = onnxruntime.AdapterFormat()
     made.set_adapter_version(1)
     made.set_model_version(1)
     made.set_parameters({name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in weights.items()})
-    made.export_adapter(str(file))
+    try:
+        made.export_adapter(str(file))
+        # The library writes without asking whether it could.
+        whole = onnxruntime.AdapterFormat.read_adapter(str(file)).get_parameters().keys() == weights.keys()
+    except RuntimeError:
+        whole = False
+    if not whole:
+        raise KpiError(f"{file.name} can't be written: the disk may be full", "free space, or set KPI_STORE")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
+from harness.passes.hf_llm import ADAPTERS
 
 if TYPE_CHECKING:
     from harness.passes.peft_adapter import LowRank
@@ -48,6 +50,15 @@ def read_graph(file: Path) -> Any:
         return onnx.load(str(file), load_external_data=False)
     except (OSError, DecodeError) as error:
         raise KpiError(f"{file.name} can't be read: {error}") from None
+
+
+def copy_beside(source: Path, out: Path, *, graph: bool = False, adapters: bool = True) -> None:
+    """Copies what stands beside a graph, and on request the graph itself; the manifest is the other artifact's."""
+    for file in sorted(p for p in source.rglob("*") if p.is_file() and p.name != "manifest.json"):
+        relative = file.relative_to(source)
+        if (graph or not relative.name.startswith(GRAPH)) and (adapters or relative.parts[0] != ADAPTERS):
+            (out / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, out / relative)
 
 
 def precision_of(model: Any) -> Precision:

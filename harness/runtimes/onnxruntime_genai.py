@@ -85,10 +85,9 @@ class OnnxRuntimeGenAi(Runtime):
             if self.options.threads:
                 threads = {"intra_op_num_threads": self.options.threads}
                 config.overlay(json.dumps({"model": {"decoder": {"session_options": threads}}}))
-            model = og.Model(config)
-        except RuntimeError as error:
+            session = _GenAiSession(og.Model(config), artifact, self.options.threads)
+        except (RuntimeError, ValueError, KeyError) as error:
             raise KpiError(f"ONNX Runtime GenAI can't load the artifact: {first_line(error)}") from error
-        session = _GenAiSession(model, artifact, self.options.threads)
         if session.device != _PROVIDERS[provider]:
             raise KpiError(f"asked for {provider}, ONNX Runtime GenAI runs on {session.device}")
         session.use(self.options.adapter or None)
@@ -148,7 +147,7 @@ class _GenAiSession(AdapterSession):
             generator.generate_next_token()
             ids.append(int(generator.get_next_tokens()[0]))
             at.append(time.perf_counter())
-            pieces.append("" if ids[-1] in ends else stream.decode(ids[-1]))
+            pieces.append(stream.decode(ids[-1]))
         end = time.perf_counter()
         first = at[0] if at else end
         return Generation(
