@@ -45,8 +45,8 @@ def copy_folder(folder: Path, out: Path, *, weights: bool) -> None:
                 shutil.copyfile(file, out / file.name)
     for adapter in adapter_folders(folder):
         (out / ADAPTERS / adapter.name).mkdir(parents=True)
-        for file in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-            shutil.copyfile(adapter / file, out / ADAPTERS / adapter.name / file)
+        for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+            shutil.copyfile(adapter / name, out / ADAPTERS / adapter.name / name)
 
 
 def adapter_folders(folder: Path) -> list[Path]:

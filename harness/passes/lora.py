@@ -136,9 +136,11 @@ class Lora(Pass):
         state = get_peft_model_state_dict(model, save_embedding_layers=False)
         save_file({name: state[name].contiguous().clone() for name in sorted(state)}, out / ADAPTER_WEIGHTS)
         settings = model.peft_config["default"].to_dict()
+        # Where all are adapted, PEFT lists each by its whole path; others know layers by their last name.
+        short = {name.rpartition(".")[2] for name in settings["target_modules"]}
         # Sets have no order, and a folder's name is this machine's: neither belongs into an artifact.
         settings |= {
-            "target_modules": sorted(settings["target_modules"]),
+            "target_modules": list(self.options.targets) or sorted(short),
             "base_model_name_or_path": job.workload.settings.model or job.workload.settings.name,
             "inference_mode": True,
         }
