@@ -75,7 +75,10 @@ class Olive(Pass):
             )
         graph = read_graph(job.out / GRAPH)
         if not any(output.name == "logits" for output in graph.graph.output):
-            raise KpiError(f"{file.name}: Olive left a graph without the output logits", "see build.log")
+            raise KpiError(
+                f"{file.name}: Olive left a graph without the output logits",
+                'some of its passes rename it: try "nodes_to_exclude": ["/lm_head/MatMul"]',
+            )
         seen = precision_of(graph)
         return {"products": dict(seen.products), "constants": dict(seen.bytes), "adapter_products": seen.adapters}
 
