@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.watch.child import INTERRUPTED
+
 _PATIENCE_S = 60.0
-_INTERRUPTED = 2
 
 
 class Running:
@@ -32,7 +33,7 @@ class Running:
     @property
     def interrupted(self) -> bool:
         """Whether it ended before it had judged everything."""
-        return self._process.returncode == _INTERRUPTED or self._process.returncode < 0
+        return self._process.returncode == INTERRUPTED or self._process.returncode < 0
 
     def stop(self) -> None:
         """Asks it to end, as Ctrl-C would: what it has measured is kept, and can be resumed."""
@@ -61,4 +62,14 @@ def command(kpis: Path, targets: Iterable[str], arguments: Sequence[str], *, res
     chosen = [f"--kpi-only={name}" for name in targets]
     again = ["--kpi-resume"] if resume else []
     plugin = ["-p", "harness.pytest_plugin"]  # named twice it is loaded once
-    return [sys.executable, "-m", "pytest", *plugin, *installed, *arguments, f"--kpis={kpis}", *chosen, *again]
+    return [
+        sys.executable,
+        "-m",
+        "harness.watch.child",
+        *plugin,
+        *installed,
+        *arguments,
+        f"--kpis={kpis}",
+        *chosen,
+        *again,
+    ]
