@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness.watch.child import INTERRUPTED
+from harness.watch.child import INTERRUPTED, held_back
 
 _PATIENCE_S = 60.0
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Running:
@@ -21,9 +22,19 @@ class Running:
         self.targets = tuple(targets)
         self.stopped = False
         # A session of its own: Ctrl-C on the terminal reaches the watcher alone, which passes it on exactly once.
-        self._process = subprocess.Popen(
-            command(kpis, self.targets, arguments, resume=resume), stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        called = command(kpis, self.targets, arguments, resume=resume)
+        meanwhile: list[int] = []
+        before = {number: signal.signal(number, lambda n, _: meanwhile.append(n)) for number in _ENDS}
+        try:
+            with held_back():
+                self._process = subprocess.Popen(called, stdin=subprocess.DEVNULL, start_new_session=True)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if meanwhile:
+            # Interrupted within the call it would have been started, with nobody left to end it.
+            self.finish()
+            raise KeyboardInterrupt
 
     @property
     def ended(self) -> bool:
