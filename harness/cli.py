@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.commands import commands
 from harness.errors import KpiError, SpecError
+from harness.reports.annotations import Guard, on_github, print_github
 
 USAGE = 4
 """The exit code for a mistake in the call or in ``kpis.toml``: pytest's own."""
@@ -21,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if rest and not getattr(chosen, "passes_on", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     chosen.rest = rest
+    # What is meant for a program is not read as commands by anybody, and must not be mixed with any.
+    plain_text = not (chosen.for_programs or getattr(chosen, "json", False))
+    guard = Guard(sys.stdout) if on_github() and plain_text else None
     try:
         code: int = chosen.run(chosen)
     except SpecError as error:
@@ -35,7 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader (head, less) has seen enough.
         sys.stderr.close()
+        guard = None
         return 0
+    finally:
+        if guard is not None:
+            guard.lift()
+    if getattr(chosen, "annotations", "") == "github":
+        print_github(chosen.remarks, sys.stdout)
     return code
 
 
@@ -47,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     added = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in sorted(commands().items()):
         own = added.add_parser(name, help=command.title, description=command.title)
-        own.set_defaults(run=command.run)
+        own.set_defaults(run=command.run, for_programs=command.for_programs)
         command.arguments(own)
     return parser
 

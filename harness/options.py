@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.reports.annotations import FORMS
+
 if TYPE_CHECKING:
     import pytest
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line, read once."""
+    """The command line, read once; ``runs`` is the folder of the history."""
 
     kpis: Path
     named: bool
     out: Path
+    runs: Path
+    annotations: str
     release: bool
     install: bool
     only: frozenset[str]
@@ -34,6 +38,8 @@ class Options:
             kpis=here / named if named else root / "kpis.toml",
             named=bool(named),
             out=here / out if out else root / ".kpi" / "latest",
+            runs=root / ".kpi",
+            annotations=config.getoption("kpi_annotations"),
             release=config.getoption("kpi_release"),
             install=config.getoption("kpi_install"),
             only=frozenset(config.getoption("kpi_only")),
@@ -54,4 +60,10 @@ def add_options(parser: pytest.Parser) -> None:
         "--kpi-only", metavar="KPI:TARGET", action="append", default=[], help="this target; may be repeated"
     )
     group.addoption("--kpi-prompts", metavar="FILE", help="JSON lines that language models answer instead of their own")
+    group.addoption(
+        "--kpi-annotations",
+        choices=FORMS,
+        default="off",
+        help="what is not proven, at its line of kpis.toml: as workflow commands, or as a file in --kpi-out",
+    )
     group.addoption("--kpi-install", action="store_true", help="make the environments that recipes name when missing")

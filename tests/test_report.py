@@ -118,6 +118,15 @@ def test_samples_by_the_hundred_thousand_stay_small(evidence: dict[str, Any]) ->
     assert sum(cell["n"] for cell in cells) == told
 
 
+def test_a_ledger_of_thousands_stays_small_and_says_what_it_left_out(evidence: dict[str, Any]) -> None:
+    own = evidence["targets"]
+    many = [{**t, "kpi": f"{t['kpi']}-{k}", "id": f"{t['id']}-{k}"} for k in range(200) for t in own]
+    page = render({**evidence, "targets": many})
+    assert len(page.encode()) < 3_000_000
+    assert page.count('class="t"') == len(many)
+    assert f"The last {len(many) - 400} targets have no room" in page
+
+
 # ---- names that would do harm ----------------------------------------------------------------------------------
 
 
@@ -323,8 +332,8 @@ def test_one_run_is_no_trend_and_what_was_not_measured_is_no_point() -> None:
 
 def test_a_long_history_is_thinned_and_says_so() -> None:
     (drawing,) = trends(history(100, kpis=166))
-    assert len(drawing.spec["layer"][0]["data"]["values"]) <= 6000
-    assert "newest 36 values" in drawing.notes[0]
+    assert len(drawing.spec["layer"][0]["data"]["values"]) <= 5000
+    assert "newest 30 values" in drawing.notes[0]
 
 
 def test_the_harness_brings_the_page_s_files() -> None:

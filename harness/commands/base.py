@@ -13,10 +13,14 @@ from harness.errors import KpiError
 
 
 class Command(ABC):
-    """One command: its name, one line of help, its arguments. All have ``--kpis``, the file of promises."""
+    """One command: its name, one line of help, its arguments. All have ``--kpis``, the file of promises.
+
+    ``for_programs`` says that what it prints is read by one.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
+    for_programs: ClassVar[bool] = False
 
     @classmethod  # noqa: B027 - some have none
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
@@ -29,6 +33,12 @@ class Command(ABC):
 
         Raises SpecError for a mistake of the user's (exit code 4), KpiError for what can't be done (1).
         """
+
+
+def folder_of_runs(kpis: Path) -> Path:
+    """``.kpi`` beside the file of promises, or where pytest was called."""
+    beside, here = kpis.resolve().parent / ".kpi", Path.cwd() / ".kpi"
+    return beside if beside.exists() or not here.exists() else here
 
 
 def console() -> Console:

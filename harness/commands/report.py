@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.commands.base import Command, read_asked
+from harness.commands.base import Command, folder_of_runs, read_asked
 from harness.errors import KpiError
+
+if TYPE_CHECKING:
+    from harness.history import Point
 
 
 class Report(Command):
@@ -33,8 +37,19 @@ class Report(Command):
             print(f"warning: {path}: {broken}", file=sys.stderr)
         out = chosen.out or path.parent / "report.html"
         try:
-            write_atomically(out, render(found))
+            write_atomically(out, render(found, _trend(chosen.kpis)))
         except OSError as error:
             raise KpiError(f"{out} can't be written: {error.strerror}", "name a file with --out") from error
         print(out)
         return 0
+
+
+def _trend(kpis: Path) -> list[Point]:
+    """What earlier runs answered; none, with a warning, where the history can't be read."""
+    from harness.history import trend
+
+    try:
+        return trend(folder_of_runs(kpis))
+    except KpiError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return []

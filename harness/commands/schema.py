@@ -13,6 +13,7 @@ class Schema(Command):
 
     name = "schema"
     title = "the JSON Schema of kpis.toml, for editors"
+    for_programs = True
 
     @classmethod
     def run(cls, chosen: argparse.Namespace) -> int:

@@ -77,6 +77,11 @@ def unselected(target: Mapping[str, Any]) -> bool:
     return bool(target["reason"] == UNSELECTED)
 
 
+def when(started: object) -> str:
+    """``2026-11-21 16:14``: a time of the evidence, which is UTC, to the minute."""
+    return plain(started)[:16].replace("T", " ")
+
+
 def plain(text: object) -> str:
     """Text from a TOML file that is safe on a terminal: no control, direction or invisible characters."""
     return "".join(c if c.isprintable() else "?" for c in str(text))

@@ -42,7 +42,8 @@ MARKS = {
     Verdict.UNAVAILABLE: "-",
 }
 UNASKED = "unselected"
-_DETAILED = 600
+DETAILED = 400
+"""Of so many targets, those that need a person first, the page holds all that stands behind them."""
 _PLAIN_K = re.compile(r"[\w.:+\-\[\]/]+\Z")
 
 
@@ -90,7 +91,7 @@ def rows(evidence: Mapping[str, Any]) -> list[Row]:
 
     ranked = sorted(evidence["targets"], key=rank)
     return [
-        _row(place, rank(target), target, evidence, by_id, detailed=place < _DETAILED)
+        _row(place, rank(target), target, evidence, by_id, detailed=place < DETAILED)
         for place, target in enumerate(ranked)
     ]
 

@@ -58,6 +58,7 @@ def render(evidence: Mapping[str, Any], history: Sequence[Answer] = ()) -> str:
         remedy=vega.REMEDY,
         rows=rows,
         counts=ledger.counts(rows),
+        undetailed=sum(r.state != ledger.UNASKED for r in rows[ledger.DETAILED :]),
         sentence=_sentence(rows, evidence),
         resumed=plain(taken_over(evidence)),
         workloads=list(_workloads(evidence, rows)),

@@ -46,7 +46,8 @@ def recipes(workload: str, evidence: Mapping[str, Any]) -> list[Recipe]:
         # The verdict's own figure counts, where there is one.
         judged = target["relation"] == Relation.VALUE and target["value"] is not None
         if judged and target["workload"] == workload and target["metric"] in metrics():
-            made = Figure(metrics()[target["metric"]], *(number(target[key]) for key in ("value", "low", "high")))
+            edges = [] if target["of"] == "exact" else [number(target["low"]), number(target["high"])]
+            made = Figure(metrics()[target["metric"]], number(target["value"]), *edges)
             found[target["recipe"]].figures[target["metric"]] = made
     return [recipe for recipe in found.values() if recipe.figures]
 

@@ -97,7 +97,7 @@ def _drawing(
         *_line(seen, (across, x), (up, y), ways),
         *_points(seen, on_front, number, (across, x), (up, y), ways),
     ]
-    chosen = max(asked, key=lambda r: (len({across.name, up.name} & set(r.limits)), -asked.index(r)), default=None)
+    chosen = max(asked, key=lambda r: (len({across.name, up.name} & set(r.limits)), len(r.limits)), default=None)
     params = [{"name": "chosen", "value": plain(chosen.kpi) if chosen else ""}]
     names = ", ".join(short(recipe.name, 40) for recipe in on_front)
     words = "; ".join(
@@ -202,7 +202,7 @@ def _points(
                 "rule", own, {**ways, f"{key}2": {"field": f"{key}2"}}, stroke=vega.INK, strokeWidth=1.2, opacity=0.7
             )
     shown = vega.tooltip("recipe", across[0].title, up[0].title, *({"size"} - {across[0].title, up[0].title}))
-    rows.sort(key=lambda row: -row["area"])  # a small circle stays visible upon a large one
+    rows.sort(key=lambda row: (row["front"], -row["area"]))  # a small circle stays visible upon a large one
     yield vega.layer(
         "circle",
         rows,
@@ -253,18 +253,18 @@ def _published(
             values = line["values"].get(metric.name)
             if values and axis.shows(float(values[0])):
                 words = _said(line, (across[0], up[0]))
-                rows.append({key: axis(float(values[0])), "mark": f"P{number}", "turn": number, "published": words})
+                rows.append({key: axis(float(values[0])), "mark": f"P{number}", "published": words})
         own = {key: ways[key], "tooltip": vega.tooltip("published")}
         text = {**own, "text": {"field": "mark"}}
         if rows:
             specs.append(vega.layer("rule", rows, own, stroke=vega.MUTED, strokeDash=[4, 4], strokeWidth=1.2))
-        if key == "y" and rows:
-            specs.append(vega.layer("text", rows, {**text, "x": {"value": 4}}, align="left", dy=-6, fontSize=10))
-        for turn in range(_TURNS) if key == "x" else ():
-            # The names of lines that stand close together take turns in height.
-            if named := [row for row in rows if row["turn"] % _TURNS == turn]:
-                high = {"y": {"value": 8 + 13 * turn}}
-                specs.append(vega.layer("text", named, {**text, **high}, align="left", dx=3, fontSize=10))
+        rows.sort(key=lambda row: row[key])
+        for turn in range(_TURNS):
+            # The names of lines that stand close together take turns along them.
+            if named := rows[turn::_TURNS]:
+                there = {"y": {"value": 8 + 13 * turn}} if key == "x" else {"x": {"value": 4 + 24 * turn}}
+                aside = {"dx": 3} if key == "x" else {"dy": -6}
+                specs.append(vega.layer("text", named, {**text, **there}, align="left", fontSize=10, **aside))
     for place, line in enumerate(lines, 1):
         if words := _said(line, (across[0], up[0])):
             off = not any(

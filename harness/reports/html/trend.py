@@ -12,8 +12,9 @@ from harness.reports.html.parts import Drawing, Table, short
 from harness.reports.text import plain
 from harness.units import DIMENSIONS
 
-_MOST = 6000
+_MOST = 5000
 _HEIGHT = 260
+_DAYS = 5
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 
 
@@ -73,15 +74,14 @@ def trends(rows: Sequence[Answer]) -> Iterator[Drawing]:
         dimension = DIMENSIONS[kept[-1].unit]
         scale = max(abs(row.value) for row in kept)
         unit = next((u for u in dimension.shown if scale >= dimension.units[u]), dimension.shown[-1])
-        for row in kept:
-            said = dimension.format(row.value)
-            values.append(
-                {
-                    "k": place, "t": row.started, "v": vega.rounded(row.value / dimension.units[unit]), "said": said,
-                    "m": names[row.machine], "verdict": plain(row.verdict), "run": plain(row.run),
-                    **_interval(row, dimension.units[unit]),
-                }
-            )  # fmt: skip
+        values += [
+            {
+                "k": place, "t": row.started[:19] + "Z", "v": vega.rounded(row.value / dimension.units[unit]),
+                "m": names[row.machine], "verdict": plain(row.verdict), "run": plain(row.run),
+                **_interval(row, dimension.units[unit]),
+            }
+            for row in kept
+        ]  # fmt: skip
         name = f"{short(key[0], 60)}: {plain(key[1])} {short(own[-1].bound, 40)}"
         choices.append((str(place), f"{name} ({unit})" if unit else name))
         for machine in dict.fromkeys(row.machine for row in kept):
@@ -107,7 +107,7 @@ def trends(rows: Sequence[Answer]) -> Iterator[Drawing]:
 
 def _names(rows: Iterable[Answer]) -> dict[str, str]:
     """The words for each machine; those of two machines with one name get a part of their identities."""
-    said = {row.machine: short(row.machine_name, 60) for row in rows}
+    said = {row.machine: short(row.machine_name, 32) for row in rows}
     twice = {name for name, count in Counter(said.values()).items() if count > 1}
     return {machine: f"{name} ({plain(machine)[-6:]})" if name in twice else name for machine, name in said.items()}
 
@@ -119,7 +119,10 @@ def _interval(row: Answer, factor: float) -> dict[str, float]:
 
 
 def _layers(values: Sequence[dict[str, Any]], machines: Sequence[str]) -> list[dict[str, Any]]:
-    x = {"field": "t", "type": "temporal", "axis": {"title": None, "tickCount": 5}}
+    # One clock for all, the one that the head of the page and file names use.
+    days = {row["t"][:10] for row in values}
+    clock = {"title": "UTC", "tickCount": 5, "format": "%Y-%m-%d" if len(days) > _DAYS else "%d %b %H:%M"}
+    x = {"field": "t", "type": "temporal", "scale": {"type": "utc"}, "axis": clock}
     y = {"field": "v", "type": "quantitative", "scale": {"zero": False}, "axis": {"title": None, "tickCount": 5}}
     order = [f"var(--series-{place % 6})" for place in range(len(machines))]
     colour = {
@@ -133,8 +136,8 @@ def _layers(values: Sequence[dict[str, Any]], machines: Sequence[str]) -> list[d
     chosen = {"filter": "datum.k == chosen"}
     known = {"filter": "isValid(datum.l)"}
     shown = [
-        {"field": "t", "type": "temporal", "title": "started", "format": "%Y-%m-%d %H:%M"},
-        {"field": "said", "title": "value"}, {"field": "m", "title": "machine"},
+        {"field": "t", "timeUnit": "utcyearmonthdatehoursminutes", "title": "started, UTC", "format": "%Y-%m-%d %H:%M"},
+        {"field": "v", "title": "value"}, {"field": "m", "title": "machine"},
         {"field": "verdict"}, {"field": "run"},
     ]  # fmt: skip
     named = {"name": "runs", "values": list(values)}
