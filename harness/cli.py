@@ -1,4 +1,4 @@
-"""The ``kpi`` command: looks at promises, machine, environments and store; never measures."""
+"""The ``kpi`` command: looks at promises, machine, environments and store; measures only to search."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from harness.machine import detect, mismatch
 from harness.reports.terminal import STYLE
 from harness.reports.text import plain
 from harness.seal import KEY_VARIABLE
+from harness.search.command import add_arguments
+from harness.search.command import run as search
 from harness.spec import Spec
 from harness.spec_reader import read_spec
 from harness.store import Store, folder_size
@@ -86,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     machines.add_argument("files", nargs="+", type=Path, metavar="EVIDENCE", help="evidence.json of a run")
     machines.add_argument("--price", action="append", help='of each file\'s machine in turn, such as "1.536 USD/h"')
     machines.add_argument("--out", type=Path, help="a folder for machines.md and machines.svg")
+    add_arguments(add("search", search, "looks for a recipe that meets all targets of a KPI at once; measures"))
     cache = add("cache", _cache, "the store of artifacts")
     cache.add_argument("action", choices=["list", "verify", "prune"])
     cache.add_argument("--limit", default="20 GB", help='prune to this size (default: "20 GB")')

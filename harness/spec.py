@@ -96,6 +96,8 @@ class WorkloadSpec:
     allow_pickle: bool = False
     trust_remote_code: bool = False
     published: tuple[Published, ...] = ()
+    search: Mapping[str, Any] = field(default_factory=dict)
+    """By name: a recipe's table as plain TOML, in which any value may be a choice or a range."""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ class WorkloadTable(Table):
     allow_pickle: bool = False
     trust_remote_code: bool = False
     recipe: dict[Name, Any] = Field(default_factory=dict)
+    search: dict[Name, Any] = Field(default_factory=dict)
     published: list[Any] = Field(default_factory=list)
 
 
@@ -153,10 +154,19 @@ def json_schema() -> dict[str, Any]:
             },
         },
     }
+    # Where a recipe has a value, a space may have a choice or a range.
+    searched = {
+        "type": "object",
+        "description": "[workload.NAME.search.NAME]: a recipe in which any value may be a choice or a range",
+        "additionalProperties": False,
+        "properties": {key: {} for key in RecipeTable.model_fields},
+        "required": ["runtime", "passes"],
+    }
     workload, machine = define(WorkloadTable), define(MachineTable)
     kpi, measure = define(KpiTable), define(MeasureTable)
     definitions["WorkloadTable"]["properties"] |= {
         "recipe": {"type": "object", "additionalProperties": recipe},
+        "search": {"type": "object", "additionalProperties": searched},
         "published": {"type": "array", "items": {"$ref": "#/$defs/PublishedTable"}},
     }
     return {
