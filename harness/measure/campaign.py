@@ -130,7 +130,9 @@ class Campaign:
         """The series of a subject: empty at first, or what a stopped run had measured of it."""
         if subject.id not in self.series:
             made = self.series[subject.id] = Series(subject)
-            found = take_over(self._stopped, subject.id, self.tag, self.conditions_of(subject)) if self._stopped else None
+            found = (
+                take_over(self._stopped, subject.id, self.tag, self.conditions_of(subject)) if self._stopped else None
+            )
             if found is not None:
                 made.taken_over, made.records = found, list(found.records)
                 made.scores, made.scored_with = dict(found.scores), dict(found.scored_with)

@@ -103,7 +103,13 @@ class Narrow(Pass):
                 wanted = teacher(*inputs)
             return distillation(network(*inputs), wanted, torch.from_numpy(split.labels[start:stop]))
 
-        train(network, Plan(self.options.steps, self.options.learning_rate, self.options.seed), loss, job.work, job.progress)
+        train(
+            network,
+            Plan(self.options.steps, self.options.learning_rate, self.options.seed),
+            loss,
+            job.work,
+            job.progress,
+        )
 
 
 def feeds(job: Job, data: Any) -> tuple[torch.Tensor, ...]:

@@ -55,7 +55,9 @@ class Seen:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: infinities as text."""
-        return {name: str(v) if isinstance(v, float) and not math.isfinite(v) else v for name, v in asdict(self).items()}
+        return {
+            name: str(v) if isinstance(v, float) and not math.isfinite(v) else v for name, v in asdict(self).items()
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Seen:

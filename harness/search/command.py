@@ -42,9 +42,7 @@ def run(chosen: argparse.Namespace) -> int:
     spec = read_spec(chosen.kpis)
     import_optuna()
     voice = _Voice(Console(stderr=True, highlight=False, soft_wrap=True), chosen.trials)
-    search = Search(
-        spec, chosen.kpi, detect(), Store(), seed=chosen.seed, progress=voice.progress, told=voice.told
-    )
+    search = Search(spec, chosen.kpi, detect(), Store(), seed=chosen.seed, progress=voice.progress, told=voice.told)
     voice.kpi = search.kpi
     try:
         outcome = search.run(Limits(chosen.trials, chosen.minutes))

@@ -82,7 +82,8 @@ class Search:
         templates = workload.search or default_space(workload, machine.cores)
         if not templates:
             raise KpiError(
-                f'there is no space for the task "{workload.task}"', f"write one: [workload.{workload.name}.search.NAME]"
+                f'there is no space for the task "{workload.task}"',
+                f"write one: [workload.{workload.name}.search.NAME]",
             )
         self._space = Space(spec, workload.name, templates)
         self._folder = folder_of(spec.root, name)
@@ -210,9 +211,7 @@ class Search:
             return Row(
                 candidate.name, candidate.table, BROKEN, {}, error.message, time.monotonic() - begin, candidate.own
             )
-        return row_of(
-            candidate.name, candidate.table, targets, seen, time.monotonic() - begin, own=candidate.own
-        )
+        return row_of(candidate.name, candidate.table, targets, seen, time.monotonic() - begin, own=candidate.own)
 
     def _count(self, seen: Seen) -> None:
         self.checks += seen.made

@@ -36,9 +36,8 @@ class Study:
         except Timeout:
             raise KpiError("another search for this KPI is running here", "wait for it, or stop it") from None
         self._seed = seed
-        url = f"sqlite:///{(folder / 'study.db').resolve()}"
         try:
-            storage = self._optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+            storage = self._optuna.storages.RDBStorage(_url(folder), engine_kwargs={"connect_args": {"timeout": 60}})
             # Checks are about artifacts, so that they outlive a change of the space or of a bound.
             self._checks = self._study("checks", storage)
             self.study = self._study(hashlib.sha256(identity.encode()).hexdigest()[:32], storage)
@@ -139,6 +138,13 @@ class Asked:
     def begin(self) -> None:
         """Notes what was picked, so that a killed run can be taken up."""
         self.trial.set_user_attr(_PICKED, self.picked)
+
+
+def _url(folder: Path) -> str:
+    """The database's address; a folder's name may hold what means something in one."""
+    from sqlalchemy import URL
+
+    return str(URL.create("sqlite", database=str((folder / "study.db").resolve())))
 
 
 def import_optuna() -> Any:
