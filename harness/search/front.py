@@ -11,7 +11,8 @@ from harness.spec import Target
 from harness.verdict import Verdict
 
 PROVEN, LIKELY, MISSED, DROPPED, BROKEN = "meets all", "looks good", "misses", "dropped", "broken"
-_LEAST = 1e-9
+_NOISE = 0.02
+"""A margin is better by more than this, or as good: two processes differ by as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +82,20 @@ def front(rows: Sequence[Row], targets: Sequence[Target]) -> list[Row]:
     """Of the rows that were looked at whole, those that no other beats in one target without losing in another."""
     labels = [target.label for target in targets]
     whole = [row for row in rows if all(label in row.seen for label in labels)]
+    best = winner(rows)
     points = [tuple(row.seen[label].margin for label in labels) for row in whole]
     kept = [
         row
         for place, (row, point) in enumerate(zip(whole, points, strict=True))
-        if not any(_beats(other, point) or (other == point and at < place) for at, other in enumerate(points))
+        # A short look may flatter another: the one that was proven stays.
+        if row is best
+        or not any(_beats(other, point) or (other == point and at < place) for at, other in enumerate(points))
     ]
-    return sorted(kept, key=lambda row: (row.state != PROVEN, -row.worst))
+    return sorted(kept, key=lambda row: (row is not best, row.state != PROVEN, -row.worst))
 
 
 def _beats(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return all(x >= y for x, y in zip(a, b, strict=True)) and any(x > y + _LEAST for x, y in zip(a, b, strict=True))
+    return all(x >= y for x, y in zip(a, b, strict=True)) and any(x > y + _NOISE for x, y in zip(a, b, strict=True))
 
 
 def winner(rows: Sequence[Row]) -> Row | None:
@@ -135,7 +139,7 @@ def prices(rows: Sequence[Row], targets: Sequence[Target], base: Row | None) -> 
         gains = [
             (row.seen[other].margin - base.seen[other].margin, other, row)
             for row in keeping
-            if row.seen[label].margin < base.seen[label].margin - _LEAST
+            if row.seen[label].margin < base.seen[label].margin - _NOISE
             for other in others
         ]
         if gains:

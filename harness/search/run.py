@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import harness
@@ -21,10 +20,11 @@ from harness.metrics.base import MachineRatioMetric
 from harness.search.candidates import Candidate, Space, name_of
 from harness.search.checks import Checker, Seen, played
 from harness.search.defaults import default_space
-from harness.search.front import BROKEN, Price, Row, front, nearest, prices, row_of, winner
+from harness.search.front import BROKEN, DROPPED, Price, Row, front, nearest, prices, row_of, winner
 from harness.search.space import Picked, every
 from harness.search.study import Study, folder_of
 from harness.spec import Kpi, Spec
+from harness.spec_reader import read_recipe
 from harness.store import Store
 
 _NEAR = 0.03
@@ -145,6 +145,7 @@ class Search:
                     break
                 rows.append(row)
                 self._told(row, rows)
+            rows = self._known_whole(rows)
         finally:
             study.close()
         return self._outcome(rows, time.monotonic() - start, exhausted=exhausted)
@@ -213,6 +214,26 @@ class Search:
             )
         return row_of(candidate.name, candidate.table, targets, seen, time.monotonic() - begin, own=candidate.own)
 
+    def _known_whole(self, rows: list[Row]) -> list[Row]:
+        """Where all were dropped early: the nearest is looked at whole, so that it is known what else it misses."""
+        near = nearest(rows)
+        if winner(rows) or near is None or near.state != DROPPED:
+            return rows
+        recipe = read_recipe(self._spec.path, self.kpi.workload, near.name, near.table)
+        begin = time.monotonic()
+        try:
+            targets = self._checker.prepare(Candidate(near.name, near.table, recipe))
+            looks, _ = self._checker.steps(targets)
+            seen = []
+            for level, target in looks:
+                seen.append(self._checker.check(level, target))
+                self._count(seen[-1])
+        except KpiError as error:
+            self._progress(f"{near.name}: {error.message}")
+            return rows
+        made = row_of(near.name, near.table, targets, seen, near.seconds + time.monotonic() - begin, own=near.own)
+        return [made if row is near else row for row in rows]
+
     def _count(self, seen: Seen) -> None:
         self.checks += seen.made
         self.kept += not seen.made
@@ -248,8 +269,3 @@ def _kpi(spec: Spec, name: str, machine: Detected) -> Kpi:
     if not machine.has(device):
         raise Unavailable(f"this machine has no {device}", f'search for "{name}" on a machine that has one')
     return kpi
-
-
-def folders(path: Path) -> list[Path]:
-    """The folders of a search's runs, oldest first."""
-    return sorted(path.iterdir()) if path.exists() else []

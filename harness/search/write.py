@@ -31,7 +31,7 @@ def add_recipe(path: Path, workload: str, name: str, table: Mapping[str, Any], c
     wanted = tomllib.loads(text.removeprefix("\ufeff"))
     wanted["workload"][workload].setdefault("recipe", {})[name] = dict(table)
     added = render(workload, name, table, comment)
-    for place in _places(text, before, workload):
+    for place in _places(text, workload):
         after = _inserted(text, place, added)
         try:
             if tomllib.loads(after.removeprefix("\ufeff")) == wanted:
@@ -59,37 +59,29 @@ def render(workload: str, name: str, table: Mapping[str, Any], comment: str) -> 
     except ImportError:
         raise KpiError("--write needs tomlkit", "pip install 'kpi-tests[search]'") from None
 
-    def inline(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            made = tomlkit.inline_table()
-            made.update({key: inline(item) for key, item in value.items()})
-            return made
-        if isinstance(value, list):
-            array = tomlkit.array()
-            for item in value:
-                array.append(inline(item))
-            return array
-        return value
-
-    def dotted(*parts: str) -> str:
+    def key(*parts: str) -> str:
         return ".".join(tomlkit.key(part).as_string() for part in parts)
 
+    def written(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return "{ " + ", ".join(f"{key(name)} = {written(item)}" for name, item in value.items()) + " }"
+        if isinstance(value, list):
+            return f"[{', '.join(map(written, value))}]"
+        return str(tomlkit.item(value).as_string())
+
     def body(values: Mapping[str, Any]) -> str:
-        document = tomlkit.document()
-        for key, value in values.items():
-            document.add(key, inline(value))
-        return tomlkit.dumps(document)
+        return "".join(f"{key(name)} = {written(value)}\n" for name, value in values.items())
 
     scenarios = table.get("scenario", {})
     plain = {key: value for key, value in table.items() if key != "scenario"}
     said = "".join(f"# {line}\n" for line in comment.splitlines())
-    made = f"{said}[{dotted('workload', workload, 'recipe', name)}]\n{body(plain)}"
+    made = f"{said}[{key('workload', workload, 'recipe', name)}]\n{body(plain)}"
     for scenario, values in scenarios.items():
-        made += f"\n[{dotted('workload', workload, 'recipe', name, 'scenario', scenario)}]\n{body(values)}"
+        made += f"\n[{key('workload', workload, 'recipe', name, 'scenario', scenario)}]\n{body(values)}"
     return made
 
 
-def _places(text: str, before: Mapping[str, Any], workload: str) -> Iterator[int]:
+def _places(text: str, workload: str) -> Iterator[int]:
     """Where the recipe may go: before what follows the workload's last recipe, then the end of the file."""
     own = [
         match.end() for match in _HEADER.finditer(text) if _names(text, match.end(), ("workload", workload, "recipe"))
@@ -98,7 +90,6 @@ def _places(text: str, before: Mapping[str, Any], workload: str) -> Iterator[int
         rest = [match.start() for match in _HEADER.finditer(text) if match.start() > own[-1]]
         if rest:
             yield _above_comments(text, rest[0])
-    del before
     yield len(text)
 
 
