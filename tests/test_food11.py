@@ -138,3 +138,22 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.safetensors").write_bytes(CHECKPOINT.read_bytes()[:100_000])
     with pytest.raises(KpiError, match="can't be read"):
         Food11(settings(tmp_path, checkpoint=str(tmp_path / "cut.safetensors"))).model()
+
+
+def test_food11_is_cut_to_its_most_telling_channels() -> None:
+    """A cut network keeps the full one's weights, channel for channel, and takes the same pictures."""
+    import torch
+
+    from fixtures.food11.network import network
+    from fixtures.food11.smaller import Shrinking, cut
+
+    full = network()
+    same = cut(full, 1.0)
+    assert all(torch.equal(a, b) for a, b in zip(full.state_dict().values(), same.state_dict().values(), strict=True))
+    half = cut(full, 0.5)
+    kept = {tuple(row.flatten().tolist()) for row in full.features[0][0].weight.detach()}
+    assert all(tuple(row.flatten().tolist()) in kept for row in half.features[0][0].weight.detach())
+    small = Shrinking(0.5, 64)
+    small.network = half
+    with torch.inference_mode():
+        assert small.eval()(torch.zeros(2, 3, 224, 224)).shape == (2, 11)

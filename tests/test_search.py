@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -91,7 +92,7 @@ def test_it_finds_the_best_that_there_is(both: list[tuple[Project, dict[str, Any
 def test_two_searches_at_once_never_measure_at_once(both: list[tuple[Project, dict[str, Any]]]) -> None:
     spans = sorted(span for project, _ in both for span in processes(project).values())
     assert len(spans) >= 12
-    for (_, end), (begin, _) in zip(spans, spans[1:], strict=False):
+    for (_, end), (begin, _) in itertools.pairwise(spans):
         assert begin >= end - 0.01
 
 

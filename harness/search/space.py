@@ -205,9 +205,11 @@ def alternatives(node: Node) -> list[Any] | None:
     """All that a node offers; None where that has no end."""
     if isinstance(node, Choice):
         return list(node.labels)
-    if node.step is None and not (node.whole and node.high - node.low < _MOST):
+    if node.step is None and not node.whole:
         return None
     step = node.step or 1
+    if (node.high - node.low) / step > _MOST:
+        return None
     return [node.low + step * index for index in range(round((node.ends[1] - node.low) / step) + 1)]
 
 

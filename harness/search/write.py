@@ -95,7 +95,7 @@ def _places(text: str, workload: str) -> Iterator[int]:
 
 def _names(text: str, start: int, wanted: tuple[str, ...]) -> bool:
     """Whether the header at ``start`` is of a table below ``wanted``."""
-    line = text[start:].split("\n", 1)[0]
+    line = text[start:].split("\n", 1)[0].rstrip("\r")
     try:
         made: Any = tomllib.loads(f"[{line}")
     except tomllib.TOMLDecodeError:
