@@ -19,6 +19,7 @@ from harness.scenarios import scenarios
 from harness.search.candidates import Candidate
 from harness.search.margin import margin
 from harness.spec import Kpi, Machine, MeasureSettings, Spec, Target
+from harness.statistics import median
 from harness.store import Store
 from harness.verdict import Judgement, Verdict
 
@@ -157,7 +158,9 @@ class Checker:
         if found is not None:
             return replace(Seen.from_json(found), target=target.label, made=False)
         finding = self._gates[level].measure(target)
-        judgement = finding.judgement
+        judgement, disturbed = finding.judgement, ""
+        if level is Level.LOOK and not judgement.n:
+            judgement, disturbed = self._at_least(target, judgement), finding.disturbed
         made = Seen(
             target.label,
             level,
@@ -171,8 +174,22 @@ class Checker:
             round(finding.seconds, 3),
             self._hopeless(level, target, judgement),
         )
-        self._kept.put(key, made.to_json())
+        # What was disturbed all the time is looked at again when the search is started again.
+        if not disturbed:
+            self._kept.put(key, made.to_json())
         return made
+
+    def _at_least(self, target: Target, judgement: Judgement) -> Judgement:
+        """Where no pair was undisturbed: what the disturbed ones say; a look may be wrong, a verdict may not."""
+        metric, gate = target.metric, self._gates[Level.LOOK]
+        if not issubclass(metric, ProcessMetric):
+            return judgement
+        series = []
+        for recipe in gate.spec.recipes_of(target)[:2]:
+            records = gate.campaign.of(gate.subject(target, recipe, gate.builder.artifact(recipe))).records
+            series.append([metric.of(record) for record in records])
+        ratios = [a / b for a, b in zip(*series, strict=False) if b] if len(series) > 1 else series[0]
+        return replace(judgement, value=median(ratios), n=len(ratios)) if ratios else judgement
 
     def _key(self, level: Level, target: Target) -> str:
         """The same for the same artifacts, asked the same in the same way on the same machine since it started."""

@@ -62,6 +62,9 @@ def run(chosen: argparse.Namespace) -> int:
         console.print()
         for said in conclusion(outcome):
             console.print(Text(plain(said)), soft_wrap=True)
+        if chosen.write and outcome.winner is not None:
+            said = "added to" if diff else "in"
+            console.print(Text(f'{outcome.winner.name} is {said} {plain(chosen.kpis)}; promise it with recipe = "..."'))
         if diff:
             console.print()
             console.print(Text("".join(c if c.isprintable() or c == "\n" else "?" for c in diff)), soft_wrap=True)

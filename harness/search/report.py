@@ -129,7 +129,8 @@ def to_json(outcome: Outcome, diff: str) -> str:
         "off_target": outcome.elsewhere,
         "diff": diff,
     }
-    return json.dumps(made, indent=1, ensure_ascii=False, default=str)
+    # In ASCII: a name may hold what turns a terminal's text around.
+    return json.dumps(made, indent=1, default=str)
 
 
 def _row(row: Row | None) -> Mapping[str, Any] | None:

@@ -168,7 +168,7 @@ class Search:
                     return None
                 dice = random.Random(f"{self._seed} {len(done)}")  # noqa: S311 - an order, not a secret
                 self.study.enqueue(dice.choice(left))
-            asked = self.study.ask()
+            asked = self.study.ask(repeats)
             begin = time.monotonic()
             try:
                 candidate = self._space.draw(asked.pick)

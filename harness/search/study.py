@@ -89,13 +89,19 @@ class Study:
         found: Sequence[Any] = self.study.get_trials(deepcopy=False, states=wanted)
         return found
 
-    def ask(self) -> Asked:
-        """The next one to try: what Optuna suggests after all that is finished, whenever the search was stopped."""
+    def ask(self, again: int) -> Asked:
+        """The next one to try: what Optuna suggests after all that is finished, whenever the search was stopped.
+
+        ``again`` counts the suggestions since then that were no new ones.
+        """
         count = len(self._trials("COMPLETE"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # multivariate TPE is marked experimental
             self.study.sampler = self._optuna.samplers.TPESampler(
-                n_startup_trials=_STARTUP, multivariate=True, group=True, seed=self._seed * 100_003 + count
+                n_startup_trials=_STARTUP,
+                multivariate=True,
+                group=True,
+                seed=self._seed * 100_003 + 101 * count + again,
             )
             return Asked(self.study.ask())
 
