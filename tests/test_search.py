@@ -19,6 +19,7 @@ import pytest
 from tests.project import ROOT, Project, copied_project, heed_interrupts
 
 Record = tuple[str, str, str]
+PATIENCE_S = 900
 
 
 def searched(folder: Path, store: Path) -> Project:
@@ -39,9 +40,17 @@ def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def outcome(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What it said; it does not outlive the test."""
+    try:
+        return process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+
+
 def search(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     with start(project, *arguments) as process:
-        out, err = process.communicate(timeout=300)
+        out, err = outcome(process)
     assert "Traceback" not in err
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
@@ -65,10 +74,10 @@ def processes(project: Project) -> dict[Record, tuple[float, float]]:
 def both(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> list[tuple[Project, dict[str, Any]]]:
     """Two projects, searched at the same time on one machine; each with what its search said."""
     projects = [searched(tmp_path_factory.mktemp("search"), shared_store) for _ in range(2)]
-    running = [start(project, "small", "--json", "--minutes", "4") for project in projects]
+    running = [start(project, "small", "--json", "--minutes", "14") for project in projects]
     found = []
     for project, process in zip(projects, running, strict=True):
-        out, err = process.communicate(timeout=300)
+        out, err = outcome(process)
         assert process.returncode == 0, err
         found.append((project, json.loads(out)))
     return found
@@ -104,7 +113,7 @@ def test_killed_it_goes_on_without_measuring_again(
     kills = 0
     for least in (1, 2, 3):
         with start(project, "small", "--json") as process:
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + PATIENCE_S
             while process.poll() is None and len(measurements(project)) < least and time.monotonic() < deadline:
                 time.sleep(0.02)
             kills += process.poll() is None
@@ -130,7 +139,7 @@ def test_an_impossible_promise_names_the_nearest_and_what_binds(
     done = search(project, "impossible")
     assert done.returncode == 1
     assert "no recipe in this space meets it; nearest is onnx-" in done.stdout
-    assert "size is 6.22 kB x, bound < 2 kB" in done.stdout
+    assert "size is 6.22 kB !, bound < 2 kB" in done.stdout
     assert "the binding target is impossible:size" in done.stdout
     # Nothing was written, though it was asked for.
     before = project.toml.read_bytes()

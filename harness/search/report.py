@@ -19,11 +19,11 @@ _SHOWN = 12
 
 
 def figure(target: Target, row: Row) -> str:
-    """A candidate's figure for a target: ``~`` from a short look, ``x`` behind one that misses."""
+    """A candidate's figure for a target: ``~`` from a short look, ``!`` behind one that misses."""
     seen = row.seen.get(target.label)
     if seen is None:
         return ""
-    return f"{level_mark(seen)}{target.shown_in.format(seen.value)}{' x' if seen.margin < 0 else ''}"
+    return f"{level_mark(seen)}{target.shown_in.format(seen.value)}{' !' if seen.margin < 0 else ''}"
 
 
 def line(number: int, trials: int, row: Row, rows: Sequence[Row], targets: Sequence[Target]) -> str:

@@ -157,6 +157,7 @@ def import_optuna() -> Any:
     """Optuna, quiet; KpiError with the line that installs it."""
     try:
         import optuna
+        import sqlalchemy  # noqa: F401 - Optuna imports it when the storage is opened
     except ImportError as error:
         raise KpiError(f"kpi search needs {error.name or 'optuna'}", "pip install 'kpi-tests[search]'") from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
