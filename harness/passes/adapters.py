@@ -9,7 +9,7 @@ from typing import Any
 from harness.errors import KpiError
 from harness.passes.base import Job, Pass
 from harness.passes.hf_llm import adapter_folders
-from harness.passes.onnx_llm import FORMAT, GRAPH, copy_beside, lora_shapes, placed, read_graph
+from harness.passes.onnx_llm import FORMAT, GRAPH, copy_beside, lora_shapes, lora_type, placed, read_graph
 from harness.passes.peft_adapter import read_adapter
 
 SUFFIX = ".onnx_adapter"
@@ -34,7 +34,8 @@ class Adapters(Pass):
         folders = adapter_folders(job.source)
         if not folders:
             raise KpiError("the model has no adapters", 'put the pass "lora" first, or adapters/NAME/ into its folder')
-        names = lora_shapes(read_graph(job.source / GRAPH))
+        graph = read_graph(job.source / GRAPH)
+        names = lora_shapes(graph)
         if not names:
             raise KpiError("the graph has no inputs for adapters", 'make it with the pass "onnx-genai"')
         copy_beside(job.source, job.out, graph=True, adapters=False)
@@ -49,7 +50,8 @@ class Adapters(Pass):
                 "inputs": len(weights),
                 "rank": max(a.shape[-1] for n, a in weights.items() if ".lora_A." in n),
             }
-            write_adapter(job.out / f"{folder.name}{SUFFIX}", weights)
+            kind = lora_type(graph)
+            write_adapter(job.out / f"{folder.name}{SUFFIX}", {n: a.astype(kind) for n, a in weights.items()})
         return {"adapters": notes}
 
 

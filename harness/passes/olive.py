@@ -73,7 +73,13 @@ class Olive(Pass):
                 f"{file.name}: Olive left no {' and no '.join(missing)}",
                 "give it a graph of the pass onnx-genai, or end the workflow with ModelBuilder; see build.log",
             )
-        seen = precision_of(read_graph(job.out / GRAPH))
+        graph = read_graph(job.out / GRAPH)
+        if not any(output.name == "logits" for output in graph.graph.output):
+            raise KpiError(
+                f"{file.name}: Olive left a graph without the output logits",
+                'some of its passes rename it: try "nodes_to_exclude": ["/lm_head/MatMul"]',
+            )
+        seen = precision_of(graph)
         return {"products": dict(seen.products), "constants": dict(seen.bytes), "adapter_products": seen.adapters}
 
     def _model(self, job: Job, workflow: dict[str, Any]) -> dict[str, Any]:

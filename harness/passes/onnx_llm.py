@@ -91,6 +91,14 @@ def is_lora(name: str) -> bool:
     return any(part in name for part in _LORA)
 
 
+def lora_type(model: Any) -> str:
+    """The element type that adapters are fed in, under NumPy's name."""
+    import onnx
+
+    kinds = {value.type.tensor_type.elem_type for value in model.graph.input if is_lora(value.name)}
+    return str(onnx.helper.tensor_dtype_to_np_dtype(kinds.pop()))
+
+
 def lora_shapes(model: Any) -> dict[str, tuple[int | str, ...]]:
     """The inputs that adapters are fed into, with their shapes; the rank is a name, since it may differ."""
     found = {}

@@ -105,7 +105,7 @@ class _GenAiSession(AdapterSession):
         self._config = json.loads((artifact / "genai_config.json").read_text(encoding="utf-8"))["model"]
         files = sorted(artifact.glob(f"*{SUFFIX}"))
         self._names = [file.stem for file in files]
-        self._adapters: Any = og.Adapters(model) if files else None
+        self._adapters = og.Adapters(model)
         for file in files:
             try:
                 self._adapters.load(str(file), file.stem)
