@@ -95,6 +95,7 @@ class WorkloadSpec:
     data: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    licence: str | None = None
     published: tuple[Published, ...] = ()
 
 
