@@ -19,7 +19,7 @@ import pytest
 
 from fixtures.travel_assistant import MODEL, TravelAssistant
 from harness.errors import KpiError
-from harness.libraries import import_torchvision
+from harness.libraries import before_transformers
 from harness.passes.awq import Awq
 from harness.passes.base import Job
 from harness.passes.hf_llm import ADAPTER_CONFIG, ADAPTER_WEIGHTS, load_model, load_tokenizer, spoken
@@ -29,7 +29,7 @@ from harness.workload import Settings
 from tests.project import ROOT
 
 torch = pytest.importorskip("torch")
-import_torchvision()  # before transformers, which peft imports
+before_transformers()  # before transformers, which peft imports
 peft = pytest.importorskip("peft", reason="the extra `adapters` is not installed")
 
 FAMILIES = ("llama", "qwen2", "phi3")
@@ -174,8 +174,8 @@ def test_on_the_real_model_scaling_makes_int4_lose_less(tmp_path: Path) -> None:
 TRAINS = """
 import sys
 from pathlib import Path
-from harness.libraries import import_torchvision
-import_torchvision()
+from harness.libraries import before_transformers
+before_transformers()
 from harness.passes import training
 from tests.test_adapters_and_scales import trained
 training._SAVE_S = 0.01

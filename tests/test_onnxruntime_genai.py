@@ -1,9 +1,11 @@
-"""ONNX Runtime GenAI on the whole way: built, quantized, run, its adapters switched. Needs the environment olive."""
+"""ONNX Runtime GenAI on the whole way: built, quantized, run, its adapters switched."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -89,6 +91,12 @@ def test_a_model_with_adapters_on_the_whole_way(adapters: Project) -> None:
     assert len(answered) == 8
     assert sum(line["on"] != line["off"] for line in answered) >= 6
     switched = next(m for m in evidence["measurements"] if m["scenario"] == "adapter-switch")["processes"][0]
+    table = subprocess.run(
+        [sys.executable, "-P", "-m", "harness.cli", "recipes", "chat"],
+        cwd=adapters.folder, env=adapters.variables, capture_output=True, text=True, timeout=120, check=True,
+    ).stdout  # fmt: skip
+    rows = {line.split("`")[1] for line in table.splitlines()[2:]}
+    assert {"size", "ttft", "tpot", "accuracy.task", "adapter.gain", "adapter.switch", "parity.adapter"} <= rows
     assert len(switched["series"]["switch_s"]) == len(switched["series"]["stayed_s"]) >= 12
     assert min(switched["series"]["switch_s"]) > 0
     generated = next(m for m in evidence["measurements"] if m["scenario"] == "generate")["processes"][0]
@@ -127,13 +135,7 @@ def test_what_it_says_is_what_torch_says(adapters: Project, adapter: str) -> Non
     """Against transformers, the adapter's product added to the weights by hand."""
     session = load(build(adapters, "fp32-travel").path, adapter=adapter)
     model, tokenizer = merged(model_folder(adapters), adapter)
-    chat = [{"role": "user", "content": "the cat sleeps"}]
-    written = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-    before = tokenizer(written, add_special_tokens=False)["input_ids"]
-    answer = tokenizer("red apple", add_special_tokens=False)["input_ids"]
-    likely, ids = session.log_probabilities("the cat sleeps", "red apple")
-    assert list(ids) == [*answer, tokenizer.eos_token_id]
-    np.testing.assert_allclose(likely, log_softmax(model, [*before, *answer])[len(before) - 1 :], atol=2e-3)
+    before = same_likelihoods(session, model, tokenizer)
     said = session.generate("the cat sleeps", 8, exactly=True)
     assert said.prompt_tokens == len(before)
     assert said.tokens == len(said.ids) == 8
@@ -147,6 +149,29 @@ def test_what_it_says_is_what_torch_says(adapters: Project, adapter: str) -> Non
         tokens.append(token)
     # Up to where random weights write bytes that are no character.
     assert said.text.startswith(tokenizer.decode(said.ids, skip_special_tokens=True).partition("\ufffd")[0])
+
+
+@pytest.mark.parametrize("adapter", ["", "travel"])
+def test_projections_that_are_one_module_find_their_places(adapters: Project, adapter: str) -> None:
+    """Phi-3's: Q, K and V are one linear layer, gate and up another; the builder takes both apart."""
+    chat = chat_module()
+    folder = adapters.folder / "models/own"
+    chat.make_phi(folder)
+    adapters.change('reference = "fp32"\n', 'reference = "fp32"\nmodel = "models/own"\n')
+    session = load(build(adapters, "fp32-travel").path, adapter=adapter)
+    same_likelihoods(session, *merged(folder, adapter))
+
+
+def same_likelihoods(session: AdapterSession, model: Any, tokenizer: Any) -> list[int]:
+    """Holds the likelihoods of an answer against torch's; the tokens of the prompt."""
+    chat = [{"role": "user", "content": "the cat sleeps"}]
+    written = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    before = list(tokenizer(written, add_special_tokens=False)["input_ids"])
+    answer = tokenizer("red apple", add_special_tokens=False)["input_ids"]
+    likely, ids = session.log_probabilities("the cat sleeps", "red apple")
+    assert list(ids) == [*answer, tokenizer.eos_token_id]
+    np.testing.assert_allclose(likely, log_softmax(model, [*before, *answer])[len(before) - 1 :], atol=2e-3)
+    return before
 
 
 def merged(folder: Path, adapter: str) -> tuple[Any, Any]:

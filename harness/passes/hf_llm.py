@@ -72,9 +72,9 @@ def load_adapter(folder: Path) -> dict[str, torch.Tensor]:
 
 def load_model(folder: Path, dtype: torch.dtype) -> Any:
     """The causal language model of a folder, on the CPU."""
-    from harness.libraries import import_torchvision
+    from harness.libraries import before_transformers
 
-    import_torchvision()
+    before_transformers()
     from transformers import AutoModelForCausalLM
 
     try:
@@ -85,9 +85,9 @@ def load_model(folder: Path, dtype: torch.dtype) -> Any:
 
 def load_tokenizer(folder: Path) -> Any:
     """The tokenizer of a folder; KpiError when it has no chat template."""
-    from harness.libraries import import_torchvision
+    from harness.libraries import before_transformers
 
-    import_torchvision()
+    before_transformers()
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
