@@ -107,7 +107,8 @@ def _judge(
         scores = [measurement["scores"].get(metric.name) for measurement in own[: 2 if promise.versus else 1]]
         if None in scores:
             raise Underivable(f"the measurements hold no scores of {metric.name}")
-        return judge_samples(promise, scores[0], scores[1] if promise.versus else None, confidence, metric.better)
+        others = scores[1] if promise.versus else None
+        return judge_samples(promise, scores[0], others, confidence, metric.better, paired=metric.paired)
     if issubclass(metric, ProofMetric):
         return judge_exact(promise, metric.of(_records(own[0])[0]))
     if issubclass(metric, ProcessMetric):

@@ -16,10 +16,11 @@ import pytest
 
 from harness.package.card import card
 from harness.package.contents import collect, file_name
-from harness.package.front import read_verdicts, scalar
+from harness.package.front import _PIPELINES, read_verdicts, scalar
 from harness.package.pushing import oras_command
 from harness.package.verifying import verify
 from harness.store import Store
+from harness.tasks import TASKS
 from tests.packages import PROVEN, Done, artifact, kpi
 from tests.project import Project
 
@@ -273,6 +274,10 @@ def test_front_matter_is_json_and_yaml_at_once(value: object) -> None:
     yaml = pytest.importorskip("yaml")
     assert json.loads(scalar(value)) == value
     assert yaml.safe_load(f"x: {scalar(value)}") == {"x": value}
+
+
+def test_every_task_has_a_name_on_the_hub() -> None:
+    assert set(_PIPELINES) == set(TASKS)
 
 
 def test_hostile_words_are_harmless_in_a_card(here: Project) -> None:

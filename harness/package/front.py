@@ -26,6 +26,7 @@ _PIPELINES = {
     "question-answering": "question-answering",
     "video-segmentation": "image-segmentation",
     "speech-recognition": "automatic-speech-recognition",
+    "text-generation": "text-generation",
     "translation": "translation",
 }
 _LIBRARIES = {"openvino": "openvino", "onnx": "onnx", "huggingface": "transformers", "torch": "pytorch"}
