@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: kpi test lint deploy comparison clean
+.PHONY: kpi test lint deploy comparison pictures clean
 
 kpi: $(VENV)/ready
 	$(BIN)/python -m pytest
@@ -34,6 +34,11 @@ PRICE ?= 0.096 USD/h
 comparison: $(VENV)/ready
 	$(BIN)/python -m pytest -m "latency or throughput or rtf or cost or energy or serving" -k "food11 or video or speech or served" --kpi-out=.kpi/comparison
 	$(BIN)/kpi compare-machines .kpi/comparison/evidence.json --price "$(PRICE)" --out docs/comparison
+
+# The README's pictures, from the last run; they need Chromium (apt install chromium).
+WORKLOAD ?= food11
+pictures: $(VENV)/ready
+	$(BIN)/python docs/pictures.py .kpi/latest/evidence.json --workload $(WORKLOAD)
 
 clean:
 	rm -rf $(VENV) .kpi

@@ -48,9 +48,9 @@ def write_manifest(path: Path, key: str, made: str, notes: Mapping[str, Any]) ->
         }
     if not files:
         raise KpiError(f"the pass left no files ({key[:12]})")
-    artifact = Artifact(path, key, made, _digest(files), files, notes)
+    artifact = Artifact(path, key, made, files_digest(files), files, notes)
     content = {"schema": 1, "key": key, "format": made, "digest": artifact.digest, "files": files, "notes": notes}
-    content["checksum"] = _checksum(content)
+    content["checksum"] = manifest_checksum(content)
     (path / MANIFEST).write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
     return artifact
 
@@ -71,19 +71,21 @@ def read_artifact(path: Path, *, thorough: bool = False) -> Artifact:
                 (thorough or not same) and file_digest(path / name) != entry["sha256"]
             ):
                 raise Damaged(f"{name} of artifact {path.name[:12]} was changed after it was made")
-        if _digest(files) != data["digest"] or _checksum(data) != data["checksum"]:
+        if files_digest(files) != data["digest"] or manifest_checksum(data) != data["checksum"]:
             raise Damaged(f"the manifest of artifact {path.name[:12]} was changed after it was made")
         return Artifact(path, data["key"], data["format"], data["digest"], files, data["notes"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"artifact {path.name[:12]} is damaged: {error}") from error
 
 
-def _checksum(content: Mapping[str, Any]) -> str:
+def manifest_checksum(content: Mapping[str, Any]) -> str:
+    """SHA-256 over all of a manifest but its own ``checksum``."""
     rest = {name: value for name, value in content.items() if name != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def _digest(files: Mapping[str, Mapping[str, Any]]) -> str:
+def files_digest(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """SHA-256 over names, sizes and digests of files; each entry holds its ``size`` in bytes and its ``sha256``."""
     digest = hashlib.sha256()
     for name, entry in sorted(files.items()):
         digest.update(f"{name}\0{entry['size']}\0{entry['sha256']}\n".encode())

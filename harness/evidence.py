@@ -24,6 +24,15 @@ from harness.spec import Spec, Target
 from harness.statistics import plan_looks
 
 SCHEMA = 1
+PUBLISHED = (
+    "evidence.json",
+    "summary.md",
+    "report.html",
+    "badge.svg",
+    "badge.json",
+    "gl-code-quality-report.json",
+)
+"""What ``.kpi/latest`` shows of a run, beside its ``results/``."""
 _ASIDE = ".stopped-"
 _LIBRARIES = (
     "hypothesis",
@@ -78,7 +87,7 @@ def publish(folder: Path, out: Path) -> None:
     if folder == out:
         return
     fresh = Path(tempfile.mkdtemp(prefix=".latest-", dir=out.parent))
-    for name in ("evidence.json", "summary.md"):
+    for name in PUBLISHED:
         if (folder / name).exists():
             shutil.copy2(folder / name, fresh / name)
     if (folder / "results").exists():
@@ -158,6 +167,10 @@ def evidence(
                 "against": kpi.against,
             }
             for kpi in spec.kpis
+        ],
+        "workloads": [
+            {"name": w.name, "task": w.task, "fixture": w.fixture, "reference": w.reference, "licence": w.licence}
+            for w in spec.workloads.values()
         ],
         "published": [
             {"workload": workload.name, **asdict(line)}

@@ -45,6 +45,8 @@ def _circumstances(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> It
     own = _of(target, evidence)
     if target["artifact"]:
         yield "artifact", f"{target['artifact'][:12]}{_proof(own)}"
+    if placed := _placed(own):
+        yield "placed", placed
     if disturbed := [p["disturbed"] for m in own for p in m["processes"] if p["disturbed"]]:
         count = sum(len(m["processes"]) for m in own)
         yield "disturbed", f"{len(disturbed)} of {count} processes; {disturbed[-1]}"
@@ -72,6 +74,23 @@ def _proof(own: Sequence[Mapping[str, Any]]) -> str:
     if proof["heavy_ops"]:
         said += f", {proof['integer_ops'] or 0} of {proof['heavy_ops']} heavy operations in INT8"
     return said
+
+
+def _placed(own: Sequence[Mapping[str, Any]]) -> str:
+    """Where the recipe's processes were told to run, and what was read back of it; empty for anywhere."""
+    placement = own[0].get("placement") if own else None
+    if not placement:
+        return ""
+    said = []
+    if placement["instances"] > 1:
+        said.append(f"{placement['instances']} instances side by side")
+    if placement["cores"]:
+        said.append(f"processors {' and '.join(placement['cores'])}")
+    if placement["numa_node"] is not None:
+        said.append(f"memory node {placement['numa_node']}")
+    system = own[0]["processes"][0]["system"] if own[0]["processes"] and placement["instances"] == 1 else {}
+    read = [str(system[name]) for name in ("cores", "memory_policy") if system.get(name)]
+    return ", ".join(said) + (f"; read back: {', '.join(read)}" if read else "")
 
 
 def _slowest(recipe: str, evidence: Mapping[str, Any]) -> list[str]:

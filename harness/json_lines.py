@@ -20,3 +20,9 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
     """
     *whole, _ = file.read_text(encoding="utf-8").split("\n")
     return [json.loads(text) for text in whole]
+
+
+def write_list(file: Path, to: Path) -> None:
+    """Writes the objects of a file of JSON lines as one JSON list, for people and other programs."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(json.dumps(read_lines(file), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

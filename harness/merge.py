@@ -46,16 +46,25 @@ class Merged:
 def read_evidence(path: Path, key: str | None) -> tuple[dict[str, Any], str]:
     """The evidence in a file with what is wrong with its seal; KpiError when it is no evidence at all."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise KpiError(f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise KpiError(f"{path} is not JSON: it is not UTF-8 text") from error
+    return parse_evidence(str(path), text, key)
+
+
+def parse_evidence(name: str, text: str, key: str | None) -> tuple[dict[str, Any], str]:
+    """The same of a text from wherever; ``name`` says where."""
+    try:
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise KpiError(f"{path} is not JSON: {error}", "was it cut off?") from error
+        raise KpiError(f"{name} is not JSON: {error}", "was it cut off?") from error
     wanted = ("schema", "targets", "measurements", "machine", "promises", "commit")
-    if not isinstance(data, dict) or any(name not in data for name in wanted):
-        raise KpiError(f"{path} is no evidence of this version", "give the evidence.json of a run")
+    if not isinstance(data, dict) or any(field not in data for field in wanted):
+        raise KpiError(f"{name} is no evidence of this version", "give the evidence.json of a run")
     if data["schema"] != 1:
-        raise KpiError(f"{path} is written in schema {data['schema']}, this version reads 1")
+        raise KpiError(f"{name} is written in schema {data['schema']}, this version reads 1")
     return data, broken(data, key)
 
 

@@ -6,19 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.reports.annotations import FORMS
+
 if TYPE_CHECKING:
     import pytest
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line, read once."""
+    """The command line, read once; ``runs`` is the folder of the history."""
 
     kpis: Path
     named: bool
     out: Path
+    runs: Path
+    annotations: str
     release: bool
     install: bool
+    only: frozenset[str]
     prompts: Path | None
     resume: bool
     collect_only: bool
@@ -33,8 +38,11 @@ class Options:
             kpis=here / named if named else root / "kpis.toml",
             named=bool(named),
             out=here / out if out else root / ".kpi" / "latest",
+            runs=root / ".kpi",
+            annotations=config.getoption("kpi_annotations"),
             release=config.getoption("kpi_release"),
             install=config.getoption("kpi_install"),
+            only=frozenset(config.getoption("kpi_only")),
             prompts=here / config.getoption("kpi_prompts") if config.getoption("kpi_prompts") else None,
             resume=config.getoption("kpi_resume"),
             collect_only=config.getoption("collectonly"),
@@ -48,5 +56,14 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--kpi-out", metavar="DIR", help="where the evidence goes (default: .kpi/latest)")
     group.addoption("--kpi-release", action="store_true", help="green only when every promised target was proven")
     group.addoption("--kpi-resume", action="store_true", help="go on where the last run was stopped")
+    group.addoption(
+        "--kpi-only", metavar="KPI:TARGET", action="append", default=[], help="this target; may be repeated"
+    )
     group.addoption("--kpi-prompts", metavar="FILE", help="JSON lines that language models answer instead of their own")
+    group.addoption(
+        "--kpi-annotations",
+        choices=FORMS,
+        default="off",
+        help="what is not proven, at its line of kpis.toml: as workflow commands, or as a file in --kpi-out",
+    )
     group.addoption("--kpi-install", action="store_true", help="make the environments that recipes name when missing")

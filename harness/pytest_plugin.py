@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import KpiError, SpecError, Unavailable
+from harness.errors import KpiError, SpecError, Unavailable, suggest
 from harness.evidence import line
 from harness.explain import explain
 from harness.gate import Finding, Gate
+from harness.history import History
 from harness.ledger import Answer, Ledger
 from harness.machine import detect
 from harness.metrics import metrics
 from harness.options import Options, add_options
 from harness.recorder import Recorder
+from harness.reports.annotations import Announcer
 from harness.reports.junit import properties
 from harness.reports.progress import Progress
 from harness.spec import DEVICES, Spec, Target
@@ -91,6 +94,7 @@ class KpiPlugin:
         self.missing = False
         self._gate: Gate | None = None
         self._progress: Progress | None = None
+        self._announcer: Announcer | None = None
         self._answers: list[tuple[Target, Answer]] = []
 
     # ---- collection -------------------------------------------------------------------------------------------
@@ -98,6 +102,10 @@ class KpiPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         options = self.options
+        if self.worker is None:
+            reporter: TerminalReporter | None = self.config.pluginmanager.get_plugin("terminalreporter")
+            # Where pytest itself writes: what is printed elsewhere may be captured.
+            self._announcer = Announcer(reporter._tw._file if reporter else sys.stdout, options.annotations)  # noqa: SLF001
         if not (options.kpis.exists() or options.named or options.release):
             return
         try:
@@ -105,10 +113,21 @@ class KpiPlugin:
             self.spec = spec.with_prompts(options.prompts) if options.prompts else spec
         except SpecError as error:
             raise pytest.UsageError(str(error)) from None
+        known = {target.id for target in self.spec.targets}
+        if unknown := sorted(options.only - known):
+            raise pytest.UsageError(f"--kpi-only: {suggest(unknown[0], known, 'target')}")
         if self.worker is not None:
             return
         ledger = Ledger(self.spec)
-        self.recorder = Recorder(ledger, options.out, self.started, release=options.release, resume=options.resume)
+        self.recorder = Recorder(
+            ledger,
+            options.out,
+            self.started,
+            release=options.release,
+            resume=options.resume,
+            history=History(options.runs),
+            annotations=options.annotations,
+        )
         if options.release and not options.collect_only:
             self._prepare(self.recorder)
             self.recorder.active = True
@@ -154,6 +173,11 @@ class KpiPlugin:
             items.clear()
         elif self.missing:
             raise pytest.UsageError(f"{self.options.kpis} is not there: nothing is promised; name one with --kpis FILE")
+        if only := self.options.only:
+            wanted = {id(item) for item in items if (target := _target_of(item)) and target.id in only}
+            left_out = [item for item in items if id(item) not in wanted]
+            items[:] = [item for item in items if id(item) in wanted]
+            self.config.hook.pytest_deselected(items=left_out)
         if self.recorder and not self.options.collect_only and any(_target_of(item) for item in items):
             self._prepare(self.recorder)
             self.recorder.active = True
@@ -341,7 +365,15 @@ class KpiPlugin:
         terminalreporter.section("KPIs")
         for text in render(recorder.evidence, width, colour=writer.hasmarkup).splitlines():
             terminalreporter.write_line(text)
-        terminalreporter.write_line(f"evidence: {_near(recorder.out, self.config.invocation_params.dir)}")
+        near = _near(recorder.out, self.config.invocation_params.dir)
+        for text in recorder.kept(near):
+            terminalreporter.write_line(text)
+
+    def pytest_unconfigure(self) -> None:
+        """Annotations stand last: what is printed before them can then not pretend to be one."""
+        if self._announcer is not None:
+            recorder = self.recorder
+            self._announcer.end(recorder.evidence if recorder and recorder.active else None, self.options.kpis)
 
 
 def _kind_of(obj: object) -> str | None:

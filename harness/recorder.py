@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from harness.errors import KpiError
 from harness.evidence import clear_aside, evidence, publish, read_measurements, run_folder, write_atomically
+from harness.history import Earlier, History, Point, answered
 from harness.ledger import UNSELECTED, Answer, Ledger
 from harness.machine import detect
+from harness.machine_name import machine_id
+from harness.reports.annotations import annotate, write_gitlab
+from harness.reports.text import plain
 from harness.seal import KEY_VARIABLE, seal
 
 _EVERY_S = 2.0
@@ -20,8 +26,21 @@ _EVERY_S = 2.0
 class Recorder:
     """Writes ``evidence.json`` after verdicts as they come (every two seconds at most) and at the end."""
 
-    def __init__(self, ledger: Ledger, out: Path, started: datetime, *, release: bool, resume: bool = False) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        out: Path,
+        started: datetime,
+        *,
+        release: bool,
+        resume: bool = False,
+        history: History | None = None,
+        annotations: str = "off",
+    ) -> None:
         self.ledger = ledger
+        self.history = history
+        self.annotations = annotations
+        self.forgotten = ""
         self.out = out
         self.release = release
         self.resume = resume
@@ -29,6 +48,7 @@ class Recorder:
         self.active = False
         self.deselected: set[tuple[str, str, str]] = set()
         self.evidence: dict[str, Any] | None = None
+        self.unreported = ""
         self._started = started
         self._written = 0.0
         self._folder: Path | None = None
@@ -54,13 +74,44 @@ class Recorder:
         ``stopped`` says why the run did not come to its end: then another may go on where it stopped.
         """
         self._write(complete=not stopped, otherwise=f"not measured: {stopped or 'no test asked for it'}")
+        from harness.reports.badge import write_badge
+        from harness.reports.html import write
         from harness.reports.markdown import render
 
         if self.evidence is not None:
-            write_atomically(self.folder / "summary.md", render(self.evidence))
+            earlier, trend = self._remember(self.evidence)
+            write_atomically(self.folder / "summary.md", render(self.evidence, earlier))
+            self.unreported = write(self.folder / "report.html", self.evidence, trend)
+            write_badge(self.evidence, self.folder)
+            if self.annotations == "gitlab":
+                write_gitlab(annotate(self.evidence, self.ledger.spec.path), self.folder)
         if not stopped:
             clear_aside(self.folder)
         publish(self.folder, self.out)
+
+    def kept(self, near: str) -> Iterator[str]:
+        """Where things lie, ``near`` being the folder, and what could not be kept."""
+        yield f"evidence: {near}"
+        yield self.unreported or f"report: {Path(near) / 'report.html'}"
+        if self.forgotten:
+            yield f"this run is not in the history: {plain(self.forgotten)}"
+
+    def _remember(self, made: Mapping[str, Any]) -> tuple[Earlier | None, list[Point]]:
+        """Enters the run into the history; what was known before, and how the KPIs of this run moved until now.
+
+        The history is a comfort: ``forgotten`` says what is wrong with it, and no verdict hangs on it.
+        """
+        if self.history is None:
+            return None, []
+        try:
+            earlier = self.history.last(machine_id(made["machine"]), made["started"])
+            # Where the run is published, a later one overwrites it.
+            self.history.record(made, self.folder / "evidence.json")
+            asked = dict.fromkeys(target["kpi"] for target in made["targets"] if answered(target))
+            return earlier, self.history.trend(*asked) if asked else []
+        except KpiError as error:
+            self.forgotten = str(error)
+            return None, []
 
     def _write(self, *, complete: bool, otherwise: str) -> None:
         reasons = dict.fromkeys(self.deselected, UNSELECTED)

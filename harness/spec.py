@@ -95,6 +95,7 @@ class WorkloadSpec:
     data: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    licence: str | None = None
     published: tuple[Published, ...] = ()
     search: Mapping[str, Any] = field(default_factory=dict)
     """By name: a recipe's table as plain TOML, in which any value may be a choice or a range."""

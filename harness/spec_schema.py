@@ -78,6 +78,7 @@ class WorkloadTable(Table):
     data: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    licence: Name | None = None
     recipe: dict[Name, Any] = Field(default_factory=dict)
     search: dict[Name, Any] = Field(default_factory=dict)
     published: list[Any] = Field(default_factory=list)

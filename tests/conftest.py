@@ -11,6 +11,7 @@ from hypothesis import settings
 from harness.errors import SpecError
 from harness.spec import Spec
 from harness.spec_reader import read_spec
+from tests.packages import here, proven_run
 from tests.project import project, shared_store
 
 # A shared machine may stall anywhere; in CI hypothesis's own profile makes the examples always the same.
@@ -122,4 +123,4 @@ def problems(read: Callable[[str], Spec]) -> Callable[[str], tuple[str, ...]]:
     return mistakes
 
 
-__all__ = ["project", "shared_store"]
+__all__ = ["here", "project", "proven_run", "shared_store"]

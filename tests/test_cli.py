@@ -103,6 +103,23 @@ def test_cache_is_listed_verified_and_pruned(project: Project, tmp_path: Path) -
     assert "must be a size in bytes" in done.stderr
 
 
+def test_build_makes_what_is_promised_once(project: Project, tmp_path: Path) -> None:
+    project.environment["KPI_STORE"] = str(tmp_path / "own-store")
+    done = kpi(project, "build", "stripes-int8")
+    assert done.returncode == 0, done.stderr
+    assert [line.rpartition("  ")[2] for line in done.stdout.splitlines()] == ["stripes/int8", "stripes/fp32"]
+    assert "build stripes/int8: onnx-static-int8 ..." in done.stderr
+    again = kpi(project, "build")
+    assert (again.stdout, again.stderr) == (done.stdout, "")
+    done = kpi(project, "build", "stripes-int4")
+    assert done.returncode == 4
+    assert 'did you mean "stripes-int8"' in done.stderr
+    project.change('pass = "onnx-static-int8", calibration = 64', 'pass = "onnx-static-int8", calibration = 6400000')
+    done = kpi(project, "build")
+    assert done.returncode in (0, 1)
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("command", [["list"], ["doctor"], ["schema"]])
 def test_the_shipped_promises(command: list[str], project: Project) -> None:
     done = kpi(project, *command, cwd=ROOT)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from harness.errors import KpiError
+from harness.explain import _placed
 from harness.measure.records import ProcessRecord, Proof
 from harness.metrics.latency import LatencyP99
 from harness.targets import parse_promise
@@ -76,6 +78,17 @@ def test_explain_needs_evidence_and_a_known_kpi(project: Project) -> None:
     assert done.returncode == 4
     assert 'did you mean "stripes-int8"' in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_where_a_recipe_was_placed_is_said(project: Project) -> None:
+    project.change('runtime = { name = "onnxruntime", threads = 1 }', 'runtime = "onnxruntime"\ncores = "0"')
+    assert project.pytest("-k", "agreement").returncode == 0
+    said = explained(project, "explain", "stripes-int8:agreement").stdout
+    assert re.search(r"^  placed     processors 0(; read back: 0|$)", said, re.MULTILINE), said
+    # Two at once are not read back from the first alone; what was never placed says nothing.
+    sample = {"placement": {"cores": ["0", "1"], "numa_node": 0, "instances": 2}, "processes": []}
+    assert _placed([sample]) == "2 instances side by side, processors 0 and 1, memory node 0"
+    assert _placed([{"placement": {}, "processes": []}]) == _placed([]) == ""
 
 
 def test_evidence_that_was_edited_is_explained_with_a_warning(project: Project) -> None:

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.measure.nvidia import boards
+
 _Read = Callable[[], float]
 
 
@@ -77,17 +79,8 @@ def _number(text: str) -> float:
 
 
 def _nvidia() -> Iterator[tuple[str, _Read]]:
-    try:
-        import pynvml as nvml
-
-        nvml.nvmlInit()
-    except ImportError:
-        return
-    except nvml.NVMLError:
-        return  # no driver: no such GPU
-
-    for number in range(nvml.nvmlDeviceGetCount()):
-        device = nvml.nvmlDeviceGetHandleByIndex(number)
+    nvml, devices = boards()
+    for number, device in enumerate(devices):
         yield f"nvidia{number}.use", partial(_use, nvml, device)
         yield f"nvidia{number}.memory", partial(_memory, nvml, device)
 

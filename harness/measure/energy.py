@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.measure.nvidia import boards
+
 _RAPL = Path("/sys/class/powercap")
 _MICRO, _MILLI = 1e-6, 1e-3
 
@@ -70,16 +72,8 @@ class EnergyMeter:
             self.missing.append("this machine shows no energy counters of its processors (RAPL)")
 
     def _nvidia(self) -> Iterator[Counter]:
-        try:
-            import pynvml as nvml
-
-            nvml.nvmlInit()
-        except ImportError:
-            return
-        except nvml.NVMLError:
-            return  # no driver: no such GPU
-        for number in range(nvml.nvmlDeviceGetCount()):
-            device = nvml.nvmlDeviceGetHandleByIndex(number)
+        nvml, devices = boards()
+        for number, device in enumerate(devices):
             try:
                 nvml.nvmlDeviceGetTotalEnergyConsumption(device)
             except nvml.NVMLError as error:

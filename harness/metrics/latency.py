@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
 
 
-class _Latency(ProcessMetric):
+class Latency(ProcessMetric):
     """The q-th percentile of a process's samples by linear interpolation (NumPy's default, Hyndman and Fan's type 7).
 
     MLPerf calls the scenario SingleStream. The bounds are the exact binomial ones for a quantile (order statistics).
@@ -53,7 +53,7 @@ class _Latency(ProcessMetric):
         return samples_needed(cls.quantile, confidence)
 
 
-class LatencyP50(_Latency):
+class LatencyP50(Latency):
     """Median latency. Formula: the 50th percentile of a process's samples."""
 
     name = "latency.p50"
@@ -61,7 +61,7 @@ class LatencyP50(_Latency):
     quantile = 0.50
 
 
-class LatencyP95(_Latency):
+class LatencyP95(Latency):
     """Formula: the 95th percentile of a process's samples, with its exact binomial bounds."""
 
     name = "latency.p95"
@@ -69,7 +69,7 @@ class LatencyP95(_Latency):
     quantile = 0.95
 
 
-class LatencyP99(_Latency):
+class LatencyP99(Latency):
     """Formula: the 99th percentile of a process's samples, with its exact binomial bounds."""
 
     name = "latency.p99"

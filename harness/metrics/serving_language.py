@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import KpiError
 from harness.metrics.base import ProcessMetric
-from harness.metrics.latency import LatencyP50, LatencyP99
+from harness.metrics.latency import Latency
 from harness.tasks import LANGUAGE
 from harness.units import REQUEST_RATE, SHARE, TOKEN_RATE
 
@@ -24,56 +24,52 @@ def _series(process: ProcessRecord, name: str) -> Sequence[float]:
     return values
 
 
-class ServingTtftP50(LatencyP50):
+class _ServedSeries(Latency):
+    """A time per request that the load's client took; ``series`` is its name there."""
+
+    scenario = "load"
+    tasks = LANGUAGE
+    series: ClassVar[str]
+
+    @classmethod
+    def values(cls, process: ProcessRecord) -> Sequence[float]:
+        return _series(process, cls.series)
+
+
+class ServingTtftP50(_ServedSeries):
     """Median time from when a request was due to its first text, over the wire."""
 
     name = "serving.ttft.p50"
     title = "median time to first token under load"
-    scenario = "load"
-    tasks = LANGUAGE
-
-    @classmethod
-    def values(cls, process: ProcessRecord) -> Sequence[float]:
-        return _series(process, "ttft_s")
+    series = "ttft_s"
+    quantile = 0.50
 
 
-class ServingTtftP99(LatencyP99):
+class ServingTtftP99(_ServedSeries):
     """The 99th percentile of the same, with its exact binomial bounds."""
 
     name = "serving.ttft.p99"
     title = "99th percentile of time to first token under load"
-    scenario = "load"
-    tasks = LANGUAGE
-
-    @classmethod
-    def values(cls, process: ProcessRecord) -> Sequence[float]:
-        return _series(process, "ttft_s")
+    series = "ttft_s"
+    quantile = 0.99
 
 
-class ServingTpotP50(LatencyP50):
+class ServingTpotP50(_ServedSeries):
     """Median over requests of (time of the last piece - time of the first text) / (tokens - 1)."""
 
     name = "serving.tpot.p50"
     title = "median time per output token under load"
-    scenario = "load"
-    tasks = LANGUAGE
-
-    @classmethod
-    def values(cls, process: ProcessRecord) -> Sequence[float]:
-        return _series(process, "tpot_s")
+    series = "tpot_s"
+    quantile = 0.50
 
 
-class ServingTpotP99(LatencyP99):
+class ServingTpotP99(_ServedSeries):
     """The 99th percentile of the same, with its exact binomial bounds."""
 
     name = "serving.tpot.p99"
     title = "99th percentile of time per output token under load"
-    scenario = "load"
-    tasks = LANGUAGE
-
-    @classmethod
-    def values(cls, process: ProcessRecord) -> Sequence[float]:
-        return _series(process, "tpot_s")
+    series = "tpot_s"
+    quantile = 0.99
 
 
 class _Serving(ProcessMetric):

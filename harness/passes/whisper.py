@@ -13,6 +13,7 @@ from harness.errors import KpiError
 from harness.libraries import import_torchvision
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.openvino_weights import constants
+from harness.passes.optimum_export import REQUIRES, export_to_openvino
 from harness.registry import options
 from harness.speech import Speech
 
@@ -22,13 +23,13 @@ _NEEDED = (*NETWORKS, "openvino_tokenizer.xml", "openvino_detokenizer.xml", "pre
 
 
 class OptimumWhisper(Pass):
-    """``optimum.exporters.openvino.main_export``: encoder, stateful decoder with its cache, tokenizer, settings."""
+    """Encoder, stateful decoder with its cache, tokenizer, settings."""
 
     name = "optimum-whisper"
     title = "export of Whisper with Optimum Intel"
     takes = frozenset({REFERENCE})
     makes = FORMAT
-    requires = ("optimum-intel", "transformers", "openvino", "openvino-tokenizers")
+    requires = REQUIRES
 
     @options
     class Options:
@@ -42,24 +43,9 @@ class OptimumWhisper(Pass):
         folder = job.workload.folder()
         _check_kind(folder)
         import_torchvision()
-        from optimum.exporters.openvino import main_export
-        from optimum.intel import OVConfig
-
         job.progress("exporting encoder and decoder")
         with _window(job.workload):
-            main_export(
-                str(folder),
-                job.out,
-                task="automatic-speech-recognition-with-past",
-                library_name="transformers",
-                ov_config=OVConfig(dtype=self.options.weights),
-                convert_tokenizer=True,
-                trust_remote_code=job.workload.settings.trust_remote_code,
-                local_files_only=True,
-            )
-        for name in _NEEDED:
-            if not (job.out / name).is_file():
-                raise KpiError(f"Optimum Intel left no {name}", "see build.log")
+            export_to_openvino(job, folder, "automatic-speech-recognition-with-past", self.options.weights, _NEEDED)
         return {"weights": self.options.weights, "precisions": _precisions(job.out)}
 
 

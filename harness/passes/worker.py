@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from harness.artifact import write_manifest
+from harness.artifact import read_artifact, write_manifest
 from harness.passes import passes
 from harness.passes.base import Job
 from harness.protocol import serve
@@ -51,13 +51,31 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         source = Path(request["source"]) if request["source"] else None
         work = Path(request["work"])
         work.mkdir(parents=True, exist_ok=True)
-        job = Job(source, out, Path(scratch), work, _workload(request), progress)
+        workload = _workload(request)
+        job = Job(source, out, Path(scratch), work, workload, progress)
         notes = dict(cls(cls.Options(**request["options"])).run(job))
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}
     step["seconds"] = round(time.monotonic() - started, 2)
-    write_manifest(out, request["key"], cls.makes, {"workload": request["settings"]["name"], "step": step})
+    kept = {
+        "workload": request["settings"]["name"],
+        "about": {what: _portable(said, request["root"]) for what, said in workload.about().items()},
+        "step": step,
+        "before": _steps(source) if source else [],
+    }
+    write_manifest(out, request["key"], cls.makes, kept)
     return {}
+
+
+def _portable(text: str, root: str) -> str:
+    """Without the folders of this machine's user: what is written here may be published with the model."""
+    return text.replace(root, ".").replace(str(Path.home()), "~")
+
+
+def _steps(source: Path) -> list[dict[str, Any]]:
+    """The passes that made the files before, the first one first; what their manifest does not say is left out."""
+    notes = read_artifact(source).notes
+    return [*notes.get("before", ()), *([notes["step"]] if "step" in notes else [])]
 
 
 def _workload(request: Mapping[str, Any]) -> Fixture:

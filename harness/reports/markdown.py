@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.reports.text import basis, figure, interval, plain, taken_over, tally, why
+from harness.history import Earlier, before
+from harness.reports.text import basis, cell, figure, interval, taken_over, tally, when, why
+from harness.units import DIMENSIONS
 from harness.verdict import Verdict
 
 _MARK = {
@@ -26,13 +29,14 @@ _ORDER = (
 )
 
 
-def render(evidence: Mapping[str, Any]) -> str:
-    """The whole summary; what needs attention stands first."""
+def render(evidence: Mapping[str, Any], earlier: Earlier | None = None) -> str:
+    """The whole summary; what needs attention stands first: verdicts that changed since ``earlier`` runs, then all."""
     lines = [
         f"# KPIs: {tally(evidence['verdicts'])}",
         "",
         _where(evidence),
         "",
+        *(_changed(evidence, earlier) if earlier else ()),
         "| | KPI | metric | measured | interval | bound | rests on |",
         "|---|---|---|--:|---|---|---|",
     ]
@@ -47,7 +51,7 @@ def render(evidence: Mapping[str, Any]) -> str:
             target["bound"],
             basis(target) or why(target),
         )
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        lines.append("| " + " | ".join(map(cell, cells)) + " |")
     remarks = [
         (target["id"], said)
         for target in targets
@@ -59,25 +63,49 @@ def render(evidence: Mapping[str, Any]) -> str:
     ]
     if remarks:
         lines += ["", "<details><summary>Why</summary>", ""]
-        lines += [f"- {_cell(name)}: {_cell(said)}" for name, said in remarks]
+        lines += [f"- {cell(name)}: {cell(said)}" for name, said in remarks]
         lines += ["", "</details>"]
     if said := taken_over(evidence):
-        lines += ["", _cell(said)]
+        lines += ["", cell(said)]
     if evidence["published"]:
         lines += ["", "<details><summary>Published figures for comparison (not ours)</summary>", ""]
         for line in evidence["published"]:
             lines.append(
-                f"- {_cell(line['workload'])}, {_cell(line['recipe'])}, {_cell(line['machine'])}: "
-                f"{_published(line['values'])} ({_cell(line['source'])})"
+                f"- {cell(line['workload'])}, {cell(line['recipe'])}, {cell(line['machine'])}: "
+                f"{_published(line['values'])} ({cell(line['source'])})"
             )
         lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
 
 
+def _changed(evidence: Mapping[str, Any], earlier: Earlier) -> Iterator[str]:
+    """The verdicts that are not those of the last run of this machine that had an answer."""
+    known = [(target, point) for target in evidence["targets"] if (point := before(target, earlier)) is not None]
+    changed = [(target, point) for target, point in known if target["verdict"] != point.verdict]
+    changed.sort(key=lambda pair: _ORDER.index(Verdict(pair[0]["verdict"])))
+    if not known:
+        return
+    if not changed:
+        yield f"No verdict changed since {when(max(point.started for _, point in known))} on this machine."
+        yield ""
+        return
+    yield f"**{len(changed)} verdict{'s' if len(changed) > 1 else ''} changed** on this machine:"
+    yield ""
+    for target, point in changed:
+        mark = _MARK[Verdict(target["verdict"])]
+        said = f"- {mark} {cell(target['kpi'])} {cell(target['metric'])}: {point.verdict} → **{target['verdict']}**"
+        figures = [DIMENSIONS[point.unit].format(point.value)] if not math.isnan(point.value) else []
+        figures += [figure(target)] if target["value"] is not None else []
+        bound = "" if point.bound == target["bound"] else f"; the bound was {cell(point.bound)}"
+        since = f"{when(point.started)}{f', {cell(point.commit[:7])}' if point.commit else ''}"
+        yield f"{said} ({' → '.join(figures)}{', ' if figures else ''}{cell(target['bound'])}{bound}; since {since})"
+    yield ""
+
+
 def _where(evidence: Mapping[str, Any]) -> str:
     machine = evidence["machine"]
-    what = f"{_cell(machine['cpu'])}, {machine['cores']} cores, {machine['memory'] / 1e9:.0f} GB"
-    return f"{what}; {_cell(evidence['started'])}{'; release' if evidence['release'] else ''}"
+    what = f"{cell(machine['cpu'])}, {machine['cores']} cores, {machine['memory'] / 1e9:.0f} GB"
+    return f"{what}; {cell(evidence['started'])}{'; release' if evidence['release'] else ''}"
 
 
 def _published(values: Mapping[str, Any]) -> str:
@@ -88,11 +116,3 @@ def _published(values: Mapping[str, Any]) -> str:
         show = metrics()[name].dimension.format
         said.append(f"{name} {show(low)}" + (f" to {show(high)}" if high != low else ""))
     return ", ".join(said)
-
-
-def _cell(text: object) -> str:
-    """Text that stays within its cell: Markdown's and HTML's own characters lose their meaning."""
-    safe = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for character in "\\`*_[]|#":
-        safe = safe.replace(character, f"\\{character}")
-    return safe

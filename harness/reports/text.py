@@ -77,6 +77,19 @@ def unselected(target: Mapping[str, Any]) -> bool:
     return bool(target["reason"] == UNSELECTED)
 
 
+def when(started: object) -> str:
+    """``2026-11-21 16:14``: a time of the evidence, which is UTC, to the minute."""
+    return plain(started)[:16].replace("T", " ")
+
+
 def plain(text: object) -> str:
     """Text from a TOML file that is safe on a terminal: no control, direction or invisible characters."""
     return "".join(c if c.isprintable() else "?" for c in str(text))
+
+
+def cell(text: object) -> str:
+    """Text that stays within its cell: Markdown's and HTML's own characters lose their meaning."""
+    safe = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for character in "\\`*_[]|#":
+        safe = safe.replace(character, f"\\{character}")
+    return safe

@@ -6,9 +6,30 @@ from typing import Any
 
 from harness.errors import KpiError, Unavailable
 from harness.measure.records import Proof
+from harness.runtimes.base import Runtime
 
 _HEAVY = frozenset({"Convolution", "FullyConnected", "MatMul", "Deconvolution"})
 _INTEGER = frozenset({"i8", "u8", "i4", "u4", "I8", "U8", "I4", "U4"})
+
+
+class GenAiRuntime(Runtime):
+    """What the pipelines of OpenVINO GenAI have in common."""
+
+    devices = frozenset({"cpu", "gpu", "npu"})
+    distributions = ("openvino-genai",)
+    profiles = False
+
+    @classmethod
+    def reach(cls) -> str:
+        import openvino_genai  # noqa: F401 - a broken installation shows here
+
+        return devices()
+
+    def start(self) -> None:
+        try:
+            import openvino_genai  # noqa: F401 - its memory and import time are not the artifact's
+        except ImportError as error:
+            raise Unavailable(f"openvino-genai can't be imported: {error}", "pip install openvino-genai") from error
 
 
 def devices() -> str:

@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import Unavailable
 from harness.measure.records import Proof
 from harness.passes.openvino_weights import constants
 from harness.registry import check_counts, options
-from harness.runtimes.base import Runtime
 from harness.runtimes.language import Generation, LanguageSession
-from harness.runtimes.openvino_common import cannot_load, devices, language_properties, require_device
+from harness.runtimes.openvino_common import GenAiRuntime, cannot_load, language_properties, require_device
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,15 +20,12 @@ if TYPE_CHECKING:
     from harness.runtimes.base import Session
 
 
-class OpenVinoGenAi(Runtime):
+class OpenVinoGenAi(GenAiRuntime):
     """``openvino_genai.LLMPipeline`` with its KV cache; greedy, the chat template of the tokenizer applied."""
 
     name = "openvino-genai"
     title = "OpenVINO GenAI"
     runs = frozenset({"openvino-llm"})
-    devices = frozenset({"cpu", "gpu", "npu"})
-    distributions = ("openvino-genai",)
-    profiles = False
 
     @options
     class Options:
@@ -51,18 +46,6 @@ class OpenVinoGenAi(Runtime):
             check_counts(threads=self.threads)
             if self.prompt_lookup < 0:
                 raise ValueError("prompt_lookup must not be negative")
-
-    @classmethod
-    def reach(cls) -> str:
-        import openvino_genai  # noqa: F401 - a broken installation shows here
-
-        return devices()
-
-    def start(self) -> None:
-        try:
-            import openvino_genai  # noqa: F401 - its memory and import time are not the artifact's
-        except ImportError as error:
-            raise Unavailable(f"openvino-genai can't be imported: {error}", "pip install openvino-genai") from error
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         del batch, profile

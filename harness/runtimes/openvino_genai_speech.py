@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError
 from harness.measure.records import Proof
-from harness.runtimes.base import Runtime
-from harness.runtimes.openvino_common import cannot_load, devices, last_line, require_device
+from harness.runtimes.openvino_common import GenAiRuntime, cannot_load, last_line, require_device
 from harness.runtimes.speech import SpeechSession, Transcript
 from harness.runtimes.whisper_common import FORMAT, NETWORKS, WhisperOptions, asked, properties, whisper_proof
 
@@ -21,28 +20,13 @@ if TYPE_CHECKING:
     from harness.runtimes.base import Session
 
 
-class OpenVinoGenAiSpeech(Runtime):
+class OpenVinoGenAiSpeech(GenAiRuntime):
     """``openvino_genai.WhisperPipeline``: features, encoder, decoder and text in one call; greedy."""
 
     name = "openvino-genai-speech"
     title = "OpenVINO GenAI"
     runs = frozenset({FORMAT})
-    devices = frozenset({"cpu", "gpu", "npu"})
-    distributions = ("openvino-genai",)
-    profiles = False
     Options = WhisperOptions
-
-    @classmethod
-    def reach(cls) -> str:
-        import openvino_genai  # noqa: F401 - a broken installation shows here
-
-        return devices()
-
-    def start(self) -> None:
-        try:
-            import openvino_genai  # noqa: F401 - its memory and import time are not the artifact's
-        except ImportError as error:
-            raise Unavailable(f"openvino-genai can't be imported: {error}", "pip install openvino-genai") from error
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         del batch, profile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
-from harness.json_lines import line, read_lines
+from harness.json_lines import line, read_lines, write_list
 from harness.language import SAMPLES, Prompt, read_prompts
 from harness.measure.resume import MOST_AGE_S
 from harness.registry import check_counts, options
@@ -78,9 +77,7 @@ class Answer(Scenario[LanguageSession], Scored):
     @classmethod
     def publish(cls, file: Path, results: Path) -> None:
         """``results.json`` of a recipe: a list of prompt, reference, output, tokens and times."""
-        lines = read_lines(file)
-        results.parent.mkdir(parents=True, exist_ok=True)
-        results.write_text(json.dumps(lines, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_list(file, results)
 
     def first(self, stage: Stage) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
         prompt = read_prompts(stage.requests / SAMPLES)[0].prompt

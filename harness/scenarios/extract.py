@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
-from harness.json_lines import line, read_lines
+from harness.json_lines import line, read_lines, write_list
 from harness.questions import QUESTIONS, WINDOWS
 from harness.registry import check_counts, options
 from harness.scenarios.base import Scored, Stage, TensorScenario
@@ -72,9 +71,7 @@ class Extract(TensorScenario, Scored):
     @classmethod
     def publish(cls, file: Path, results: Path) -> None:
         """``results.json`` of a recipe: a list of id, question, answer, its place, the accepted answers."""
-        lines = read_lines(file)
-        results.parent.mkdir(parents=True, exist_ok=True)
-        results.write_text(json.dumps(lines, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_list(file, results)
 
     def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
         import numpy as np

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.json_lines import line, read_lines
+from harness.json_lines import line, read_lines, write_list
 from harness.media.audio import RATE
 from harness.runtimes.speech import SpeechSession
 from harness.scenarios.base import Scenario, Scored, Stage
@@ -44,9 +43,7 @@ class Recognize(Scenario[SpeechSession], Scored):
     @classmethod
     def publish(cls, file: Path, results: Path) -> None:
         """``results.json`` of a recipe: a list of id, text, reference, tokens, seconds of sound and of work."""
-        lines = read_lines(file)
-        results.parent.mkdir(parents=True, exist_ok=True)
-        results.write_text(json.dumps(lines, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_list(file, results)
 
     def first(self, stage: Stage) -> Callable[[SpeechSession], Mapping[str, npt.NDArray[np.generic]]]:
         samples = read_utterances(stage.requests)[0].samples

@@ -1,0 +1,99 @@
+"""How long report.html takes: to make, of a run with a history of a hundred others, and to open in a browser.
+
+``python benchmarks/report.py .kpi/latest/evidence.json --runs 100``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.reports.html import render
+from harness.reports.html.vega import javascript
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A point of a made-up history."""
+
+    run: str
+    started: str
+    machine: str
+    machine_name: str
+    kpi: str
+    metric: str
+    bound: str
+    relation: str
+    versus: str | None
+    value: float
+    low: float
+    high: float
+    unit: str
+    verdict: str
+
+
+def history(evidence: dict[str, Any], runs: int) -> list[Answered]:
+    """Every promised target answered by every run, within a tenth of what this one found."""
+    return [
+        Answered(
+            f"run{run}", f"2026-{1 + run // 28 % 12:02}-{1 + run % 28:02}T00:00:00+00:00", f"m{run % 2}",
+            f"machine {run % 2}", t["kpi"], t["metric"], t["bound"], t["relation"], t["versus"], value, 0.95 * value,
+            1.05 * value, t["unit"], "PASS",
+        )
+        for run in range(runs)
+        for t in evidence["targets"]
+        for value in [float(t["value"] or 1.0) * (1 + 0.1 * math.sin(run))]
+    ]  # fmt: skip
+
+
+def opened(page: str) -> str:
+    """Seconds until a browser has loaded the page and drawn what its window shows."""
+    program = shutil.which("chromium")
+    if program is None:
+        return "no Chromium here"
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as running:
+        file = Path(scratch) / "report.html"
+        file.write_text(page, encoding="utf-8")
+        root = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = running.chromium.launch(executable_path=program, args=root)
+        seconds = []
+        for _ in range(5):
+            window = browser.new_page(viewport={"width": 1280, "height": 900})
+            begun = time.perf_counter()
+            window.goto(file.as_uri())
+            window.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+            seconds.append(time.perf_counter() - begun)
+            window.close()
+        browser.close()
+    return f"{sorted(seconds)[2]:.2f} s (median of 5)"
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("evidence", type=Path)
+    parser.add_argument("--runs", type=int, default=100)
+    chosen = parser.parse_args()
+    evidence = json.loads(chosen.evidence.read_text(encoding="utf-8"))
+    begun = time.perf_counter()
+    javascript()
+    print(f"the library's script: {time.perf_counter() - begun:.2f} s (from the store but for the first time)")
+    for name, rows in (("without history", []), (f"{chosen.runs} runs", history(evidence, chosen.runs))):
+        begun = time.perf_counter()
+        page = render(evidence, rows)
+        seconds = time.perf_counter() - begun
+        print(f"{name}: made in {seconds:.2f} s, {len(page.encode()) / 1e6:.2f} MB, opened in {opened(page)}")
+
+
+if __name__ == "__main__":
+    main()

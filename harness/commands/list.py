@@ -1,0 +1,46 @@
+"""The command that lists promises."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.table import Table
+from rich.text import Text
+
+from harness.commands.base import Command, console
+from harness.machine import detect, mismatch
+from harness.reports.text import plain
+from harness.spec_reader import read_spec
+
+
+class List(Command):
+    """``kpi list``."""
+
+    name = "list"
+    title = "every promised target, with what gates on this machine"
+
+    @classmethod
+    def run(cls, chosen: argparse.Namespace) -> int:
+        spec, here = read_spec(chosen.kpis), detect()
+        out, gating = console(), 0
+        for kpi in spec.kpis:
+            machine = spec.machines[kpi.machine]
+            why = mismatch(machine, here)
+            title = Text(plain(kpi.name), style="bold")
+            title.append(f"  {plain(kpi.workload)}/{plain(kpi.recipe)} on {plain(kpi.machine)}", style="dim")
+            out.print(title)
+            table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+            for target in kpi.targets:
+                needs_device = target.metric.scenario is not None
+                if needs_device and not here.has(machine.device):
+                    said = Text("unavailable", style="magenta")
+                elif why and not target.gates_everywhere:
+                    said = Text("off target", style="cyan")
+                else:
+                    said, gating = Text("gates here", style="green"), gating + 1
+                table.add_row(target.metric_name, Text(plain(target.promise.text)), said)
+            out.print(table)
+            if why:
+                out.print(Text(f"  {plain(why)}", style="dim"))
+        out.print(f"{len(spec.targets)} targets of {len(spec.kpis)} KPIs; {gating} gate on this machine")
+        return 0

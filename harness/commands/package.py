@@ -1,0 +1,53 @@
+"""The command that packs what was proven."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.commands.base import Command, evidence_argument, read_asked
+from harness.reports.text import plain
+from harness.store import Store
+from harness.units import BYTES
+
+
+class Package(Command):
+    """``kpi package``."""
+
+    name = "package"
+    title = "a proven KPI's artifact with its evidence, a model card and digests, as a folder or an archive"
+
+    @classmethod
+    def arguments(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("kpi", help="a KPI that a run has proven")
+        evidence_argument(parser)
+        parser.add_argument(
+            "--out",
+            type=Path,
+            help="a folder, or a file that ends in .zip, .tar.gz or .tgz (default: a folder named KPI)",
+        )
+        parser.add_argument("--force", action="store_true", help="pack what is not proven, and write so on it")
+        parser.add_argument(
+            "--push",
+            metavar="TARGET",
+            help="also to a folder, oci://REGISTRY/REPOSITORY[:TAG], mlflow:NAME, azureml:NAME",
+        )
+
+    @classmethod
+    def run(cls, chosen: argparse.Namespace) -> int:
+        from harness.package.contents import collect
+        from harness.package.pushing import pusher
+        from harness.package.writing import place, write
+
+        file, _, _ = read_asked(chosen)
+        push = pusher(chosen.push) if chosen.push else None
+        contents = collect(chosen.kpi, file, Store(), force=chosen.force)
+        out = place(chosen.out or Path(contents.name), contents)
+        write(contents, out)
+        if contents.forced:
+            print(f"NOT PROVEN: {plain(contents.binding)}")
+        size = BYTES.format(float(sum(contents.sizes.values())))
+        print(f"{plain(out)}: {len(contents.files)} files, {size}, sha256 {contents.digest}")
+        if push is not None:
+            print(f"pushed to {plain(push.send(contents, out))}")
+        return 0

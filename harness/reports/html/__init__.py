@@ -1,0 +1,8 @@
+"""``report.html``: the run as one page for people who would rather look than read."""
+
+from __future__ import annotations
+
+from harness.reports.html.page import render, write
+from harness.reports.html.trend import Answer
+
+__all__ = ["Answer", "render", "write"]

@@ -1,0 +1,178 @@
+"""The ledger as rows: what was promised, what was found, by how much, and all that stands behind it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.explain import explain
+from harness.metrics import metrics
+from harness.reports.html.intervals import Drawn, drawn
+from harness.reports.html.parts import said_proof
+from harness.reports.text import basis, figure, interval, plain, unselected, why
+from harness.verdict import Verdict
+
+ORDER = (
+    Verdict.FAIL,
+    Verdict.ERROR,
+    Verdict.INCONCLUSIVE,
+    Verdict.PASS,
+    Verdict.OFF_TARGET,
+    Verdict.UNAVAILABLE,
+)
+"""What needs a person stands first."""
+WORDS = {
+    Verdict.PASS: "pass",
+    Verdict.FAIL: "fail",
+    Verdict.ERROR: "error",
+    Verdict.INCONCLUSIVE: "inconclusive",
+    Verdict.OFF_TARGET: "off target",
+    Verdict.UNAVAILABLE: "unavailable",
+}
+MARKS = {
+    Verdict.PASS: "✓",
+    Verdict.FAIL: "✕",
+    Verdict.ERROR: "!",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.OFF_TARGET: "◇",
+    Verdict.UNAVAILABLE: "-",
+}
+UNASKED = "unselected"
+DETAILED = 400
+"""Of so many targets, those that need a person first, the page holds all that stands behind them."""
+_PLAIN_K = re.compile(r"[\w.:+\-\[\]/]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One target; ``state`` is its verdict in lower case, or ``unselected`` for one that the user left out."""
+
+    place: int
+    state: str
+    rank: int
+    mark: str
+    word: str
+    kpi: str
+    recipe: str
+    machine: str
+    metric: str
+    title: str
+    workload: str
+    bound: str
+    value: str
+    interval: str
+    basis: str
+    drawn: Drawn | None
+    spare: str
+    reason: str
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many targets ended in one way."""
+
+    state: str
+    mark: str
+    word: str
+    count: int
+
+
+def rows(evidence: Mapping[str, Any]) -> list[Row]:
+    """Every promised target; those that need a person first, those nobody asked for last."""
+    by_id = {m["id"]: m for m in evidence["measurements"]}
+
+    def rank(target: Mapping[str, Any]) -> int:
+        return len(ORDER) if unselected(target) else ORDER.index(Verdict(target["verdict"]))
+
+    ranked = sorted(evidence["targets"], key=rank)
+    return [
+        _row(place, rank(target), target, evidence, by_id, detailed=place < DETAILED)
+        for place, target in enumerate(ranked)
+    ]
+
+
+def counts(shown: Sequence[Row]) -> list[Count]:
+    """The verdicts that occur, then what was left out."""
+    found = Counter(row.state for row in shown)
+    made = [Count(v.value.lower(), MARKS[v], WORDS[v], found[v.value.lower()]) for v in Verdict]
+    made.append(Count(UNASKED, "·", "not selected", found[UNASKED]))
+    return [count for count in made if count.count]
+
+
+def _row(
+    place: int,
+    rank: int,
+    target: Mapping[str, Any],
+    evidence: Mapping[str, Any],
+    by_id: Mapping[str, Mapping[str, Any]],
+    *,
+    detailed: bool,
+) -> Row:
+    verdict = Verdict(target["verdict"])
+    left_out = unselected(target)
+    where = drawn(target)
+    metric = metrics().get(target["metric"])
+    facts = tuple(_facts(target, evidence, by_id)) if detailed and not left_out else ()
+    return Row(
+        place=place,
+        state=UNASKED if left_out else verdict.value.lower(),
+        rank=rank,
+        mark="·" if left_out else MARKS[verdict],
+        word="not selected" if left_out else WORDS[verdict],
+        kpi=plain(target["kpi"]),
+        recipe=plain(target["recipe"]),
+        machine=plain(target["machine"]),
+        metric=plain(target["metric"]),
+        title=metric.title if metric else "",
+        workload=plain(target["workload"]),
+        bound=plain(target["bound"]),
+        value=figure(target),
+        interval=interval(target),
+        basis=basis(target),
+        drawn=where,
+        spare=_spare(where, upper=str(target["op"]).startswith("<")),
+        reason="" if left_out or verdict is Verdict.PASS else plain(why(target)),
+        facts=facts,
+    )
+
+
+def _spare(where: Drawn | None, *, upper: bool) -> str:
+    """How far the value is from its bound, in words."""
+    if where is None or where.margin is None:
+        return ""
+    far = abs(where.margin)
+    if far > 1 and (where.margin < 0) is upper:
+        return f"{1 + far:.3g} x the bound"
+    far = min(far, 1.0)  # a gain where a loss was allowed
+    share = f"{100 * far:.0f}" if far >= 0.1 else f"{100 * far:.2g}"  # noqa: PLR2004 - two figures either way
+    return f"{share} % {'to spare' if where.margin >= 0 else 'beyond the bound'}"
+
+
+def _facts(
+    target: Mapping[str, Any], evidence: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    """All that stands behind a verdict: in the words of ``kpi explain``, then digests and identities in full."""
+    for line in explain(target, evidence):
+        what, _, said = line.partition(" ")
+        yield what, plain(said.strip())
+    if target["artifact"]:
+        yield "digest", f"SHA-256 {target['artifact']}"
+    for name in target["measurements"]:
+        if name in by_id:
+            measurement = by_id[name]
+            ran = measurement["processes"]
+            said = f", {said_proof(ran[0]['proof'])}" if ran else ""
+            yield "rests on", plain(f"measurement {name}: {measurement['recipe']}, {measurement['scenario']}{said}")
+    yield "rerun", _command(target)
+
+
+def _command(target: Mapping[str, Any]) -> str:
+    """The command that measures this target anew; a name that -k can't say is asked for by what it can."""
+    name = str(target["id"])
+    words = name if _PLAIN_K.match(name) else f"{target['workload']} and {target['metric'].rpartition('.')[2]}"
+    return f"pytest -k {shlex.quote(plain(words))}"

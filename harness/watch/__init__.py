@@ -1,0 +1,1 @@
+"""``kpi watch``: notices saved changes and judges again what they can affect, and only that."""
