@@ -9,7 +9,7 @@ kpi: $(VENV)/ready
 	$(BIN)/python -m pytest
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile --durations=20
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifact import Artifact
-from harness.environments import Environments
+from harness.checkpoint import file_digest
+from harness.environments import Environments, Interpreter
 from harness.errors import KpiError, Unavailable
 from harness.passes import passes
+from harness.passes.base import Pass
 from harness.process import call_worker
-from harness.spec import Recipe, Spec, WorkloadSpec
+from harness.spec import PassSpec, Recipe, Spec, WorkloadSpec
 from harness.store import Store
 from harness.workload import Settings
 
@@ -89,38 +91,53 @@ class Builder:
 
     def _artifact(self, recipe: Recipe) -> Artifact:
         origin = self._identity(self.spec.workloads[recipe.workload])
-        interpreter = self.environments.interpreter(None)
+        # What is not installed is told before the first pass has taken its time.
+        steps = [(s, self.environments.interpreter(passes()[s.name].environment)) for s in recipe.passes]
         made: Artifact | None = None
-        for step in recipe.passes:
+        for step, interpreter in steps:
             cls = passes()[step.name]
             versions = {name: interpreter.version(name) for name in cls.requires}
             if missing := " ".join(name for name, version in versions.items() if version is None):
-                raise Unavailable(f'pass "{step.name}" needs {missing}', f"pip install {missing}")
+                raise Unavailable(f'pass "{step.name}" needs {missing}', _remedy(cls, missing))
             identity = {
                 "workload": origin,
                 "before": made.digest if made else None,
                 "pass": step.name,
                 "version": cls.version,
-                "options": step.options,
+                "options": {**step.options, **self._files(cls, step)},
                 "libraries": versions,
             }
-            made = self._step(recipe, step.name, step.options, made, _key(identity))
+            made = self._step(recipe, step, made, _key(identity), interpreter)
         if made is None:
             raise KpiError(f"recipe {recipe.key} has no passes")
         return made
 
+    def _files(self, cls: type[Pass], step: PassSpec) -> dict[str, str]:
+        """What the files that the options name hold, as digests."""
+        found = {}
+        for option in cls.files:
+            file = self.spec.root / step.options[option]
+            try:
+                found[option] = file_digest(file)
+            except OSError as error:
+                raise KpiError(
+                    f'pass "{step.name}": {option} {step.options[option]} can\'t be read: {error.strerror}',
+                    "paths are relative to the TOML's folder",
+                ) from None
+        return found
+
     def _step(
-        self, recipe: Recipe, name: str, options: Mapping[str, Any], source: Artifact | None, key: str
+        self, recipe: Recipe, step: PassSpec, source: Artifact | None, key: str, interpreter: Interpreter
     ) -> Artifact:
         def build(aside: Path) -> None:
-            what = f"build {recipe.key}: {name}"
+            what = f"build {recipe.key}: {step.name}"
             self.progress(what)
             work = self.store.work(key)
             request = {
                 "op": "pass",
                 "work": str(work),
-                "pass": name,
-                "options": dict(options),
+                "pass": step.name,
+                "options": dict(step.options),
                 "source": str(source.path) if source else None,
                 "out": str(aside),
                 "key": key,
@@ -131,6 +148,8 @@ class Builder:
                 request,
                 log=self.log,
                 timeout=_PASS_TIMEOUT_S,
+                python=interpreter.python,
+                environment=interpreter.environment,
                 progress=lambda text: self.progress(f"{what}: {text}"),
             )
             shutil.rmtree(work, ignore_errors=True)
@@ -152,6 +171,12 @@ class Builder:
             call_worker(_MODULE, request, log=self.log, timeout=_DESCRIBE_TIMEOUT_S)
 
         return self.store.obtain(key, build)
+
+
+def _remedy(cls: type[Pass], missing: str) -> str:
+    if cls.environment is None:
+        return f"pip install {missing}"
+    return f"add it to the requirement file of {cls.environment}, then kpi env create {cls.environment}"
 
 
 def _key(identity: Mapping[str, Any]) -> str:

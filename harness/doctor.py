@@ -12,6 +12,7 @@ from harness.environments import Environments
 from harness.errors import KpiError
 from harness.machine import Detected, detect, mismatch
 from harness.passes import passes
+from harness.passes.base import Pass
 from harness.runtimes import runtimes
 from harness.runtimes.base import Runtime
 from harness.spec import Spec
@@ -26,8 +27,8 @@ def examine(spec: Spec | None, store: Store) -> Iterator[tuple[str, Rows]]:
     here = detect()
     yield "machine", _machine(here)
     yield "runtimes", list(_runtimes())
-    yield "passes", list(_passes())
     environments = Environments(store, spec.root if spec else Path.cwd())
+    yield "passes", list(_passes(environments))
     yield "environments", _environments(environments)
     yield "store", [(str(store.root), BYTES.format(folder_size(store.root)))]
     if spec is None:
@@ -72,10 +73,18 @@ def _reach(runtime: type[Runtime]) -> str:
         return f"does not load: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
-def _passes() -> Iterator[tuple[str, str]]:
+def _passes(environments: Environments) -> Iterator[tuple[str, str]]:
     for name, cls in sorted(passes().items()):
-        missing = [d for d in cls.requires if _version(d) is None]
-        yield name, f"missing; pip install {' '.join(missing)}" if missing else cls.title
+        remedy = _pass_lacks(cls, environments)
+        yield name, f"missing; {remedy}" if remedy else cls.title
+
+
+def _pass_lacks(cls: type[Pass], environments: Environments) -> str:
+    """The command that makes a pass usable; empty when it is."""
+    if cls.environment is not None:
+        return "" if environments.exists(cls.environment) else f"kpi env create {cls.environment}"
+    missing = [d for d in cls.requires if _version(d) is None]
+    return f"pip install {' '.join(missing)}" if missing else ""
 
 
 def _environments(environments: Environments) -> Rows:
@@ -107,9 +116,8 @@ def _enabled(spec: Spec, here: Detected, environments: Environments) -> Iterator
             waiting.setdefault(f"kpi env create {recipe.environment}", []).append(kpi.name)
         elif not recipe.environment and not any(_version(d) for d in runtimes()[recipe.runtime].distributions):
             waiting.setdefault(f"pip install {runtimes()[recipe.runtime].distributions[0]}", []).append(kpi.name)
-        needed = sorted({d for step in recipe.passes for d in passes()[step.name].requires if _version(d) is None})
-        if needed:
-            waiting.setdefault(f"pip install {' '.join(needed)}", []).append(kpi.name)
+        for remedy in sorted({_pass_lacks(passes()[step.name], environments) for step in recipe.passes} - {""}):
+            waiting.setdefault(remedy, []).append(kpi.name)
     for remedy, names in waiting.items():
         yield remedy, f"enables {', '.join(names)}"
 

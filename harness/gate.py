@@ -297,7 +297,9 @@ class Gate:
             references.append(self._outputs(by_recipe[reference.key]) if reference else None)
         scores = [self._scores(metric, subject, other) for (_, subject), other in zip(judged, references, strict=True)]
         others = scores[1] if target.promise.versus else None
-        judgement = judge_samples(target.promise, scores[0], others, self.spec.measure.confidence, metric.better)
+        judgement = judge_samples(
+            target.promise, scores[0], others, self.spec.measure.confidence, metric.better, paired=metric.paired
+        )
         return judgement, metric.remarks(self._outputs(subjects[0]), references[0])
 
     def _scores(self, metric: type[SampleMetric], subject: Subject, reference: Any) -> list[float]:

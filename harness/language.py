@@ -39,7 +39,10 @@ class LanguageModel(Fixture):
 
     @abstractmethod
     def own_prompts(self, split: str) -> Sequence[Prompt]:
-        """``calibration`` (passes may look at it), ``tuning`` (recipes tune on it) or ``evaluation``."""
+        """``calibration`` (passes may look at it), ``tuning`` (recipes tune on it) or ``evaluation``.
+
+        Where adapters can be trained also ``training``, and ``training:NAME`` for each further task.
+        """
 
     def folder(self) -> Path:
         """The model's folder: config, safetensors, tokenizer. Raises Unavailable when the weights are not here."""
@@ -63,7 +66,7 @@ class LanguageModel(Fixture):
 
 
 def read_prompts(path: Path) -> list[Prompt]:
-    """Reads JSON lines with ``prompt`` and ``reference``; KpiError names the first line that is wrong.
+    """Reads JSON lines with ``prompt`` and ``reference`` (or ``response``); KpiError names the first that is wrong.
 
     Raises Unavailable when the file is not there.
     """
@@ -86,12 +89,16 @@ def _prompt(line: str, where: str) -> Prompt:
         data: Any = json.loads(line)
     except (ValueError, RecursionError):
         raise KpiError(f"{where} is not JSON", 'write {"prompt": "...", "reference": "..."}') from None
-    for key in ("prompt", "reference"):
+    wanted = "response" if isinstance(data, dict) and "response" in data else "reference"
+    if wanted == "response" and "reference" in data:
+        raise KpiError(f'{where} has "reference" and "response"', "keep the one that outputs are held against")
+    for key in ("prompt", wanted):
         if not isinstance(data, dict) or not isinstance(data.get(key), str):
-            raise KpiError(f'{where} lacks "{key}"', 'write {"prompt": "...", "reference": "..."}')
+            other = ' (or "response")' if key == "reference" else ""
+            raise KpiError(f'{where} lacks "{key}"{other}', 'write {"prompt": "...", "reference": "..."}')
         if not data[key].strip():
             raise KpiError(f'{where}: "{key}" is empty', "remove the line, or say what is expected")
-    return Prompt(data["prompt"], data["reference"])
+    return Prompt(data["prompt"], data[wanted])
 
 
 def _digest(prompts: Iterable[Prompt]) -> str:

@@ -26,6 +26,14 @@ def import_torchvision() -> Any:
     return torchvision
 
 
+def before_transformers() -> None:
+    """To be called before transformers is imported, which looks at torchvision where it is installed."""
+    import importlib.util
+
+    if importlib.util.find_spec("torchvision") is not None:
+        import_torchvision()
+
+
 def _native_library_loads() -> bool:
     import importlib.util
     from pathlib import Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import io
 import json
 import os
@@ -48,12 +49,22 @@ def serve(handle: Handler) -> int:
         send({"error": "unavailable", "message": error.message, "remedy": error.remedy})
     except KpiError as error:
         send({"error": "error", "message": error.message, "remedy": error.remedy})
+    except OSError as error:
+        traceback.print_exc()
+        full = error.errno == errno.ENOSPC
+        remedy = "free space, run `kpi cache prune`, or set KPI_STORE" if full else ""
+        message = f"the disk is full: {error.filename or error.strerror}" if full else _line(error)
+        send({"error": "error", "message": message, "remedy": remedy})
     except MemoryError:
         send({"error": "error", "message": "out of memory", "remedy": ""})
     except Exception as error:  # noqa: BLE001 - whatever a library raises ends as one line; the trace goes to the log
         traceback.print_exc()
-        lines = [line for line in str(error).splitlines() if line.strip()] or [""]
-        send({"error": "error", "message": f"{type(error).__name__}: {lines[0]}"[:500], "remedy": ""})
+        send({"error": "error", "message": _line(error), "remedy": ""})
     else:
         return 0
     return 1
+
+
+def _line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:500]

@@ -7,7 +7,7 @@ QUESTIONS = frozenset({"question-answering"})
 SEGMENTATION = frozenset({"video-segmentation"})
 TENSORS = CLASSIFICATION | QUESTIONS | SEGMENTATION
 """Models that map tensors to tensors."""
-LANGUAGE = frozenset({"translation"})
+LANGUAGE = frozenset({"text-generation", "translation"})
 """Models that answer prompts."""
 SPEECH = frozenset({"speech-recognition"})
 """Models that hear and write."""

@@ -127,14 +127,20 @@ def judge_samples(
     others: Sequence[float] | None,
     confidence: float,
     better: str = "higher",
+    *,
+    paired: bool = False,
 ) -> Judgement:
     """A target about the mean of per-sample scores on a fixed evaluation set.
 
     A plain bound is about that very set, so its point value decides; the interval says what it tells of other data.
     A drop, a gain or a share is judged by the paired bootstrap: which of the two recipes is better is a claim beyond
-    these samples. ``better`` says which way the scores are: a drop is a loss.
+    these samples. ``better`` says which way the scores are: a drop is a loss. ``paired`` scores are differences
+    already.
     """
     n = len(scores)
+    if others is None and paired:
+        low, high = bootstrap_mean(scores, confidence)
+        return Judgement(_decide(promise, low, high), sum(scores) / n, low, high, n, "paired samples", confidence)
     if others is None:
         value = sum(scores) / n
         binary = set(scores) <= {0.0, 1.0}

@@ -103,8 +103,11 @@ def readme_examples() -> Mapping[str, str]:
 
 @pytest.fixture(scope="session")
 def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One store for the whole test run, so that each artifact is built once."""
-    return tmp_path_factory.mktemp("store")
+    """One store for the whole test run, of all processes of pytest-xdist, so that each artifact is built once."""
+    base = tmp_path_factory.getbasetemp()
+    store = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "store"
+    store.mkdir(exist_ok=True)
+    return store
 
 
 def make_project(folder: Path, store: Path) -> Project:

@@ -1,32 +1,31 @@
-"""The command that looks for a recipe."""
+"""The command that searches a recipe."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
-from harness.commands.base import Command
+from harness.commands.base import Command, console
 from harness.errors import KpiError
 from harness.machine import detect
 from harness.reports.text import plain
-from harness.spec import Kpi
 from harness.spec_reader import read_spec
 from harness.store import Store
 
 if TYPE_CHECKING:
     from harness.search.front import Row
+    from harness.spec import Kpi
 
 TRIALS, MINUTES, SEED = 60, 25.0, 1
 
 
 class Search(Command):
-    """``kpi search``: 0 when a recipe meets all targets, 1 when none does."""
+    """``kpi search``."""
 
     name = "search"
     title = "looks for a recipe that meets all targets of a KPI at once; measures"
@@ -46,15 +45,16 @@ class Search(Command):
     def run(cls, chosen: argparse.Namespace) -> int:
         from harness.search.report import conclusion, front_table, to_json
         from harness.search.run import Limits
-        from harness.search.run import Search as Looking
+        from harness.search.run import Search as RecipeSearch
         from harness.search.study import import_optuna
+        from harness.search.voice import Voice
 
         if chosen.trials < 1 or not chosen.minutes > 0:
             raise KpiError("--trials and --minutes must be above 0")
         spec = read_spec(chosen.kpis)
         import_optuna()
-        voice = _Voice(Console(stderr=True, highlight=False, soft_wrap=True), chosen.trials)
-        search = Looking(
+        voice = Voice(Console(stderr=True, highlight=False, soft_wrap=True), chosen.trials)
+        search = RecipeSearch(
             spec, chosen.kpi, detect(), Store(), seed=chosen.seed, progress=voice.progress, told=voice.told
         )
         voice.kpi = search.kpi
@@ -71,19 +71,17 @@ class Search(Command):
         if chosen.json:
             sys.stdout.write(to_json(outcome, diff) + "\n")
         else:
-            console = Console(highlight=False)
-            console.print(front_table(outcome))
-            console.print()
+            out = console()
+            out.print(front_table(outcome))
+            out.print()
             for said in conclusion(outcome):
-                console.print(Text(plain(said)), soft_wrap=True)
+                out.print(Text(plain(said)), soft_wrap=True)
             if chosen.write and outcome.winner is not None:
                 said = "added to" if diff else "in"
-                console.print(
-                    Text(f'{outcome.winner.name} is {said} {plain(chosen.kpis)}; promise it with recipe = "..."')
-                )
+                out.print(Text(f'{outcome.winner.name} is {said} {plain(chosen.kpis)}; promise it with recipe = "..."'))
             if diff:
-                console.print()
-                console.print(Text("".join(c if c.isprintable() or c == "\n" else "?" for c in diff)), soft_wrap=True)
+                out.print()
+                out.print(Text("".join(c if c.isprintable() or c == "\n" else "?" for c in diff)), soft_wrap=True)
         return 0 if outcome.winner is not None else 1
 
 
@@ -91,31 +89,3 @@ def _write(path: Path, kpi: Kpi, row: Row) -> str:
     from harness.search.write import add_recipe
 
     return add_recipe(path, kpi.workload, row.name, row.table, "found by `kpi search`")
-
-
-@dataclass
-class _Voice:
-    """Tells a person on standard error how it goes: a line for each candidate, a passing one on a terminal."""
-
-    console: Console
-    trials: int
-    kpi: Kpi | None = None
-    shown: bool = field(default=False)
-
-    def progress(self, text: str) -> None:
-        if not self.console.is_terminal:
-            return
-        width = max(20, self.console.width - 1)
-        self.console.file.write(f"\r\x1b[2K{plain(text)[:width]}")
-        self.console.file.flush()
-        self.shown = bool(text)
-
-    def say(self, text: str) -> None:
-        self.progress("")
-        self.console.print(Text(plain(text)))
-
-    def told(self, row: Row, rows: list[Row]) -> None:
-        from harness.search.report import line
-
-        if self.kpi is not None:
-            self.say(line(len(rows) - 1, self.trials, row, rows, self.kpi.targets))

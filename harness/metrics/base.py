@@ -95,11 +95,16 @@ class ProofMetric(Metric):
 
 
 class SampleMetric(Metric):
-    """The mean of one score per evaluation sample, so that two recipes can be compared sample by sample."""
+    """The mean of one score per evaluation sample, so that two recipes can be compared sample by sample.
+
+    ``paired`` says that a score is itself a difference of two answers to the sample: then a plain bound, too, is a
+    claim beyond these samples, and the interval decides.
+    """
 
     scenario: ClassVar[str | None] = "evaluate"
     machine_bound = False
     needs_reference: ClassVar[bool] = False
+    paired: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod

@@ -21,7 +21,7 @@ class Job:
 
     ``source`` is the directory of the artifact before this pass, None for the first pass of a recipe. ``out`` is
     empty and becomes the artifact; ``scratch`` is a folder for files that are thrown away, ``work`` one that outlives
-    a kill: the next attempt at the same artifact finds it as it was left.
+    a kill: the next attempt at the same artifact finds it as it was left. ``root`` is the TOML's folder.
     """
 
     source: Path | None
@@ -30,6 +30,7 @@ class Job:
     work: Path
     workload: Fixture
     progress: Callable[[str], None]
+    root: Path = Path()
 
     @property
     def tensors(self) -> Workload:
@@ -50,7 +51,9 @@ class Pass(ABC):
 
     ``takes`` are the formats it reads ("reference" is the workload's own model, not yet a file), ``makes`` is the
     format it writes. Raise ``version`` when the same options give other files: artifacts made before are not reused.
-    ``requires`` names the distributions whose versions belong to the artifact's identity.
+    ``requires`` names the distributions whose versions belong to the artifact's identity; ``environment`` is where
+    they are, None beside the harness. ``files`` are the options that name files from the TOML's folder on: what such
+    a file holds belongs to the identity, not what it is called.
     """
 
     name: ClassVar[str]
@@ -59,6 +62,8 @@ class Pass(ABC):
     makes: ClassVar[str]
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ()
+    environment: ClassVar[str | None] = None
+    files: ClassVar[tuple[str, ...]] = ()
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Any) -> None:

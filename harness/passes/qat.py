@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
 from harness.passes.base import REFERENCE, Job, Pass
-from harness.passes.training import Plan, train
+from harness.passes.training import Order, Plan, train
 from harness.questions import QuestionAnswering
 from harness.registry import check_counts, options
 
@@ -76,7 +75,7 @@ class Qat(Pass):
             model = self._quantized(model, split, job)
         names = [spec.name for spec in workload.inputs]
         steps = self.options.epochs * max(1, len(split) // self.options.batch)
-        order = _Order(len(split), self.options.batch, self.options.seed)
+        order = Order(len(split), self.options.batch, self.options.seed)
 
         def loss(step: int) -> torch.Tensor:
             rows = order.rows(step)
@@ -142,21 +141,3 @@ def prepare_nncf(job: Job) -> None:
     """NNCF compiles its operators once, for a minute: kept in the store, and waited for."""
     os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", "0")
     os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(job.workload.settings.cache / "torch_extensions"))
-
-
-class _Order:
-    """Which windows a step sees: depends on the seed and the step alone, so that a resumed run agrees."""
-
-    def __init__(self, count: int, batch: int, seed: int) -> None:
-        self._count = count
-        self._batch = min(batch, count)
-        self._seed = seed
-        self._epoch = -1
-        self._order: list[int] = []
-
-    def rows(self, step: int) -> list[int]:
-        epoch, place = divmod(step, max(1, self._count // self._batch))
-        if epoch != self._epoch:
-            self._epoch, self._order = epoch, list(range(self._count))
-            random.Random(f"{self._seed} {epoch}").shuffle(self._order)  # noqa: S311 (an order, not a secret)
-        return self._order[place * self._batch : (place + 1) * self._batch]

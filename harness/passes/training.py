@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,16 +41,18 @@ def train(
 ) -> float:
     """Trains ``model`` in place; ``loss(step)`` depends on the step and the weights alone. Returns the last loss.
 
-    The state is kept in ``work`` every 5 seconds, so that a run that was stopped goes on there. One thread: the same
-    weights to the last bit, whenever it was stopped.
+    The state is kept in ``work`` every 5 seconds, so that a run that was stopped goes on there; weights that are not
+    trained are not kept. One thread: the same weights to the last bit, whenever it was stopped.
     """
     import torch
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    learned = [weight for weight in model.parameters() if weight.requires_grad]
+    frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
+    optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, weight_decay=plan.weight_decay)
     file, first = work / "state.pt", 0
     if file.exists():
         kept = torch.load(file, weights_only=True)
-        model.load_state_dict(kept["model"])
+        model.load_state_dict(kept["model"] | {name: model.get_parameter(name).detach() for name in frozen})
         optimizer.load_state_dict(kept["optimizer"])
         first = int(kept["step"])
         progress(f"going on at step {first} of {plan.steps}")
@@ -63,13 +66,14 @@ def train(
         now = loss(step)
         optimizer.zero_grad()
         now.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
         value = float(now.detach())
         if step % 10 == 0:
             progress(f"step {step + 1} of {plan.steps}, loss {value:.3f}")
         if time.monotonic() - saved > _SAVE_S:
-            _save(file, {"step": step + 1, "model": model.state_dict(), "optimizer": optimizer.state_dict()})
+            state = {name: value for name, value in model.state_dict().items() if name not in frozen}
+            _save(file, {"step": step + 1, "model": state, "optimizer": optimizer.state_dict()})
             saved = time.monotonic()
     model.eval()
     return value
@@ -81,3 +85,22 @@ def _save(file: Path, state: dict[str, object]) -> None:
     aside = file.with_suffix(".part")
     torch.save(state, aside)
     aside.replace(file)
+
+
+class Order:
+    """Which samples a step sees: depends on the seed and the step alone, so that a resumed run agrees."""
+
+    def __init__(self, count: int, batch: int, seed: int) -> None:
+        self._count = count
+        self._batch = min(batch, count)
+        self._seed = seed
+        self._epoch = -1
+        self._order: list[int] = []
+
+    def rows(self, step: int) -> list[int]:
+        """The samples of a step, by their place in the data."""
+        epoch, place = divmod(step, max(1, self._count // self._batch))
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, list(range(self._count))
+            random.Random(f"{self._seed} {epoch}").shuffle(self._order)  # noqa: S311 (an order, not a secret)
+        return self._order[place * self._batch : (place + 1) * self._batch]

@@ -52,7 +52,7 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         work = Path(request["work"])
         work.mkdir(parents=True, exist_ok=True)
         workload = _workload(request)
-        job = Job(source, out, Path(scratch), work, workload, progress)
+        job = Job(source, out, Path(scratch), work, workload, progress, Path(request["root"]))
         notes = dict(cls(cls.Options(**request["options"])).run(job))
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}

@@ -19,7 +19,7 @@ class Generation:
     """One answer; times in seconds, by the runtime's own clock (``wall_s`` by the caller's).
 
     ``tokens`` counts what was generated; ``ended`` is whether the model itself ended the answer. ``token_s`` are the
-    times between successive tokens.
+    times between successive tokens; ``ids`` the tokens themselves, where the runtime says them.
     """
 
     text: str
@@ -30,6 +30,7 @@ class Generation:
     wall_s: float
     generate_s: float
     token_s: tuple[float, ...] = field(default=())
+    ids: tuple[int, ...] = field(default=())
 
 
 class LanguageSession(Session):
@@ -45,3 +46,21 @@ class LanguageSession(Session):
 
         The end token counts as the answer's last.
         """
+
+
+class AdapterSession(LanguageSession):
+    """A language model that holds adapters: small weights that are added to its own, one set at a time or none."""
+
+    @property
+    @abstractmethod
+    def adapters(self) -> Sequence[str]:
+        """The adapters that are loaded, by name, in order."""
+
+    @property
+    @abstractmethod
+    def active(self) -> str | None:
+        """The adapter that answers come from, None when the model alone answers."""
+
+    @abstractmethod
+    def use(self, name: str | None) -> None:
+        """Switches to an adapter from the next request on, or off with None; KpiError when there is none so called."""

@@ -14,6 +14,7 @@ from harness.units import DIMENSIONS
 
 _MOST = 5000
 _HEIGHT = 260
+_DAYS = 5
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 
 
@@ -118,7 +119,10 @@ def _interval(row: Answer, factor: float) -> dict[str, float]:
 
 
 def _layers(values: Sequence[dict[str, Any]], machines: Sequence[str]) -> list[dict[str, Any]]:
-    x = {"field": "t", "type": "temporal", "axis": {"title": None, "tickCount": 5}}
+    # One clock for all, the one that the head of the page and file names use.
+    days = {row["t"][:10] for row in values}
+    clock = {"title": "UTC", "tickCount": 5, "format": "%Y-%m-%d" if len(days) > _DAYS else "%d %b %H:%M"}
+    x = {"field": "t", "type": "temporal", "scale": {"type": "utc"}, "axis": clock}
     y = {"field": "v", "type": "quantitative", "scale": {"zero": False}, "axis": {"title": None, "tickCount": 5}}
     order = [f"var(--series-{place % 6})" for place in range(len(machines))]
     colour = {
@@ -132,7 +136,7 @@ def _layers(values: Sequence[dict[str, Any]], machines: Sequence[str]) -> list[d
     chosen = {"filter": "datum.k == chosen"}
     known = {"filter": "isValid(datum.l)"}
     shown = [
-        {"field": "t", "type": "temporal", "title": "started", "format": "%Y-%m-%d %H:%M"},
+        {"field": "t", "timeUnit": "utcyearmonthdatehoursminutes", "title": "started, UTC", "format": "%Y-%m-%d %H:%M"},
         {"field": "v", "title": "value"}, {"field": "m", "title": "machine"},
         {"field": "verdict"}, {"field": "run"},
     ]  # fmt: skip

@@ -1,0 +1,124 @@
+"""Builds a causal language model's ONNX graph with ONNX Runtime GenAI's model builder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import KpiError
+from harness.passes.base import REFERENCE, Job, Pass
+from harness.passes.hf_llm import ADAPTERS, adapter_folders, base_folder, language
+from harness.passes.hf_llm import FORMAT as HF_LLM
+from harness.passes.onnx_llm import FORMAT, GRAPH, lora_nodes, open_for_adapters, precision_of, read_graph
+from harness.passes.optimum_openvino import has_chat_template
+from harness.passes.peft_adapter import check_base, read_adapter
+from harness.registry import check_counts, options
+
+
+class OnnxGenAi(Pass):
+    """``onnxruntime_genai.models.builder``: graph, ``genai_config.json`` and tokenizer in one folder.
+
+    Where the model's folder holds adapters, the graph gets inputs for their matrices, empty unless an adapter is on:
+    off, it computes exactly what a graph without such inputs does. The matrices stay in floating point at every
+    precision; ranks may differ. The PEFT folders are carried along for the pass ``adapters``.
+    """
+
+    name = "onnx-genai"
+    title = "ONNX Runtime GenAI's model builder"
+    takes = frozenset({REFERENCE, HF_LLM})
+    makes = FORMAT
+    requires = ("onnxruntime-genai", "onnxruntime", "onnx", "transformers", "peft")
+    environment = "olive"
+
+    @options
+    class Options:
+        """Settings under the builder's names.
+
+        ``precision`` of the weights; ``provider`` that the graph is for; of integers ``block_size`` (weights that
+        share a scale), ``symmetric`` and ``accuracy_level`` (of the activations in a product: 1 FP32, 2 FP16, 4 INT8;
+        none: the builder's choice for the provider); ``lora``: inputs for adapters, where there are any.
+        """
+
+        precision: Literal["fp32", "fp16", "int8", "int4"] = "fp32"
+        provider: Literal["cpu", "cuda", "dml"] = "cpu"
+        block_size: int = 32
+        symmetric: bool = True
+        accuracy_level: Literal[0, 1, 2, 3, 4] | None = None
+        lora: bool = True
+
+        def __post_init__(self) -> None:
+            check_counts(block_size=self.block_size)
+            if self.block_size & (self.block_size - 1) or self.block_size < 16:  # noqa: PLR2004 - what the operator takes
+                raise ValueError("block_size must be a power of 2, 16 at least")
+
+    def run(self, job: Job) -> dict[str, Any]:
+        workload = language(job, self.name)
+        folder = base_folder(job, workload)
+        if not has_chat_template(folder):
+            raise KpiError(f"the tokenizer in {folder.name} has no chat template", "add one to tokenizer_config.json")
+        adapters = {f.name: (f, read_adapter(f)) for f in adapter_folders(folder)} if self.options.lora else {}
+        for name, (_, weights) in adapters.items():
+            check_base(name, weights, folder)
+        # The graph takes its inputs from the widest adapter: the others must find a place there.
+        widest = max(adapters.values(), key=lambda found: len(found[1]), default=None)
+        made = job.scratch / "built"
+        job.progress(f"building the graph in {self.options.precision}")
+        self._build(job, folder, made, widest, remote=workload.settings.trust_remote_code)
+        if widest is None:
+            _move(made, job.out)
+        else:
+            job.progress("opening the graph for adapters")
+            open_for_adapters(made / GRAPH, job.scratch / "opened")
+            _move(job.scratch / "opened", job.out)
+            _move(made, job.out)
+            for source, _ in adapters.values():
+                shutil.copytree(source, job.out / ADAPTERS / source.name)
+        seen = precision_of(read_graph(job.out / GRAPH))
+        self._check(seen.main)
+        return {"products": dict(seen.products), "constants": dict(seen.bytes), "adapter_products": seen.adapters}
+
+    def _build(self, job: Job, folder: Path, out: Path, widest: Any, *, remote: bool) -> None:
+        # The builder asks a hub for what it does not find: what is here must be enough.
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+        from onnxruntime_genai.models.builder import create_model, parse_extra_options
+
+        chosen = self.options
+        extra: dict[str, Any] = {"hf_remote": remote, "hf_token": False}
+        if chosen.precision in {"int4", "int8"}:
+            extra |= {"block_size": chosen.block_size, "is_symmetric": chosen.symmetric}
+            if chosen.accuracy_level is not None:
+                extra["accuracy_level"] = chosen.accuracy_level
+        if widest is not None:
+            extra["adapter_path"] = widest[0]
+            if chosen.precision in {"int4", "int8"}:
+                extra["nodes_to_exclude"] = ",".join(lora_nodes(widest[1]))
+        where = (None, str(folder), str(out), chosen.precision, chosen.provider, str(job.scratch / "cache"))
+        try:
+            create_model(*where, **parse_extra_options(*where, [f"{key}={value}" for key, value in extra.items()]))
+        except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
+            raise KpiError(f"the model builder stopped: {first_line(error)}", "see build.log") from error
+        for name in (GRAPH, "genai_config.json", "tokenizer.json"):
+            if not (out / name).is_file():
+                raise KpiError(f"the model builder left no {name}", "see build.log")
+
+    def _check(self, found: str) -> None:
+        if found != self.options.precision:
+            raise KpiError(
+                f"asked for {self.options.precision}, most products of the graph are {found}", "see build.log"
+            )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a message that says anything."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+
+
+def _move(source: Path, target: Path) -> None:
+    """Moves the files of a folder that the target has not got."""
+    target.mkdir(parents=True, exist_ok=True)
+    have = {file.name for file in target.iterdir()}
+    for file in sorted(source.iterdir()):
+        if file.name not in have:
+            shutil.move(file, target / file.name)

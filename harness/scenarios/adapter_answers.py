@@ -1,0 +1,124 @@
+"""A language model answers every evaluation prompt without and with its adapter, switched for each request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.json_lines import line, read_lines
+from harness.language import SAMPLES, Prompt, read_prompts
+from harness.registry import check_counts, options
+from harness.runtimes.language import AdapterSession, Generation, LanguageSession
+from harness.scenarios.base import Scenario, Scored, Stage
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterAnswers:
+    """What was answered, in the order of the prompts.
+
+    ``adapter`` is empty, and so are the answers ``on``, where the model has none. ``off_ids`` are the tokens that the
+    model alone made; ``faults`` what switching did not restore.
+    """
+
+    adapter: str
+    references: list[str]
+    off: list[str]
+    on: list[str]
+    off_ids: list[list[int]]
+    faults: list[list[str]]
+
+
+class AdapterAnswer(Scenario[LanguageSession], Scored):
+    """Greedy answers off, on, and for some prompts once more round all adapters: each must then be what it was.
+
+    A model without adapters answers too: it is what another's answers without one are held against.
+    """
+
+    name = "adapter-answers"
+    title = "the evaluation prompts without and with the adapter"
+    drives = LanguageSession
+    timed = False
+
+    @options
+    class Options:
+        """``tokens``: the most an answer may have; ``restored``: prompts that are asked again after switching."""
+
+        tokens: int = 128
+        restored: int = 16
+
+        def __post_init__(self) -> None:
+            check_counts(tokens=self.tokens, restored=self.restored)
+
+    @classmethod
+    def read(cls, file: Path) -> AdapterAnswers:
+        lines = read_lines(file)
+        return AdapterAnswers(
+            next((line["adapter"] for line in lines), ""),
+            [line["reference"] for line in lines],
+            [line["off"] for line in lines],
+            [line["on"] for line in lines if line["adapter"]],
+            [line["off_ids"] for line in lines],
+            [line["faults"] for line in lines],
+        )
+
+    @classmethod
+    def publish(cls, file: Path, results: Path) -> None:
+        """``NAME-adapter.json`` of a recipe: the answers side by side."""
+        results.parent.mkdir(parents=True, exist_ok=True)
+        shown = json.dumps(read_lines(file), indent=1, ensure_ascii=False) + "\n"
+        results.with_name(f"{results.stem}-adapter.json").write_text(shown, encoding="utf-8")
+
+    def first(self, stage: Stage) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
+        prompt = read_prompts(stage.requests / SAMPLES)[0].prompt
+
+        def ask(session: LanguageSession) -> Mapping[str, npt.NDArray[np.generic]]:
+            session.generate(prompt, 2)
+            return {}
+
+        return ask
+
+    def play(self, session: LanguageSession, stage: Stage) -> dict[str, Any]:
+        prompts = read_prompts(stage.requests / SAMPLES)
+        file = stage.outputs.with_suffix(".jsonl")
+        with file.open("w", encoding="utf-8") as kept:
+            for number, prompt in enumerate(prompts):
+                if isinstance(session, AdapterSession) and session.adapters:
+                    kept.write(line(self._switched(session, prompt, again=number < self.options.restored)))
+                else:
+                    kept.write(line(_line(prompt, session.generate(prompt.prompt, self.options.tokens))))
+                if number % 20 == 0:
+                    stage.progress(f"{number + 1} of {len(prompts)} prompts")
+        return {"completed": len(prompts), "outputs": file.name}
+
+    def _switched(self, session: AdapterSession, prompt: Prompt, *, again: bool) -> dict[str, Any]:
+        chosen = session.active or session.adapters[0]
+        others = [name for name in session.adapters if name != chosen]
+        said: dict[str | None, Generation] = {}
+        faults = []
+        rounds = [None, chosen, *others, None, chosen] if again else [None, chosen]
+        for name in rounds:
+            session.use(name)
+            answer = session.generate(prompt.prompt, self.options.tokens)
+            if answer.ids != said.setdefault(name, answer).ids:
+                faults.append(f"switching does not restore the answer of {name or 'the base model'}")
+        session.use(chosen)
+        return _line(prompt, said[None]) | {"adapter": chosen, "on": said[chosen].text, "faults": faults}
+
+
+def _line(prompt: Prompt, off: Generation) -> dict[str, Any]:
+    return {
+        "prompt": prompt.prompt,
+        "reference": prompt.reference,
+        "adapter": "",
+        "off": off.text,
+        "on": "",
+        "off_ids": list(off.ids),
+        "faults": [],
+    }

@@ -1,0 +1,86 @@
+"""A language model is asked by another adapter each time: how long until the first token."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import KpiError
+from harness.language import SAMPLES, read_prompts
+from harness.registry import check_counts, options
+from harness.runtimes.language import AdapterSession
+from harness.scenarios.base import Scenario, Stage
+from harness.scenarios.generate import prompts_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class SwitchAdapters(Scenario[AdapterSession]):
+    """Round all adapters and off, each switch followed by the same request without one."""
+
+    name = "adapter-switch"
+    title = "switching between adapters"
+    drives = AdapterSession
+
+    @options
+    class Options:
+        """``words``: the length of the prompts; ``switches``: at least so many."""
+
+        words: int = 16
+        switches: int = 12
+
+        def __post_init__(self) -> None:
+            check_counts(words=self.words, switches=self.switches)
+
+    def first(self, stage: Stage) -> Callable[[AdapterSession], Mapping[str, npt.NDArray[np.generic]]]:
+        prompt = self._prompts(stage)[0]
+
+        def ask(session: AdapterSession) -> Mapping[str, npt.NDArray[np.generic]]:
+            session.generate(prompt, 2, exactly=True)
+            return {}
+
+        return ask
+
+    def play(self, session: AdapterSession, stage: Stage) -> dict[str, Any]:
+        if not session.adapters:
+            raise KpiError(
+                "the artifact has no adapter to switch to", 'make some with the passes "lora" and "adapters"'
+            )
+        states, prompts = [None, *session.adapters], self._prompts(stage)
+        start = time.perf_counter()
+        for state in states:  # warm-up
+            session.use(state)
+            session.generate(prompts[0], 2, exactly=True)
+        warmth = {"runs": len(states), "seconds": round(time.perf_counter() - start, 4)}
+        switched: list[float] = []
+        stayed: list[float] = []
+        gc.collect()
+        gc.disable()
+        with stage.watch():
+            begin = time.perf_counter()
+            while len(switched) < self.options.switches or time.perf_counter() - begin < stage.seconds:
+                turn = len(switched)
+                prompt = prompts[turn % len(prompts)]
+                asked = time.perf_counter()
+                session.use(states[turn % len(states)])
+                used = time.perf_counter()
+                switched.append(used - asked + session.generate(prompt, 2, exactly=True).ttft_s)
+                stayed.append(session.generate(prompt, 2, exactly=True).ttft_s)
+            end = time.perf_counter()
+        gc.enable()
+        return {
+            "completed": len(switched),
+            "elapsed_s": end - begin,
+            "samples_s": switched,
+            "warmup": warmth,
+            "series": {"switch_s": switched, "stayed_s": stayed},
+            "details": {"adapters": list(session.adapters)},
+        }
+
+    def _prompts(self, stage: Stage) -> list[str]:
+        texts = [prompt.prompt for prompt in read_prompts(stage.requests / SAMPLES)]
+        return prompts_of(texts, [self.options.words])[self.options.words]
