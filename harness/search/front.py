@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -65,7 +66,9 @@ def row_of(
     """The row of a candidate whose checks ended."""
     deepest: dict[str, Seen] = {}
     for one in seen:
-        deepest[one.target] = one
+        # Where all of a verdict's processes were disturbed, the look before it says more.
+        if one.target not in deepest or not math.isnan(one.value):
+            deepest[one.target] = one
     dropped = next((one for one in seen if one.dropped), None)
     made = Row(name, table, MISSED, deepest, "", seconds, own)
     whole = all(target.label in deepest for target in targets)

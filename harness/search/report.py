@@ -21,9 +21,13 @@ _SHOWN = 12
 def figure(target: Target, row: Row) -> str:
     """A candidate's figure for a target: ``~`` from a short look, ``!`` behind one that misses."""
     seen = row.seen.get(target.label)
-    if seen is None:
-        return ""
-    return f"{level_mark(seen)}{target.shown_in.format(seen.value)}{' !' if seen.margin < 0 else ''}"
+    return f"{amount(target, row)}{' !' if seen and seen.margin < 0 else ''}"
+
+
+def amount(target: Target, row: Row) -> str:
+    """The figure alone; empty where the candidate was dropped before."""
+    seen = row.seen.get(target.label)
+    return f"{level_mark(seen)}{target.shown_in.format(seen.value)}" if seen else ""
 
 
 def line(number: int, trials: int, row: Row, rows: Sequence[Row], targets: Sequence[Target]) -> str:
@@ -33,7 +37,7 @@ def line(number: int, trials: int, row: Row, rows: Sequence[Row], targets: Seque
         said = f"{BROKEN}: {row.why}"
     elif row.state == DROPPED:
         target = by_label[row.why]
-        said = f"{DROPPED}: {target.metric_name} {figure(target, row)} for {target.promise.text}"
+        said = f"{DROPPED}: {target.metric_name} {amount(target, row)} for {target.promise.text}"
     else:
         said = f"{row.state}; " + ", ".join(f"{target.label} {figure(target, row)}" for target in targets)
     best = winner(rows)
@@ -90,7 +94,7 @@ def _missed(outcome: Outcome) -> Iterator[str]:
         return
     target = by_label[near.binding]
     yield (
-        f"no recipe in this space meets it; nearest is {near.name}: {target.metric_name} is {figure(target, near)}, "
+        f"no recipe in this space meets it; nearest is {near.name}: {target.metric_name} is {amount(target, near)}, "
         f"bound {target.promise.text}"
     )
     yield f"the binding target is {target.id}"
@@ -101,13 +105,13 @@ def _price(outcome: Outcome, price: Price) -> str:
     target = by_label[price.target]
     said = f"{target.metric_name} {target.promise.text}"
     if outcome.winner is None:
-        return f"{said}: at {figure(target, price.row)} {price.row.name} keeps all the others"
+        return f"{said}: at {amount(target, price.row)} {price.row.name} keeps all the others"
     gained = by_label[price.gained]
     if price.row.seen[price.target].margin < 0:
-        how = f"relaxed to {figure(target, price.row)}"
+        how = f"relaxed to {amount(target, price.row)}"
     else:
-        how = f"used up to {figure(target, price.row)}"
-    before, after = figure(gained, outcome.winner), figure(gained, price.row)
+        how = f"used up to {amount(target, price.row)}"
+    before, after = amount(gained, outcome.winner), amount(gained, price.row)
     return f"{said}: {how}, {gained.metric_name} goes from {before} to {after} ({price.row.name})"
 
 
