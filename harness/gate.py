@@ -59,8 +59,10 @@ class Gate:
         tag: str = "",
         install: bool = False,
         stopped: Sequence[Path] = (),
+        subset: int | None = None,
     ) -> None:
         self.spec = spec
+        self.subset = subset
         self.folder = folder
         self.machine = machine
         self.store = store
@@ -72,6 +74,11 @@ class Gate:
         self.pair_looks = plan_looks(spec.measure.looks, spec.measure.confidence)
         self._samples = _samples_per_scenario(spec)
         self._read: dict[str, Any] = {}
+
+    def admit(self, spec: Spec) -> None:
+        """Goes on under other promises about the same workloads: what was built and measured stays."""
+        self.spec = self.builder.spec = spec
+        self._samples = _samples_per_scenario(spec)
 
     def measure(self, target: Target) -> Finding:
         """Builds what the target is about, then measures until it is decided or the budget ends.
@@ -235,6 +242,7 @@ class Gate:
             origin=self.builder.origin(workload),
             seconds=self.spec.measure.seconds,
             samples=self._samples[recipe.key, scenario],
+            subset=self.subset if scenarios()[scenario].divisible else None,
         )
 
     def _single(self, subject: Subject) -> ProcessRecord:

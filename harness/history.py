@@ -264,7 +264,7 @@ class History:
         """A lock, a full disk, a missing right; or a table that is not as it should be."""
         if error.sqlite_errorcode in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             return self._damaged(error)
-        return KpiError(f"the history {self.path} can't be used: {error}", "free it, or remove it and " + _REBUILD)
+        return KpiError(f"the history {self.path} can't be used: {error}", f"free it, or remove it, then {_REBUILD}")
 
     def _damaged(self, error: Exception) -> DamagedHistory:
         return DamagedHistory(f"the history {self.path} is damaged: {error}", _REBUILD)

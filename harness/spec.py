@@ -97,6 +97,8 @@ class WorkloadSpec:
     trust_remote_code: bool = False
     licence: str | None = None
     published: tuple[Published, ...] = ()
+    search: Mapping[str, Any] = field(default_factory=dict)
+    """By name: a recipe's table as plain TOML, in which any value may be a choice or a range."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.errors import suggest
 from harness.metrics.base import ArtifactMetric, MachineRatioMetric, Metric, ProcessMetric, SampleMetric
-from harness.spec import Kpi, Machine, WorkloadSpec
+from harness.spec import Kpi, Machine, MeasureSettings, WorkloadSpec
+from harness.statistics import plan_looks
 from harness.targets import Promise, Relation
 from harness.units import COUNT, SHARE
 
@@ -61,6 +62,21 @@ def against_mistakes(kpis: Sequence[Kpi], machines: Mapping[str, Machine]) -> It
             for machine in dict.fromkeys((kpi.machine, other.machine)):
                 if machine in machines and machines[machine].price is None:
                     yield kpi.name, f"cost.ratio: needs a price; set price in [machine.{machine}]"
+
+
+def impossible(settings: MeasureSettings) -> str:
+    """Why nothing can be measured so; empty when all is well."""
+    if not 0.5 <= settings.confidence < 1:  # noqa: PLR2004 - below a coin toss nothing is promised
+        return f"confidence: must be from 50 % to below 100 %, not {100 * settings.confidence:g} %"
+    if not 0 <= settings.drift <= 0.5:  # noqa: PLR2004 - beyond this nothing could be decided before the end
+        return f"drift: must be from 0 % to 50 %, not {100 * settings.drift:g} %"
+    if min(settings.seconds, settings.budget_s) <= 0:
+        return "seconds and budget: must be above 0 s"
+    if list(settings.looks) != sorted(set(settings.looks)):
+        return f"looks = {list(settings.looks)}: must grow, as in [6, 10, 16, 26, 40]"
+    if plan_looks(settings.looks, settings.confidence)[-1].against < 0:
+        return f"looks: {settings.looks[-1]} processes can decide nothing at that confidence; allow more"
+    return ""
 
 
 def _check_direction(metric: type[Metric], promise: Promise) -> None:

@@ -18,6 +18,7 @@ from harness.placement import Placement
 from harness.prices import owned, rented
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
+from harness.search import space
 from harness.spec import (
     Kpi,
     Machine,
@@ -29,9 +30,8 @@ from harness.spec import (
     Target,
     WorkloadSpec,
 )
-from harness.spec_checks import against_mistakes, check_promise, target_labels
+from harness.spec_checks import against_mistakes, check_promise, impossible, target_labels
 from harness.spec_tables import Tables
-from harness.statistics import plan_looks
 from harness.targets import Promise, Relation, parse_promise
 from harness.tasks import TASKS
 from harness.units import BYTES, COUNT, SHARE, TIME
@@ -61,6 +61,15 @@ def read_spec(path: Path) -> Spec:
     except RecursionError:
         raise SpecError([f"{path.name}: tables are nested too deep"]) from None
     return _Reader(path).read(data)
+
+
+def read_recipe(path: Path, workload: str, name: str, table: Mapping[str, Any]) -> Recipe:
+    """A recipe from its plain table, as if it stood in the file; SpecError holds every mistake found in it."""
+    reader = _Reader(path)
+    made = reader.recipe(workload, name, table)
+    if made is None:
+        raise SpecError(reader.problems)
+    return made
 
 
 class _Reader(Tables):
@@ -137,6 +146,8 @@ class _Reader(Tables):
                 if recipe.reference is not None and recipe.reference not in table.recipe:
                     here = f"[workload.{name}.recipe.{recipe.name}]"
                     self.say(here, f"reference: {suggest(recipe.reference, table.recipe, 'recipe')}")
+            for template_name, template in table.search.items():
+                self.searched(name, template_name, template, table.recipe)
             plain = self.sources(where, table)
             published = tuple(self.published(where, table))
             # A recipe with mistakes is still known by name.
@@ -160,8 +171,22 @@ class _Reader(Tables):
                 plain["model"] = str(folder.resolve())
         return plain
 
-    def recipe(self, workload: str, name: str, data: object) -> Recipe | None:
-        where = f"[workload.{workload}.recipe.{name}]"
+    def searched(self, workload: str, name: str, data: object, recipes: Mapping[str, Any]) -> None:
+        """Tells the mistakes of a space: in each alternative of each choice, at both ends of each range."""
+        where = f"[workload.{workload}.search.{name}]"
+        before = len(self.problems)
+        template = space.parse(data, "", lambda place, what: self.say(f"{where} {place}".rstrip(), what))
+        if len(self.problems) > before:
+            return
+        inner = _Reader(self.path)
+        for table in space.covering(template):
+            made = inner.recipe(workload, name, table, where)
+            if made is not None and made.reference is not None and made.reference not in recipes:
+                inner.say(where, f"reference: {suggest(made.reference, recipes, 'recipe')}")
+        self.problems += dict.fromkeys(inner.problems)
+
+    def recipe(self, workload: str, name: str, data: object, where: str = "") -> Recipe | None:
+        where = where or f"[workload.{workload}.recipe.{name}]"
         table = self.table(schema.RecipeTable, data, where)
         if table is None:
             return None
@@ -292,7 +317,7 @@ class _Reader(Tables):
         if table.looks is not None:
             chosen["looks"] = tuple(table.looks)
         settings = MeasureSettings(**chosen)
-        if wrong := _impossible(settings):
+        if wrong := impossible(settings):
             self.say("[measure]", wrong)
             return default
         return settings
@@ -349,21 +374,6 @@ class _Reader(Tables):
                 promises.append((name, promise))
         for (name, promise), label in zip(promises, target_labels(promises), strict=True):
             yield Target(table.name, table.workload, table.recipe, table.machine, name, promise, label)
-
-
-def _impossible(settings: MeasureSettings) -> str:
-    """Why nothing can be measured so; empty when all is well."""
-    if not 0.5 <= settings.confidence < 1:  # noqa: PLR2004 - below a coin toss nothing is promised
-        return f"confidence: must be from 50 % to below 100 %, not {100 * settings.confidence:g} %"
-    if not 0 <= settings.drift <= 0.5:  # noqa: PLR2004 - beyond this nothing could be decided before the end
-        return f"drift: must be from 0 % to 50 %, not {100 * settings.drift:g} %"
-    if min(settings.seconds, settings.budget_s) <= 0:
-        return "seconds and budget: must be above 0 s"
-    if list(settings.looks) != sorted(set(settings.looks)):
-        return f"looks = {list(settings.looks)}: must grow, as in [6, 10, 16, 26, 40]"
-    if plan_looks(settings.looks, settings.confidence)[-1].against < 0:
-        return f"looks: {settings.looks[-1]} processes can decide nothing at that confidence; allow more"
-    return ""
 
 
 def _is_folder(path: Path) -> bool:

@@ -80,6 +80,7 @@ class WorkloadTable(Table):
     trust_remote_code: bool = False
     licence: Name | None = None
     recipe: dict[Name, Any] = Field(default_factory=dict)
+    search: dict[Name, Any] = Field(default_factory=dict)
     published: list[Any] = Field(default_factory=list)
 
 
@@ -154,10 +155,19 @@ def json_schema() -> dict[str, Any]:
             },
         },
     }
+    # Where a recipe has a value, a space may have a choice or a range.
+    searched = {
+        "type": "object",
+        "description": "[workload.NAME.search.NAME]: a recipe in which any value may be a choice or a range",
+        "additionalProperties": False,
+        "properties": {key: {} for key in RecipeTable.model_fields},
+        "required": ["runtime", "passes"],
+    }
     workload, machine = define(WorkloadTable), define(MachineTable)
     kpi, measure = define(KpiTable), define(MeasureTable)
     definitions["WorkloadTable"]["properties"] |= {
         "recipe": {"type": "object", "additionalProperties": recipe},
+        "search": {"type": "object", "additionalProperties": searched},
         "published": {"type": "array", "items": {"$ref": "#/$defs/PublishedTable"}},
     }
     return {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from filelock import FileLock
 
-from harness.errors import KpiError
+from harness.errors import KpiError, Unavailable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,6 +119,14 @@ class Fixture(ABC):
         """Writes the requests that latency and throughput are measured with, ``count`` of them at most."""
 
 
+@dataclass(frozen=True, slots=True)
+class Smaller:
+    """A narrower network that takes what the reference takes; ``trained`` says whether its weights are shipped."""
+
+    network: torch.nn.Module
+    trained: bool
+
+
 class Workload(Fixture):
     """A model of tensors: the reference network and its data."""
 
@@ -145,6 +153,16 @@ class Workload(Fixture):
     @abstractmethod
     def model(self) -> torch.nn.Module:
         """The FP32 reference with its weights, in evaluation mode, on the CPU."""
+
+    def smaller(self, width: float, pixels: int) -> Smaller:
+        """A network of ``width`` times the channels that looks at pictures of ``pixels`` a side.
+
+        It makes them smaller itself, from the reference's own input. Raises Unavailable where there is none.
+        """
+        raise Unavailable(
+            f"the fixture of {self.settings.name} has no network of width {width:g} for {pixels} pixels",
+            "its workload says which by the method `smaller`",
+        )
 
     @abstractmethod
     def split(self, name: str) -> Split:

@@ -81,7 +81,7 @@ def test_explain_needs_evidence_and_a_known_kpi(project: Project) -> None:
 
 
 def test_where_a_recipe_was_placed_is_said(project: Project) -> None:
-    project.change('runtime = { name = "onnxruntime", threads = 1 }', 'runtime = "onnxruntime"\ncores = "0"')
+    project.change("threads = 1 }", 'threads = 1 }\ncores = "0"')
     assert project.pytest("-k", "agreement").returncode == 0
     said = explained(project, "explain", "stripes-int8:agreement").stdout
     assert re.search(r"^  placed     processors 0(; read back: 0|$)", said, re.MULTILINE), said

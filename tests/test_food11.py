@@ -138,3 +138,39 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.safetensors").write_bytes(CHECKPOINT.read_bytes()[:100_000])
     with pytest.raises(KpiError, match="can't be read"):
         Food11(settings(tmp_path, checkpoint=str(tmp_path / "cut.safetensors"))).model()
+
+
+def test_food11_is_cut_to_its_most_telling_channels() -> None:
+    """A cut network keeps the full one's weights, channel for channel, and takes the same pictures."""
+    import torch
+
+    from fixtures.food11.network import network
+    from fixtures.food11.smaller import Shrinking, cut
+
+    full = network()
+    same = cut(full, 1.0)
+    assert all(torch.equal(a, b) for a, b in zip(full.state_dict().values(), same.state_dict().values(), strict=True))
+    half = cut(full, 0.5)
+    kept = {tuple(row.flatten().tolist()) for row in full.features[0][0].weight.detach()}
+    assert all(tuple(row.flatten().tolist()) in kept for row in half.features[0][0].weight.detach())
+    small = Shrinking(0.5, 64)
+    small.network = half
+    with torch.inference_mode():
+        assert small.eval()(torch.zeros(2, 3, 224, 224)).shape == (2, 11)
+
+
+def test_shipped_narrow_weights_are_as_pinned(tmp_path: Path) -> None:
+    from fixtures.food11.smaller import SHIPPED, checkpoint
+
+    for width, pixels in SHIPPED:
+        found = checkpoint(width, pixels)
+        assert found is not None
+        assert file_digest(found[0]) == found[1]
+        assert found[0].stat().st_size < 10_000_000
+    # The weights that were trained nearest to a size; those of the reference are one of them.
+    assert checkpoint(1.0, 144) == checkpoint(1.0, 160) != checkpoint(1.0, 208)
+    made = Food11(settings(tmp_path)).smaller(1.0, 160)
+    assert made.trained
+    assert not Food11(settings(tmp_path)).smaller(0.5, 160).trained
+    with pytest.raises(Unavailable, match="food11 has pictures of 224 pixels, not 300"):
+        Food11(settings(tmp_path)).smaller(1.0, 300)

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from harness.package.card import card
-from harness.package.contents import file_name
+from harness.package.contents import collect, file_name
 from harness.package.front import read_verdicts, scalar
+from harness.package.pushing import oras_command
 from harness.package.verifying import verify
+from harness.store import Store
 from tests.packages import PROVEN, Done, artifact, kpi
 from tests.project import Project
 
@@ -223,6 +225,23 @@ def test_a_missing_client_is_said_before_anything_is_packed(here: Project, targe
         pytest.skip(f"{module} is installed here")
     assert said in one_line(kpi(here, "package", PROVEN, "--push", target))
     assert left(here.folder) == set()
+
+
+@pytest.mark.parametrize("out", ["p", "p.zip"])
+def test_oras_is_asked_for_every_file_by_its_name(here: Project, out: str) -> None:
+    contents = collect(PROVEN, here.folder / ".kpi/latest/evidence.json", Store(here.store), force=False)
+    command, reference = oras_command("oras", "//localhost:5000/models/stripes", contents, here.folder / out)
+    assert reference == f"localhost:5000/models/stripes:{contents.digest[:12]}"
+    assert command[:2] == ["oras", "push"]
+    assert "--plain-http" in command
+    assert f"kpi.artifact=sha256:{contents.artifact}" in command
+    named = command[command.index(reference) + 1 :]
+    wanted = [out] if out == "p.zip" else sorted(contents.files)
+    assert named == [f"{name}:application/octet-stream" for name in wanted]
+    assert (
+        oras_command("oras", "//registry.example/a/b:v1", contents, here.folder / out)[1] == "registry.example/a/b:v1"
+    )
+    assert "--plain-http" not in oras_command("oras", "//registry.example/a/b", contents, here.folder / out)[0]
 
 
 def test_mlflow_keeps_package_and_values(here: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ MISTAKES = {
     "empty list": ('["< 3 ms", "<= 0.5 x fp32"]', "[]", "latency.p50", "promises nothing"),
     "no text": ('"< 5 MB"', "5", '"tiny-fast"', "targets.size"),
     "proof compared": ('"size" =', '"quantized.ops" = ">= 1 x fp32"\n"size" =', "quantized.ops", "can't be compared"),
-    "formats": (INT8, 'passes = ["onnx", "torch"]', "recipe.int8] passes[1]", 'pass "torch" reads reference'),
+    "formats": (INT8, 'passes = ["onnx", "torch"]', "recipe.int8] passes[1]", "reads network or reference"),
     "first pass": ('passes = ["onnx"]', 'passes = ["openvino"]', "fp32] passes[0]", "before it is reference"),
     "a recipe's cores": ('passes = ["onnx"]', 'passes = ["onnx"]\ncores = "3-1"', "fp32]", "write a list like"),
     "server": (

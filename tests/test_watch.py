@@ -174,15 +174,19 @@ def test_a_run_is_stopped_when_what_it_measures_is_changed(built: Project) -> No
         assert answered(built) == {"stripes-int8:size": "PASS", "stripes-int8:p50": "PASS"}
 
 
-def test_ctrl_c_ends_the_run_under_way(built: Project) -> None:
+@pytest.mark.parametrize("early", [True, False])
+def test_ctrl_c_ends_the_run_under_way(built: Project, early: bool) -> None:  # noqa: FBT001
     built.change('seconds = "20 ms"', 'seconds = "3 s"')
+    runs = built.folder / ".kpi/runs"
+    before = set(runs.iterdir())
     with watching(built) as watched:
         watched.hears("watching 5 targets")
         built.change('"< 50 ms"', '"< 60 ms"')
-        run = watched.runs()
-        _until(lambda: bool(run.children(recursive=True)))
-    evidence = json.loads((built.folder / ".kpi/latest/evidence.json").read_text(encoding="utf-8"))
-    assert not evidence["complete"]
+        watched.runs()
+        if not early:
+            _until(lambda: any((new / "measure.log").exists() for new in {*runs.iterdir()} - before))
+    if not early:
+        assert not json.loads((built.folder / ".kpi/latest/evidence.json").read_text(encoding="utf-8"))["complete"]
 
 
 def test_an_option_of_another_command_is_still_a_mistake(built: Project) -> None:

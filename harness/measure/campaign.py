@@ -48,6 +48,7 @@ class Subject:
     origin: Mapping[str, Any]
     seconds: float
     samples: int
+    subset: int | None = None
 
     @property
     def id(self) -> str:
@@ -62,6 +63,7 @@ class Subject:
             dict(self.scenario_options),
             self.interpreter.name,
             *([self.placement.to_json()] if self.placement.to_json() else []),
+            *([{"subset": self.subset}] if self.subset else []),
         ]
         return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -128,7 +130,9 @@ class Campaign:
         """The series of a subject: empty at first, or what a stopped run had measured of it."""
         if subject.id not in self.series:
             made = self.series[subject.id] = Series(subject)
-            found = take_over(self._stopped, subject.id, self.tag, self._conditions(subject)) if self._stopped else None
+            found = (
+                take_over(self._stopped, subject.id, self.tag, self.conditions_of(subject)) if self._stopped else None
+            )
             if found is not None:
                 made.taken_over, made.records = found, list(found.records)
                 made.scores, made.scored_with = dict(found.scores), dict(found.scored_with)
@@ -139,7 +143,8 @@ class Campaign:
                 self.keep(subject)
         return self.series[subject.id]
 
-    def _conditions(self, subject: Subject) -> dict[str, Any]:
+    def conditions_of(self, subject: Subject) -> dict[str, Any]:
+        """What must be alike, beside the subject itself, for another measurement to be of the same thing."""
         if subject.id not in self._known_conditions:
             interpreter = subject.interpreter
             versions = {name: interpreter.version(name) for name in runtimes()[subject.runtime].distributions}
@@ -168,7 +173,7 @@ class Campaign:
             "id": self.reference(subject),
             **series.to_json(),
             "pairs": pairs,
-            "conditions": self._conditions(subject),
+            "conditions": self.conditions_of(subject),
         }
 
     def extend(self, subject: Subject, count: int) -> list[ProcessRecord]:
@@ -248,8 +253,9 @@ class Campaign:
             "meeting": meeting.to_json() if meeting else None,
             "seconds": subject.seconds,
             "samples": subject.samples,
+            "subset": subject.subset,
             "outputs": str(outputs),
-            "conditions": self._conditions(subject),
+            "conditions": self.conditions_of(subject),
             "earlier": [str(folder / "outputs") for folder in self._stopped],
             **subject.origin,
         }

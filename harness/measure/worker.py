@@ -90,6 +90,7 @@ def _observe(
         requests=Path(request["inputs"]),
         seconds=request["seconds"],
         samples=request["samples"],
+        subset=request.get("subset"),
         workload=workload,
         outputs=Path(request["outputs"]),
         progress=progress,

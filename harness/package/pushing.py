@@ -102,7 +102,7 @@ class Oci(Push):
 
     def send(self, contents: Contents, written: Path) -> str:
         """Pushes; what ``oras`` says when it fails is the error."""
-        command, reference = self.command(contents, written)
+        command, reference = oras_command(self.tool, self.target, contents, written)
         folder = written if written.is_dir() else written.parent
         done = subprocess.run(
             command,
@@ -118,20 +118,20 @@ class Oci(Push):
             raise KpiError(f"oras could not push to {reference}: {said[0]}", "is `oras login` needed?")
         return f"oci://{reference}"
 
-    def command(self, contents: Contents, written: Path) -> tuple[list[str], str]:
-        """What is called in the package's folder, and the reference; the tag is the root digest unless one is named."""
-        reference = self.target.removeprefix("//")
-        if ":" not in reference.rpartition("/")[2]:
-            reference += f":{contents.digest[:_SHORT]}"
-        registry = reference.partition("/")[0].partition(":")[0]
-        command = [self.tool, "push", "--disable-path-validation", "--artifact-type", _TYPE]
-        if registry in ("localhost", "127.0.0.1"):
-            command.append("--plain-http")
-        for name, value in _labels(contents).items():
-            command += ["--annotation", f"{name}={value}"]
-        names = [written.name] if suffix_of(written) else sorted(contents.files)
-        # The colon says that there is no media type in a name that holds colons of its own.
-        return [*command, reference, *(f"./{name}:application/octet-stream" for name in names)], reference
+
+def oras_command(tool: str, target: str, contents: Contents, written: Path) -> tuple[list[str], str]:
+    """What is called in the package's folder, and the reference; the tag is the root digest unless one is named."""
+    reference = target.removeprefix("//")
+    if ":" not in reference.rpartition("/")[2]:
+        reference += f":{contents.digest[:_SHORT]}"
+    command = [tool, "push", "--artifact-type", _TYPE]
+    if reference.partition("/")[0].partition(":")[0] in ("localhost", "127.0.0.1"):
+        command.append("--plain-http")
+    for name, value in _labels(contents).items():
+        command += ["--annotation", f"{name}={value}"]
+    names = [written.name] if suffix_of(written) else sorted(contents.files)
+    # With its media type named, a name may hold colons of its own.
+    return [*command, "--", reference, *(f"{name}:application/octet-stream" for name in names)], reference
 
 
 class Mlflow(Push):

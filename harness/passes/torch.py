@@ -1,10 +1,11 @@
-"""Saves the reference model as a PyTorch program that loads without its source."""
+"""Saves the reference model, or a narrower one, as a PyTorch program that loads without its source."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from harness.passes.base import REFERENCE, Job, Pass
+from harness.passes.narrow import FORMAT, network_of
 from harness.registry import options
 
 
@@ -13,7 +14,7 @@ class Torch(Pass):
 
     name = "torch"
     title = "export to a PyTorch program"
-    takes = frozenset({REFERENCE})
+    takes = frozenset({REFERENCE, FORMAT})
     makes = "torch"
     requires = ("torch",)
 
@@ -27,7 +28,7 @@ class Torch(Pass):
         import torch
 
         torch.set_num_threads(1)
-        model = job.tensors.model()
+        model = network_of(job)
         if self.options.fuse:
             from torch.fx.experimental.optimization import fuse
 

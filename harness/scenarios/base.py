@@ -27,7 +27,8 @@ class Stage:
 
     What a stopped run left in one of the folders ``earlier`` is taken over where ``conditions`` are alike. ``requests``
     is the folder that the inputs come from, for requests that are no tensors.
-    ``seconds`` and ``samples`` say how long one process measures at least; ``workload`` loads the fixture and is
+    ``seconds`` and ``samples`` say how long one process measures at least; ``subset`` asks a divisible scenario for so
+    many samples of its data set, the first ones, None for all of them; ``workload`` loads the fixture and is
     called only by scenarios that need a data set. ``outputs`` is where a scenario may leave a file. What is timed
     happens within ``watch()``, so that the machine is looked at just then.
     """
@@ -42,6 +43,7 @@ class Stage:
     watch: Callable[[], AbstractContextManager[None]]
     conditions: Mapping[str, Any] = field(default_factory=dict)
     earlier: tuple[Path, ...] = ()
+    subset: int | None = None
 
 
 class Scenario(ABC, Generic[S]):
@@ -50,7 +52,8 @@ class Scenario(ABC, Generic[S]):
     ``drives`` is the kind of session that it asks requests of.
     ``timed`` says whether its figures are times: then a disturbed process does not count. ``profiled`` asks for a
     session with the runtime's profiler on, which would disturb times. ``watched`` asks for a timeline of memory and
-    processors, for requests that are long beside a look at them.
+    processors, for requests that are long beside a look at them. ``divisible`` says that it can play a part of its
+    data.
     """
 
     name: ClassVar[str]
@@ -59,6 +62,7 @@ class Scenario(ABC, Generic[S]):
     timed: ClassVar[bool] = True
     profiled: ClassVar[bool] = False
     watched: ClassVar[bool] = False
+    divisible: ClassVar[bool] = False
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Any) -> None:

@@ -21,6 +21,7 @@ class Evaluate(TensorScenario, Scored):
     name = "evaluate"
     title = "the evaluation split"
     timed = False
+    divisible = True
 
     @options
     class Options:
@@ -50,8 +51,9 @@ class Evaluate(TensorScenario, Scored):
             raise KpiError(f"scenario {self.name} evaluates models of tensors")
         split = workload.split("evaluation")
         size, logits = self.options.batch, []
-        for start in range(0, len(split), size):
-            stop = min(start + size, len(split))
+        count = min(len(split), stage.subset or len(split))
+        for start in range(0, count, size):
+            stop = min(start + size, count)
             feeds = split.inputs(start, stop)
             missing = size - (stop - start)
             if missing:
@@ -60,6 +62,6 @@ class Evaluate(TensorScenario, Scored):
             first = next(iter(session.run(feeds).values()))
             logits.append(np.asarray(first[: stop - start], dtype=np.float32))
             if start // size % 20 == 0:
-                stage.progress(f"{stop} of {len(split)} samples")
-        np.savez(stage.outputs, logits=np.concatenate(logits), labels=split.labels)
-        return {"completed": len(split), "batch": size, "outputs": stage.outputs.name}
+                stage.progress(f"{stop} of {count} samples")
+        np.savez(stage.outputs, logits=np.concatenate(logits), labels=split.labels[:count])
+        return {"completed": count, "batch": size, "outputs": stage.outputs.name}

@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.watch.child import INTERRUPTED, held_back
+
 _PATIENCE_S = 60.0
-_INTERRUPTED = 2
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Running:
@@ -20,9 +22,19 @@ class Running:
         self.targets = tuple(targets)
         self.stopped = False
         # A session of its own: Ctrl-C on the terminal reaches the watcher alone, which passes it on exactly once.
-        self._process = subprocess.Popen(
-            command(kpis, self.targets, arguments, resume=resume), stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        called = command(kpis, self.targets, arguments, resume=resume)
+        meanwhile: list[int] = []
+        before = {number: signal.signal(number, lambda n, _: meanwhile.append(n)) for number in _ENDS}
+        try:
+            with held_back():
+                self._process = subprocess.Popen(called, stdin=subprocess.DEVNULL, start_new_session=True)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if meanwhile:
+            # Interrupted within the call it would have been started, with nobody left to end it.
+            self.finish()
+            raise KeyboardInterrupt
 
     @property
     def ended(self) -> bool:
@@ -32,7 +44,7 @@ class Running:
     @property
     def interrupted(self) -> bool:
         """Whether it ended before it had judged everything."""
-        return self._process.returncode == _INTERRUPTED or self._process.returncode < 0
+        return self._process.returncode == INTERRUPTED or self._process.returncode < 0
 
     def stop(self) -> None:
         """Asks it to end, as Ctrl-C would: what it has measured is kept, and can be resumed."""
@@ -61,4 +73,14 @@ def command(kpis: Path, targets: Iterable[str], arguments: Sequence[str], *, res
     chosen = [f"--kpi-only={name}" for name in targets]
     again = ["--kpi-resume"] if resume else []
     plugin = ["-p", "harness.pytest_plugin"]  # named twice it is loaded once
-    return [sys.executable, "-m", "pytest", *plugin, *installed, *arguments, f"--kpis={kpis}", *chosen, *again]
+    return [
+        sys.executable,
+        "-m",
+        "harness.watch.child",
+        *plugin,
+        *installed,
+        *arguments,
+        f"--kpis={kpis}",
+        *chosen,
+        *again,
+    ]

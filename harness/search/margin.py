@@ -1,0 +1,34 @@
+"""How far a figure is from its bound, the same for times, sizes and shares, so that targets can be weighed."""
+
+from __future__ import annotations
+
+import math
+
+from harness.spec import Target
+from harness.targets import Relation
+from harness.units import POINTS, SHARE
+
+_POINTS = 0.1
+_MOST = 10.0
+
+
+def margin(target: Target, value: float) -> float:
+    """Above 0 where the promise holds; -10 to 10.
+
+    Formula: ln(limit / value), turned round for floors, so that 0.1 is about 10 %; for shares and points the
+    difference over 10 pp, so that 1 pp weighs as much as 10 %; for other bounds at 0 the plain difference.
+    """
+    promise = target.promise
+    if math.isnan(value):
+        return -_MOST
+    apart = promise.limit - value if promise.upper else value - promise.limit
+    share = target.shown_in in (SHARE, POINTS) and promise.relation is not Relation.SHARE
+    if share:
+        found = apart / _POINTS
+    elif promise.limit > 0 and value > 0:
+        found = math.log(promise.limit / value) * (1 if promise.upper else -1)
+    else:
+        found = apart / abs(promise.limit) if promise.limit else apart
+    # At a strict bound, "< 3" at 3, nothing is kept.
+    found = min(found, -1e-9) if not promise.holds(value) else max(found, 0.0)
+    return max(-_MOST, min(_MOST, found))
