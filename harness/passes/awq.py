@@ -54,8 +54,8 @@ class Awq(Pass):
         what INT4 will give (as QLoRA does), and INT4 later loses nothing more.
         """
 
-        samples: int = 64
-        tokens: int = 1024
+        samples: int = 128
+        tokens: int = 4096
         length: int = 512
         block: int = 32
         freeze: bool = False
