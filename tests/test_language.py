@@ -190,7 +190,9 @@ def test_another_model_needs_nothing_but_its_name(chat: Project, tmp_path: Path)
 WRONG = {
     b'{"prompt": "a", "reference": "b"}\n{"prompt": "a"\n': "mine.jsonl line 2 is not JSON",
     b'{"prompt": "a", "reference": " "}\n': 'mine.jsonl line 1: "reference" is empty',
-    b'{"prompt": "a"}\n': 'mine.jsonl line 1 lacks "reference"',
+    b'{"prompt": "a"}\n': 'mine.jsonl line 1 lacks "reference" (or "response")',
+    b'{"prompt": "a", "response": ""}\n': 'mine.jsonl line 1: "response" is empty',
+    b'{"prompt": "a", "response": "b", "reference": "c"}\n': 'mine.jsonl line 1 has "reference" and "response"',
     b'{"prompt": 1, "reference": "b"}\n': 'mine.jsonl line 1 lacks "prompt"',
     b'["a", "b"]\n': 'mine.jsonl line 1 lacks "prompt"',
     b"\n\n": "mine.jsonl holds no prompt",
