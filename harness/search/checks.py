@@ -170,7 +170,7 @@ class Checker:
             judgement.high,
             judgement.n,
             judgement.of,
-            margin(target, judgement.value),
+            margin(target, _counted(level, target, judgement)),
             round(finding.seconds, 3),
             self._hopeless(level, target, judgement),
         )
@@ -213,6 +213,16 @@ class Checker:
         if issubclass(target.metric, SampleMetric):
             return not promise.holds(judgement.low if promise.upper else judgement.high)
         return margin(target, judgement.value) < -_SLACK
+
+
+def _counted(level: Level, target: Target, judgement: Judgement) -> float:
+    """The figure that a candidate is weighed by.
+
+    A part of the data may be harder than the whole: what it can't exclude counts in the candidate's favour.
+    """
+    if level is Level.LOOK and issubclass(target.metric, SampleMetric):
+        return judgement.low if target.promise.upper else judgement.high
+    return judgement.value
 
 
 def _brief(settings: MeasureSettings) -> MeasureSettings:
