@@ -40,3 +40,8 @@ def suggest(name: object, known: Iterable[str], kind: str) -> str:
     hint = f'; did you mean "{near[0]}"?' if near else ""
     shown = ", ".join(names[:most]) + (", ..." if len(names) > most else "")
     return f'unknown {kind} "{name}"{hint} (allowed: {shown or "none is defined"})'
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's message that says anything."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

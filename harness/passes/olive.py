@@ -8,11 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from harness.errors import KpiError, suggest
+from harness.errors import KpiError, first_line, suggest
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.hf_llm import FORMAT as HF_LLM
 from harness.passes.hf_llm import base_folder, language
-from harness.passes.onnx_genai import first_line
 from harness.passes.onnx_llm import FORMAT, GRAPH, copy_beside, precision_of, read_graph
 from harness.registry import options
 

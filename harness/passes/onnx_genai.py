@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import KpiError
+from harness.errors import KpiError, first_line
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.hf_llm import ADAPTERS, adapter_folders, base_folder, language
 from harness.passes.hf_llm import FORMAT as HF_LLM
@@ -108,11 +108,6 @@ class OnnxGenAi(Pass):
             raise KpiError(
                 f"asked for {self.options.precision}, most products of the graph are {found}", "see build.log"
             )
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a message that says anything."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
 
 
 def _move(source: Path, target: Path) -> None:

@@ -6,7 +6,7 @@ import math
 import shutil
 from typing import Any, Literal
 
-from harness.errors import KpiError
+from harness.errors import KpiError, first_line
 from harness.language import LanguageModel
 from harness.libraries import import_torchvision
 from harness.passes.base import Job, Pass
@@ -71,8 +71,7 @@ class OpenVinoWeights(Pass):
                 job.source, compile=False, quantization_config=config, local_files_only=True
             )
         except (ValueError, RuntimeError) as error:
-            lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-            raise KpiError(f"the weights can't be compressed so: {lines[0][:300]}") from error
+            raise KpiError(f"the weights can't be compressed so: {first_line(error)}") from error
         model.save_pretrained(job.out)
         for file in sorted(job.source.iterdir()):
             # The tokenizer's files belong to what is deployed; the manifest is the other artifact's.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import KpiError
+from harness.errors import KpiError, first_line
 from harness.libraries import import_torchvision
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.openvino_weights import constants
@@ -79,8 +79,7 @@ class WhisperWeights(Pass):
                 local_files_only=True,
             )
         except (ValueError, RuntimeError) as error:
-            lines = [said for said in str(error).splitlines() if said.strip()] or [type(error).__name__]
-            raise KpiError(f"the weights can't be compressed so: {lines[0][:300]}") from error
+            raise KpiError(f"the weights can't be compressed so: {first_line(error)}") from error
         model.save_pretrained(job.out)
         for file in sorted(job.source.iterdir()):
             # The tokenizer's files belong to what is deployed; the manifest is the other artifact's.

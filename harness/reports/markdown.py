@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.history import Earlier, before
-from harness.reports.text import basis, cell, figure, interval, taken_over, tally, when, why
+from harness.reports.text import ORDER, basis, cell, figure, interval, taken_over, tally, when, why
 from harness.units import DIMENSIONS
 from harness.verdict import Verdict
 
@@ -19,14 +19,6 @@ _MARK = {
     Verdict.OFF_TARGET: "🔹",
     Verdict.UNAVAILABLE: "➖",
 }
-_ORDER = (
-    Verdict.FAIL,
-    Verdict.ERROR,
-    Verdict.INCONCLUSIVE,
-    Verdict.PASS,
-    Verdict.OFF_TARGET,
-    Verdict.UNAVAILABLE,
-)
 
 
 def render(evidence: Mapping[str, Any], earlier: Earlier | None = None) -> str:
@@ -40,7 +32,7 @@ def render(evidence: Mapping[str, Any], earlier: Earlier | None = None) -> str:
         "| | KPI | metric | measured | interval | bound | rests on |",
         "|---|---|---|--:|---|---|---|",
     ]
-    targets = sorted(evidence["targets"], key=lambda t: _ORDER.index(Verdict(t["verdict"])))
+    targets = sorted(evidence["targets"], key=lambda t: ORDER.index(Verdict(t["verdict"])))
     for target in targets:
         cells = (
             f"{_MARK[Verdict(target['verdict'])]} {target['verdict']}",
@@ -82,7 +74,7 @@ def _changed(evidence: Mapping[str, Any], earlier: Earlier) -> Iterator[str]:
     """The verdicts that are not those of the last run of this machine that had an answer."""
     known = [(target, point) for target in evidence["targets"] if (point := before(target, earlier)) is not None]
     changed = [(target, point) for target, point in known if target["verdict"] != point.verdict]
-    changed.sort(key=lambda pair: _ORDER.index(Verdict(pair[0]["verdict"])))
+    changed.sort(key=lambda pair: ORDER.index(Verdict(pair[0]["verdict"])))
     if not known:
         return
     if not changed:

@@ -10,6 +10,16 @@ from harness.ledger import UNSELECTED
 from harness.units import DIMENSIONS, Dimension
 from harness.verdict import Verdict
 
+ORDER = (
+    Verdict.FAIL,
+    Verdict.ERROR,
+    Verdict.INCONCLUSIVE,
+    Verdict.PASS,
+    Verdict.OFF_TARGET,
+    Verdict.UNAVAILABLE,
+)
+"""What needs a person stands first."""
+
 
 def number(value: float | str | None) -> float:
     """A number of the evidence, where null is unknown and "inf" is beyond every bound."""

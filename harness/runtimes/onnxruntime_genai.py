@@ -9,10 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import KpiError, Unavailable, suggest
+from harness.errors import KpiError, Unavailable, first_line, suggest
 from harness.measure.records import Proof
 from harness.passes.adapters import SUFFIX
-from harness.passes.onnx_genai import first_line
 from harness.passes.onnx_llm import FORMAT, GRAPH, precision_of, read_graph
 from harness.registry import check_counts, options
 from harness.runtimes.base import Runtime

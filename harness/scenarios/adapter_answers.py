@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.json_lines import line, read_lines
+from harness.json_lines import line, read_lines, write_list
 from harness.language import SAMPLES, Prompt, read_prompts
 from harness.registry import check_counts, options
 from harness.runtimes.language import AdapterSession, Generation, LanguageSession
 from harness.scenarios.base import Scenario, Scored, Stage
+from harness.scenarios.first_tokens import two_tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,18 +71,10 @@ class AdapterAnswer(Scenario[LanguageSession], Scored):
     @classmethod
     def publish(cls, file: Path, results: Path) -> None:
         """``NAME-adapter.json`` of a recipe: the answers side by side."""
-        results.parent.mkdir(parents=True, exist_ok=True)
-        shown = json.dumps(read_lines(file), indent=1, ensure_ascii=False) + "\n"
-        results.with_name(f"{results.stem}-adapter.json").write_text(shown, encoding="utf-8")
+        write_list(file, results.with_name(f"{results.stem}-adapter.json"))
 
     def first(self, stage: Stage) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
-        prompt = read_prompts(stage.requests / SAMPLES)[0].prompt
-
-        def ask(session: LanguageSession) -> Mapping[str, npt.NDArray[np.generic]]:
-            session.generate(prompt, 2)
-            return {}
-
-        return ask
+        return two_tokens(read_prompts(stage.requests / SAMPLES)[0].prompt)
 
     def play(self, session: LanguageSession, stage: Stage) -> dict[str, Any]:
         prompts = read_prompts(stage.requests / SAMPLES)

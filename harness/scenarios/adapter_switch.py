@@ -12,6 +12,7 @@ from harness.language import SAMPLES, read_prompts
 from harness.registry import check_counts, options
 from harness.runtimes.language import AdapterSession
 from harness.scenarios.base import Scenario, Stage
+from harness.scenarios.first_tokens import two_tokens
 from harness.scenarios.generate import prompts_of
 
 if TYPE_CHECKING:
@@ -37,13 +38,7 @@ class SwitchAdapters(Scenario[AdapterSession]):
             check_counts(words=self.words, switches=self.switches)
 
     def first(self, stage: Stage) -> Callable[[AdapterSession], Mapping[str, npt.NDArray[np.generic]]]:
-        prompt = self._prompts(stage)[0]
-
-        def ask(session: AdapterSession) -> Mapping[str, npt.NDArray[np.generic]]:
-            session.generate(prompt, 2, exactly=True)
-            return {}
-
-        return ask
+        return two_tokens(self._prompts(stage)[0], exactly=True)
 
     def play(self, session: AdapterSession, stage: Stage) -> dict[str, Any]:
         if not session.adapters:

@@ -15,6 +15,7 @@ from harness.measure.resume import MOST_AGE_S
 from harness.registry import check_counts, options
 from harness.runtimes.language import Generation, LanguageSession
 from harness.scenarios.base import Scenario, Scored, Stage
+from harness.scenarios.first_tokens import two_tokens
 from harness.text.answers import check_answers
 
 if TYPE_CHECKING:
@@ -80,13 +81,7 @@ class Answer(Scenario[LanguageSession], Scored):
         write_list(file, results)
 
     def first(self, stage: Stage) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
-        prompt = read_prompts(stage.requests / SAMPLES)[0].prompt
-
-        def ask(session: LanguageSession) -> Mapping[str, npt.NDArray[np.generic]]:
-            session.generate(prompt, 2)
-            return {}
-
-        return ask
+        return two_tokens(read_prompts(stage.requests / SAMPLES)[0].prompt)
 
     def play(self, session: LanguageSession, stage: Stage) -> dict[str, Any]:
         import numpy as np

@@ -13,6 +13,7 @@ from harness.measure.traffic import copy_bandwidth
 from harness.registry import options
 from harness.runtimes.language import Generation, LanguageSession
 from harness.scenarios.base import Scenario, Stage
+from harness.scenarios.first_tokens import two_tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,13 +43,7 @@ class Generate(Scenario[LanguageSession]):
                 raise ValueError("tokens must be at least 2, requests and each of words at least 1")
 
     def first(self, stage: Stage) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
-        prompt = next(iter(self._prompts(stage).values()))[0]
-
-        def ask(session: LanguageSession) -> Mapping[str, npt.NDArray[np.generic]]:
-            session.generate(prompt, 2, exactly=True)
-            return {}
-
-        return ask
+        return two_tokens(next(iter(self._prompts(stage).values()))[0], exactly=True)
 
     def play(self, session: LanguageSession, stage: Stage) -> dict[str, Any]:
         prompts = self._prompts(stage)

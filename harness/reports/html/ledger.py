@@ -13,18 +13,9 @@ from harness.explain import explain
 from harness.metrics import metrics
 from harness.reports.html.intervals import Drawn, drawn
 from harness.reports.html.parts import said_proof
-from harness.reports.text import basis, figure, interval, plain, unselected, why
+from harness.reports.text import ORDER, basis, figure, interval, plain, unselected, why
 from harness.verdict import Verdict
 
-ORDER = (
-    Verdict.FAIL,
-    Verdict.ERROR,
-    Verdict.INCONCLUSIVE,
-    Verdict.PASS,
-    Verdict.OFF_TARGET,
-    Verdict.UNAVAILABLE,
-)
-"""What needs a person stands first."""
 WORDS = {
     Verdict.PASS: "pass",
     Verdict.FAIL: "fail",
