@@ -12,41 +12,24 @@ import os
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.history import Point
 from harness.reports.html import render
 from harness.reports.html.vega import javascript
+from harness.verdict import Verdict
 
 
-@dataclass(frozen=True)
-class Answered:
-    """A point of a made-up history."""
-
-    run: str
-    started: str
-    machine: str
-    machine_name: str
-    kpi: str
-    metric: str
-    bound: str
-    relation: str
-    versus: str | None
-    value: float
-    low: float
-    high: float
-    unit: str
-    verdict: str
-
-
-def history(evidence: dict[str, Any], runs: int) -> list[Answered]:
+def history(evidence: dict[str, Any], runs: int) -> list[Point]:
     """Every promised target answered by every run, within a tenth of what this one found."""
     return [
-        Answered(
-            f"run{run}", f"2026-{1 + run // 28 % 12:02}-{1 + run % 28:02}T00:00:00+00:00", f"m{run % 2}",
-            f"machine {run % 2}", t["kpi"], t["metric"], t["bound"], t["relation"], t["versus"], value, 0.95 * value,
-            1.05 * value, t["unit"], "PASS",
+        Point(
+            run=f"run{run}", started=f"2026-{1 + run // 28 % 12:02}-{1 + run % 28:02}T00:00:00+00:00", commit="",
+            machine=f"m{run % 2}", machine_name=f"machine {run % 2}", complete=True, kpi=t["kpi"],
+            workload=t["workload"], recipe=t["recipe"], device=t["device"], metric=t["metric"], bound=t["bound"],
+            relation=t["relation"], versus=t["versus"], value=value, low=0.95 * value, high=1.05 * value,
+            unit=t["unit"], n=6, of="processes", verdict=Verdict.PASS, reason="", artifact="",
         )
         for run in range(runs)
         for t in evidence["targets"]

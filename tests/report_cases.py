@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-import math
-from dataclasses import dataclass
 from typing import Any
 
+from harness.history import Point
+from harness.verdict import Verdict
 from tests.project import ROOT
 
 HOSTILE = (
@@ -17,42 +17,23 @@ HOSTILE = (
 LONG = "very-long-name-" * 20
 
 
-@dataclass(frozen=True)
-class Answered:
-    """A point of a history."""
-
-    run: str
-    started: str
-    machine: str
-    machine_name: str
-    kpi: str
-    value: float
-    verdict: str = "PASS"
-    metric: str = "latency.p50"
-    bound: str = "< 3 ms"
-    relation: str = "value"
-    versus: str | None = None
-    unit: str = "s"
-
-    @property
-    def low(self) -> float:
-        return 0.9 * self.value
-
-    @property
-    def high(self) -> float:
-        return math.inf if self.verdict == "INCONCLUSIVE" else 1.1 * self.value
-
-
-def history(runs: int, kpis: int = 2) -> list[Answered]:
+def history(runs: int, kpis: int = 2) -> list[Point]:
     """Runs on two machines of one name, in turn; the second is three times as slow."""
     return [
-        Answered(
-            f"run{run}", f"2026-01-{1 + run // 24:02}T{run % 24:02}:00:00+00:00", f"machine-{run % 2}", "AMD EPYC",
-            f"kpi-{kpi}", (1 + (run + kpi) % 7 / 10) * (1e-3, 3e-3)[run % 2], "PASS" if run % 5 else "FAIL",
-        )
+        point(f"kpi-{kpi}", run, (1 + (run + kpi) % 7 / 10) * (1e-3, 3e-3)[run % 2], "PASS" if run % 5 else "FAIL")
         for run in range(runs)
         for kpi in range(kpis)
-    ]  # fmt: skip
+    ]
+
+
+def point(kpi: str, run: int, value: float, verdict: str) -> Point:
+    """What one run said of a target on the median latency."""
+    return Point(
+        run=f"run{run}", started=f"2026-01-{1 + run // 24:02}T{run % 24:02}:00:00+00:00", commit="", complete=True,
+        machine=f"machine-{run % 2}", machine_name="AMD EPYC", kpi=kpi, workload="", recipe="", device="cpu",
+        metric="latency.p50", bound="< 3 ms", relation="value", versus=None, value=value, low=0.9 * value,
+        high=1.1 * value, unit="s", n=6, of="processes", verdict=Verdict(verdict), reason="", artifact="",
+    )  # fmt: skip
 
 
 def recorded() -> dict[str, Any]:

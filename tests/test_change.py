@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,9 +22,7 @@ from harness.change import (
     unpaired_change,
 )
 from harness.machine_ratio import Side
-
-ROOT = Path(__file__).resolve().parent.parent
-STUDY = ROOT / "benchmarks" / "verdicts" / "changes.py"
+from tests.studies import run_study
 
 
 def side(values: list[float], *disturbed: int) -> Side:
@@ -136,21 +130,8 @@ def test_other_data_are_held_against_each_other_as_a_whole() -> None:
     assert state(unpaired_change(base, base[:700], 0.97), "higher") is State.UNCLEAR
 
 
-def run_study(code: str = "", runs: int = 120) -> subprocess.CompletedProcess[str]:
-    """The study in a process of its own, after ``code``."""
-    start = f"import runpy, sys\nsys.path[:0] = [{str(ROOT)!r}, {str(STUDY.parent)!r}]\n"
-    return subprocess.run(
-        [sys.executable, "-c", f"{start}{code}\nrunpy.run_path({str(STUDY)!r}, run_name='__main__')", f"--runs={runs}"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        timeout=300,
-        check=False,
-    )
-
-
 def test_identical_artifacts_are_called_changed_at_most_at_the_promised_rate() -> None:
-    done = run_study()
+    done = run_study("changes.py", "", 120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len([line for line in done.stdout.splitlines() if line.startswith("| ")]) > 15
 
@@ -160,6 +141,6 @@ def test_the_study_notices_a_comparison_that_gets_it_wrong() -> None:
         "import harness.change as change\n"
         "change.exceptions = lambda first, second, confidence: first * second // 2 - 1\n"
     )
-    done = run_study(pooled, runs=60)
+    done = run_study("changes.py", pooled, 60)
     assert done.returncode == 1, done.stderr
     assert "called changed" in done.stdout

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -325,7 +326,7 @@ def test_machines_are_kept_apart() -> None:
 
 def test_one_run_is_no_trend_and_what_was_not_measured_is_no_point() -> None:
     assert list(trends(history(1))) == []
-    unknown = [*history(2), *(type(p)(**{**vars(p), "value": math.nan, "run": "x"}) for p in history(1))]
+    unknown = [*history(2), *(replace(p, value=math.nan, low=math.nan, high=math.nan, run="x") for p in history(1))]
     (drawing,) = trends(unknown)
     assert len(drawing.spec["layer"][0]["data"]["values"]) == 4
 

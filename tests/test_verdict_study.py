@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-STUDY = ROOT / "benchmarks" / "verdicts" / "study.py"
-
-
-def run_study(code: str = "", runs: int = 300) -> subprocess.CompletedProcess[str]:
-    """The study in a process of its own, after ``code``."""
-    start = f"import runpy, sys\nsys.path[:0] = [{str(ROOT)!r}, {str(STUDY.parent)!r}]\n"
-    return subprocess.run(
-        [sys.executable, "-c", f"{start}{code}\nrunpy.run_path({str(STUDY)!r}, run_name='__main__')", f"--runs={runs}"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        timeout=300,
-        check=False,
-    )
+from tests.studies import run_study
 
 
 def test_false_verdicts_stay_within_the_goal_in_every_world() -> None:
-    done = run_study()
+    done = run_study("study.py", "", 300)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
     assert len(rows) == 25  # the head, the goal, every world
@@ -61,6 +42,6 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_study_notices_a_gate_that_gets_it_wrong(mistake: str) -> None:
     code, world = MISTAKES[mistake]
-    done = run_study(code)
+    done = run_study("study.py", code, 300)
     assert done.returncode == 1, done.stderr
     assert f"missed: {world}: {AT_THE_BOUND}" in done.stdout

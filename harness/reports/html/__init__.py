@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from harness.reports.html.page import render, write
-from harness.reports.html.trend import Answer
 
-__all__ = ["Answer", "render", "write"]
+__all__ = ["render", "write"]

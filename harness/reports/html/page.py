@@ -12,11 +12,12 @@ from typing import Any
 
 from harness.errors import Unavailable
 from harness.evidence import write_atomically
+from harness.history import Point
 from harness.reports.html import layers, ledger, machine, timelines, vega
 from harness.reports.html.parts import Drawing
 from harness.reports.html.spread import spreads
 from harness.reports.html.tradeoff import tradeoffs
-from harness.reports.html.trend import Answer, trends
+from harness.reports.html.trend import trends
 from harness.reports.text import plain, taken_over
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -34,7 +35,7 @@ class Workload:
     profiles: tuple[layers.Profile, ...]
 
 
-def render(evidence: Mapping[str, Any], history: Sequence[Answer] = ()) -> str:
+def render(evidence: Mapping[str, Any], history: Sequence[Point] = ()) -> str:
     """The whole page; Unavailable without Jinja2, and without figures where the library that draws is missing."""
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -71,7 +72,7 @@ def render(evidence: Mapping[str, Any], history: Sequence[Answer] = ()) -> str:
     )
 
 
-def write(file: Path, evidence: Mapping[str, Any], history: Sequence[Answer] = ()) -> str:
+def write(file: Path, evidence: Mapping[str, Any], history: Sequence[Point] = ()) -> str:
     """Writes the page; returns one line that says why it was not, since a view must never cost a run its verdicts."""
     try:
         write_atomically(file, render(evidence, history))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from harness.history import Point
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Table, short
 from harness.reports.text import plain
@@ -18,45 +19,9 @@ _DAYS = 5
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 
 
-class Answer(Protocol):
-    """What one run said of one target: a point of the history; numbers in base units, NaN where unknown.
-
-    ``machine`` is an identity and ``machine_name`` its words; ``bound`` is the promise as written then.
-    """
-
-    @property
-    def run(self) -> str: ...
-    @property
-    def started(self) -> str: ...
-    @property
-    def machine(self) -> str: ...
-    @property
-    def machine_name(self) -> str: ...
-    @property
-    def kpi(self) -> str: ...
-    @property
-    def metric(self) -> str: ...
-    @property
-    def bound(self) -> str: ...
-    @property
-    def relation(self) -> str: ...
-    @property
-    def versus(self) -> str | None: ...
-    @property
-    def value(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def verdict(self) -> str: ...
-
-
-def trends(rows: Sequence[Answer]) -> Iterator[Drawing]:
+def trends(rows: Sequence[Point]) -> Iterator[Drawing]:
     """One figure over all targets that two runs or more have measured; the reader chooses which is shown."""
-    by_target: dict[tuple[str, ...], list[Answer]] = {}
+    by_target: dict[tuple[str, ...], list[Point]] = {}
     for row in sorted(rows, key=lambda row: row.started):
         if math.isfinite(row.value) and row.unit in DIMENSIONS:
             # A bound that was moved leaves the target what it is.
@@ -105,14 +70,14 @@ def trends(rows: Sequence[Answer]) -> Iterator[Drawing]:
     )
 
 
-def _names(rows: Iterable[Answer]) -> dict[str, str]:
+def _names(rows: Iterable[Point]) -> dict[str, str]:
     """The words for each machine; those of two machines with one name get a part of their identities."""
     said = {row.machine: short(row.machine_name, 32) for row in rows}
     twice = {name for name, count in Counter(said.values()).items() if count > 1}
     return {machine: f"{name} ({plain(machine)[-6:]})" if name in twice else name for machine, name in said.items()}
 
 
-def _interval(row: Answer, factor: float) -> dict[str, float]:
+def _interval(row: Point, factor: float) -> dict[str, float]:
     if math.isfinite(row.low) and math.isfinite(row.high):
         return {"l": vega.rounded(row.low / factor), "h": vega.rounded(row.high / factor)}
     return {}
