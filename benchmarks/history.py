@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.history import History
+from harness.history.database import History
 from tests.made_runs import Made, evidence, keep, latencies
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.history import Point
+from harness.history.points import Point
 from harness.reports.html import render
 from harness.reports.html.vega import javascript
 from harness.verdict import Verdict

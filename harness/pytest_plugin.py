@@ -16,7 +16,7 @@ from harness.errors import KpiError, SpecError, Unavailable, suggest
 from harness.evidence import line
 from harness.explain import explain
 from harness.gate import Finding, Gate
-from harness.history import History
+from harness.history.database import History
 from harness.ledger import Answer, Ledger
 from harness.machine import detect
 from harness.metrics import metrics

@@ -12,10 +12,11 @@ from typing import Any
 
 from harness.errors import KpiError
 from harness.evidence import clear_aside, evidence, publish, read_measurements, run_folder, write_atomically
-from harness.history import Earlier, History, Point, answered
+from harness.history.database import History
+from harness.history.machine_name import machine_id
+from harness.history.points import Earlier, Point, answered
 from harness.ledger import UNSELECTED, Answer, Ledger
 from harness.machine import detect
-from harness.machine_name import machine_id
 from harness.reports.annotations import annotate, write_gitlab
 from harness.reports.text import plain
 from harness.seal import KEY_VARIABLE, seal

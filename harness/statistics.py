@@ -9,14 +9,18 @@ from functools import cache
 
 
 def percentile(samples: Sequence[float], quantile: float) -> float:
-    """The ``quantile`` (0 to 1) of ``samples`` by linear interpolation (Hyndman and Fan 1996, type 7)."""
+    """The ``quantile`` (0 to 1) of ``samples`` by linear interpolation (Hyndman and Fan 1996, type 7).
+
+    Samples may be infinite, as the factor from nothing to something is.
+    """
     if not samples:
         raise ValueError("a percentile of no samples")
     ordered = sorted(samples)
     position = (len(ordered) - 1) * quantile
     below = math.floor(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+    low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
+    share = position - below
+    return low if not share or low == high else low + (high - low) * share
 
 
 def median(values: Sequence[float]) -> float:

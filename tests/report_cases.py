@@ -6,7 +6,7 @@ import copy
 import json
 from typing import Any
 
-from harness.history import Point
+from harness.history.points import Point
 from harness.verdict import Verdict
 from tests.project import ROOT
 

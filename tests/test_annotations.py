@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from harness.reports.annotations import Annotation, annotate, print_github, write_gitlab
 from harness.reports.badge import badge, svg, write_badge
-from harness.toml_lines import target_lines
+from harness.reports.toml_lines import target_lines
 from tests.made_runs import Made, evidence, keep
 from tests.project import ROOT, Project
 

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, mannwhitneyu
 
-from harness.change import (
+from harness.history.change import (
     Change,
     State,
     by_chance,
@@ -72,6 +72,7 @@ def test_what_the_machine_may_drift_is_no_change() -> None:
     st.lists(st.floats(0, 1e6), min_size=1, max_size=12),
     st.floats(0.5, 0.999),
 )
+@example([0.0], [1.0], 0.5)
 def test_any_figures_give_an_interval(base: list[float], new: list[float], confidence: float) -> None:
     found = process_change(side(base), side(new), confidence)
     assert found.low <= found.high
@@ -138,7 +139,7 @@ def test_identical_artifacts_are_called_changed_at_most_at_the_promised_rate() -
 
 def test_the_study_notices_a_comparison_that_gets_it_wrong() -> None:
     pooled = (
-        "import harness.change as change\n"
+        "import harness.history.change as change\n"
         "change.exceptions = lambda first, second, confidence: first * second // 2 - 1\n"
     )
     done = run_study("changes.py", pooled, 60)

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from harness.change import State
 from harness.cli import main
-from harness.compare import Comparison, Row, compare
-from harness.history import History
+from harness.history.change import State
+from harness.history.compare import Comparison, Row, compare
+from harness.history.database import History
+from harness.history.runs import Found, find, last_two
 from harness.reports.comparison import markdown, tally, terminal
 from harness.reports.comparison_json import to_json
-from harness.runs import Found, find, last_two
 from tests.made_runs import MACHINE, Made, evidence, keep, latencies
 
 TIMES = [f"2026-01-0{n}T00:00:00.000+00:00" for n in range(1, 9)]

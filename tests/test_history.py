@@ -12,8 +12,9 @@ import pytest
 
 from harness.cli import main
 from harness.errors import KpiError
-from harness.history import FILE, DamagedHistory, History, before, of_machine, trend
-from harness.machine_name import machine_id
+from harness.history.database import FILE, DamagedHistory, History, trend
+from harness.history.machine_name import machine_id
+from harness.history.points import before, of_machine
 from harness.verdict import Verdict
 from tests.made_runs import MACHINE, Made, evidence, keep, latencies
 from tests.project import ROOT, Project
@@ -146,7 +147,7 @@ def test_damage_is_one_line_with_its_remedy(
 
 def test_many_processes_enter_their_runs_at_once(tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom pathlib import Path\nfrom harness.history import History\n"
+        "import sys\nfrom pathlib import Path\nfrom harness.history.database import History\n"
         "from tests.made_runs import Made, evidence, keep\n"
         "me, folder = int(sys.argv[1]), Path(sys.argv[2])\n"
         "for n in range(5):\n"
@@ -161,7 +162,7 @@ def test_many_processes_enter_their_runs_at_once(tmp_path: Path) -> None:
 def test_a_writer_killed_in_the_middle_leaves_what_was_whole(tmp_path: Path) -> None:
     entered(tmp_path, evidence([Made("a", size=1)]))
     program = (
-        "import os, sys\nfrom pathlib import Path\nfrom harness import history\n"
+        "import os, sys\nfrom pathlib import Path\nfrom harness.history import database as history\n"
         "from tests.made_runs import Made, evidence\n"
         "insert = history._insert\n"
         "def insert_and_die(*arguments):\n    insert(*arguments)\n    os.kill(os.getpid(), 9)\n"

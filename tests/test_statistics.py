@@ -45,6 +45,13 @@ def test_median_is_numpys(samples: list[float]) -> None:
     assert median(samples) == pytest.approx(np.median(samples), abs=1e-9 * max(map(abs, samples)))
 
 
+@pytest.mark.parametrize(
+    ("samples", "middle"), [([math.inf], math.inf), ([1, 2, math.inf], 2), ([1, math.inf], math.inf)]
+)
+def test_an_infinite_sample_is_a_sample(samples: list[float], middle: float) -> None:
+    assert median(samples) == middle
+
+
 def test_no_samples_have_no_percentile() -> None:
     with pytest.raises(ValueError, match="no samples"):
         percentile([], 0.5)

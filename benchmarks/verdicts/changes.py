@@ -21,7 +21,7 @@ from functools import partial
 import numpy as np
 from worlds import WORLDS, World
 
-from harness.change import CHANGED, State, between_runs, process_change, state
+from harness.history.change import CHANGED, State, between_runs, process_change, state
 from harness.machine_ratio import Side
 from harness.spec import MeasureSettings
 from harness.statistics import plan_looks

@@ -14,7 +14,7 @@ from harness.errors import KpiError
 from harness.reports.text import plain
 
 if TYPE_CHECKING:
-    from harness.compare import Comparison
+    from harness.history.compare import Comparison
 
 
 class Compare(Command):
@@ -41,12 +41,12 @@ class Compare(Command):
 
     @classmethod
     def run(cls, chosen: argparse.Namespace) -> int:
-        from harness.compare import compare
         from harness.evidence import write_atomically
-        from harness.history import History
+        from harness.history.compare import compare
+        from harness.history.database import History
+        from harness.history.runs import find, last_two, latest
         from harness.reports.comparison import markdown, terminal
         from harness.reports.comparison_json import to_json
-        from harness.runs import find, last_two, latest
 
         root = chosen.kpis.resolve().parent
         history = History(folder_of_runs(chosen.kpis))

@@ -13,8 +13,8 @@ from harness.errors import KpiError, SpecError, suggest
 from harness.reports.text import plain
 
 if TYPE_CHECKING:
-    from harness.history import History as Database
-    from harness.history import Point
+    from harness.history.database import History as Database
+    from harness.history.points import Point
 
 
 class History(Command):
@@ -36,7 +36,7 @@ class History(Command):
 
     @classmethod
     def run(cls, chosen: argparse.Namespace) -> int:
-        from harness.history import History as Database
+        from harness.history.database import History as Database
         from harness.reports.history import by_machine, points_json, runs_json, runs_table
 
         history = Database(folder_of_runs(chosen.kpis))
@@ -64,7 +64,7 @@ class History(Command):
 
 def _points(chosen: argparse.Namespace, history: Database) -> list[Point]:
     """The answers that were asked for; SpecError where a name is none that the history knows."""
-    from harness.history import of_machine
+    from harness.history.points import of_machine
 
     points = history.trend(*([chosen.kpi] if chosen.kpi else []))
     if chosen.kpi and not points and chosen.kpi not in (known := history.kpis()):

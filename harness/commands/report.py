@@ -11,7 +11,7 @@ from harness.commands.base import Command, folder_of_runs, read_asked
 from harness.errors import KpiError
 
 if TYPE_CHECKING:
-    from harness.history import Point
+    from harness.history.points import Point
 
 
 class Report(Command):
@@ -46,7 +46,7 @@ class Report(Command):
 
 def _trend(kpis: Path) -> list[Point]:
     """What earlier runs answered; none, with a warning, where the history can't be read."""
-    from harness.history import trend
+    from harness.history.database import trend
 
     try:
         return trend(folder_of_runs(kpis))

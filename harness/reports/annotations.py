@@ -36,9 +36,9 @@ def annotate(evidence: Mapping[str, Any], promises: Path) -> list[Annotation]:
 
     The rest of the verdicts say nothing against the artifact here. In a release whatever was not proven is an error.
     """
-    from harness.history import answered
+    from harness.history.points import answered
     from harness.reports.text import figure, interval, plain, why
-    from harness.toml_lines import target_lines
+    from harness.reports.toml_lines import target_lines
 
     try:
         lines = target_lines(promises.read_bytes().decode("utf-8-sig"))

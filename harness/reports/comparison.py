@@ -12,13 +12,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.change import CHANGED, Change, State
-from harness.compare import Comparison, Row
-from harness.history import answered
-from harness.machine_name import machine_name
+from harness.history.change import CHANGED, Change, State
+from harness.history.compare import Comparison, Row
+from harness.history.machine_name import machine_name
+from harness.history.points import answered
+from harness.history.runs import Found
 from harness.reports.terminal import STYLE
 from harness.reports.text import cell, figure, plain, when
-from harness.runs import Found
 from harness.targets import Relation, judged_in
 from harness.units import DIMENSIONS
 from harness.verdict import Verdict

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from harness.compare import Comparison, Row
+from harness.history.compare import Comparison, Row
+from harness.history.runs import Found
 from harness.ledger import json_number
-from harness.runs import Found
 
 SCHEMA = 1
 

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.history import Point, Run
+from harness.history.points import Point, Run
 from harness.ledger import json_number
 from harness.reports.terminal import STYLE
 from harness.reports.text import plain, span, when

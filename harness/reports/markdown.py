@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.history import Earlier, before
+from harness.history.points import Earlier, before
 from harness.reports.text import ORDER, basis, cell, figure, interval, taken_over, tally, when, why
 from harness.units import DIMENSIONS
 from harness.verdict import Verdict

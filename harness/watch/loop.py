@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import harness
-from harness.affected import Folders, Reasons, by_files, by_promises, followed, ignored
 from harness.errors import SpecError
 from harness.reports.text import plain
 from harness.spec import Spec
 from harness.spec_reader import read_spec
+from harness.watch.affected import Folders, Reasons, by_files, by_promises, followed, ignored
 from harness.watch.noticing import Noticing
 from harness.watch.running import Running
 

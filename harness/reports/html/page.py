@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import Unavailable
 from harness.evidence import write_atomically
-from harness.history import Point
+from harness.history.points import Point
 from harness.reports.html import layers, ledger, machine, timelines, vega
 from harness.reports.html.parts import Drawing
 from harness.reports.html.spread import spreads

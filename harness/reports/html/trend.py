@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from harness.history import Point
+from harness.history.points import Point
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Table, short
 from harness.reports.text import plain

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import KpiError
-from harness.history import History, Run
-from harness.machine_name import machine_id
+from harness.history.database import History
+from harness.history.machine_name import machine_id
+from harness.history.points import Run
 from harness.merge import parse_evidence, read_evidence
 from harness.seal import KEY_VARIABLE
 

@@ -6,12 +6,13 @@ import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from harness.errors import KpiError, suggest
-from harness.machine_name import machine_id, machine_name
+from harness.errors import KpiError
+from harness.history.machine_name import machine_id, machine_name
+from harness.history.points import Earlier, Point, Run
 from harness.verdict import Verdict
 
 SCHEMA = 1
@@ -38,78 +39,7 @@ CREATE VIEW history AS
          bound, relation, versus, value, low, high, unit, n, "of", verdict, reason, artifact, evidence, digest, place
   FROM verdict JOIN run ON run.id = verdict.run;
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One target's answer in one run: ``value``, ``low``, ``high`` in ``unit``, a base unit; NaN where unknown.
-
-    ``started`` is UTC in ISO 8601, ``machine`` an id with ``machine_name`` for people; ``relation`` and ``versus`` say
-    which recipe the value is held against, if any.
-    """
-
-    run: str
-    started: str
-    commit: str
-    machine: str
-    machine_name: str
-    complete: bool
-    kpi: str
-    workload: str
-    recipe: str
-    device: str
-    metric: str
-    bound: str
-    relation: str
-    versus: str | None
-    value: float
-    low: float
-    high: float
-    unit: str
-    n: int
-    of: str
-    verdict: Verdict
-    reason: str
-    artifact: str
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run: ``id`` is the beginning of its evidence's ``digest``; ``evidence`` may be gone by now."""
-
-    id: str
-    started: str
-    commit: str
-    machine: str
-    machine_name: str
-    complete: bool
-    evidence: Path
-    digest: str
-
-
 _COLUMNS = ", ".join(f'"{field.name}"' for field in fields(Point))
-
-
-def answered(target: Mapping[str, Any]) -> bool:
-    """Whether a target of the evidence has an answer of its own: somebody looked, whatever came of it."""
-    left = target["verdict"] == Verdict.INCONCLUSIVE and target["value"] is None
-    return not (left and str(target["reason"]).startswith("not measured"))
-
-
-Earlier = Mapping[tuple[str, str, str, str | None], Sequence[Point]]
-"""What was last answered, by KPI, metric, relation and the recipe held against."""
-
-
-def before(target: Mapping[str, Any], earlier: Earlier) -> Point | None:
-    """What was last answered of a target: of the same bound where several are promised; None where nothing was.
-
-    A target that nobody asked for now has no earlier answer to be held against.
-    """
-    if not answered(target):
-        return None
-    found = earlier.get((target["kpi"], target["metric"], target["relation"], target["versus"]), ())
-    same = [point for point in found if point.bound == target["bound"]]
-    return next(iter(same or found), None)
 
 
 class DamagedHistory(KpiError):
@@ -273,16 +203,6 @@ class History:
 def trend(folder: Path, *kpis: str) -> list[Point]:
     """What the runs below ``folder`` (such as ``.kpi``) answered of the KPIs, of all when none is named."""
     return History(folder).trend(*kpis)
-
-
-def of_machine(points: Iterable[Point], wanted: str) -> list[Point]:
-    """The points of one machine, by its id or a part of its name; KpiError when there is none."""
-    every = list(points)
-    low = wanted.casefold()
-    chosen = [p for p in every if p.machine.startswith(low) or low in p.machine_name.casefold()]
-    if not chosen:
-        raise KpiError(suggest(wanted, {p.machine_name for p in every}, "machine"))
-    return chosen
 
 
 def _use_wal(database: sqlite3.Connection) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.change import (
+from harness.errors import KpiError
+from harness.history.change import (
     CHANGED,
     IMMATERIAL,
     Change,
@@ -19,15 +20,14 @@ from harness.change import (
     state,
     unpaired_change,
 )
-from harness.errors import KpiError
-from harness.history import answered
+from harness.history.differences import differences, measurements_of
+from harness.history.pairs import Target, renamed_kpis, target_pairs
+from harness.history.points import answered
+from harness.history.runs import Found
 from harness.machine_ratio import Side
 from harness.measure.records import ProcessRecord
 from harness.metrics import metrics
 from harness.metrics.base import ArtifactMetric, Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
-from harness.run_differences import differences, measurements_of
-from harness.run_pairs import Target, renamed_kpis, target_pairs
-from harness.runs import Found
 from harness.targets import Relation, change
 from harness.verdict import Verdict
 

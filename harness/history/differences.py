@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.run_pairs import Target
+from harness.history.pairs import Target
 
 
 def differences(old: Target, fresh: Target, base: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
