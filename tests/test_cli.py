@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.project import ROOT, Project
@@ -111,6 +113,7 @@ def test_build_makes_what_is_promised_once(project: Project, tmp_path: Path) -> 
     assert "build stripes/int8: onnx-static-int8 ..." in done.stderr
     again = kpi(project, "build")
     assert (again.stdout, again.stderr) == (done.stdout, "")
+    assert kpi(project, "build", "--jobs", "0").returncode == 4
     done = kpi(project, "build", "stripes-int4")
     assert done.returncode == 4
     assert 'did you mean "stripes-int8"' in done.stderr
@@ -118,6 +121,52 @@ def test_build_makes_what_is_promised_once(project: Project, tmp_path: Path) -> 
     done = kpi(project, "build")
     assert done.returncode in (0, 1)
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def two_workloads(project: Project, tmp_path: Path) -> Project:
+    """The example's promises twice, in an empty store."""
+    text = project.toml.read_text(encoding="utf-8")
+    own = text[text.index("[workload.stripes]") :]
+    for old, new in (
+        ("workload.stripes", "workload.again"),
+        ('"stripes"', '"again"'),
+        ('"stripes-int8"', '"again-int8"'),
+    ):
+        assert old in own
+        own = own.replace(old, new)
+    project.toml.write_text(f"{text}\n{own}", encoding="utf-8")
+    project.environment["KPI_STORE"] = str(tmp_path / "own-store")
+    return project
+
+
+def test_build_makes_several_workloads_at_once(two_workloads: Project) -> None:
+    done = kpi(two_workloads, "build", "--jobs", "2")
+    assert done.returncode == 0, done.stderr
+    made = {line.rpartition("  ")[2] for line in done.stdout.splitlines()}
+    assert made == {"stripes/int8", "stripes/fp32", "again/int8", "again/fp32"}
+    alone = kpi(two_workloads, "build")
+    assert sorted(alone.stdout.splitlines()) == sorted(done.stdout.splitlines())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at as Linux shows them")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_build_that_is_ended_leaves_no_process_behind(two_workloads: Project, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "harness.cli", "build", "--jobs", "2"]
+    with subprocess.Popen(
+        command,
+        cwd=two_workloads.folder,
+        env=two_workloads.variables,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(b"build ")
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert len(started) > 2
+        process.send_signal(number)
+        assert process.wait(timeout=30) == (2 if number == signal.SIGINT else -number)
+    assert not psutil.wait_procs(started, timeout=30)[1]
 
 
 @pytest.mark.parametrize("command", [["list"], ["doctor"], ["schema"]])

@@ -56,7 +56,7 @@ def test_trained_with_quantizers_and_served_in_three_ways(questions: Project) ->
 
 def test_a_killed_training_goes_on_to_the_same_artifact(questions: Project, tmp_path: Path) -> None:
     text = questions.toml.read_text(encoding="utf-8")
-    questions.toml.write_text(text.replace("epochs = 20", "epochs = 120"), encoding="utf-8")
+    questions.toml.write_text(text.replace("epochs = 20", "epochs = 40"), encoding="utf-8")
     # NNCF's operators are compiled once; the rest of both stores is empty.
     digests = []
     for kind in ("killed", "undisturbed"):
@@ -194,10 +194,10 @@ def test_ones_own_folder_of_questions_is_trained_on_and_judged_by(questions: Pro
     (data / "dev-v1.json").write_text("".join(json.dumps(q) + "\n" for q in asked[:5]), encoding="utf-8")
     questions.change('reference = "fp32"\n\n', 'reference = "fp32"\ndata = "squad"\n\n')
     questions.change("epochs = 20", "epochs = 1")
-    done = questions.pytest("-k", "qat and f1 and control or int8 and exact", timeout=600)
+    done = questions.pytest("-k", "qat and f1 and not control or int8 and exact", timeout=600)
     targets = {t["id"]: t for t in questions.evidence()["targets"]}
-    assert targets["qat:f1-drop-control"]["n"] == 5, done.stdout
-    (first,) = {a["artifact"] for a in targets.values() if a["id"] == "qat:f1-drop-control"}
+    assert targets["qat:f1"]["n"] == 5, done.stdout
+    (first,) = {a["artifact"] for a in targets.values() if a["id"] == "qat:f1"}
     (data / "train-v1.json").write_text("".join(json.dumps(q) + "\n" for q in asked[1:]), encoding="utf-8")
-    questions.pytest("-k", "qat and f1 and control", timeout=600)
-    assert {t["id"]: t for t in questions.evidence()["targets"]}["qat:f1-drop-control"]["artifact"] != first
+    questions.pytest("-k", "qat and f1 and not control", timeout=600)
+    assert {t["id"]: t for t in questions.evidence()["targets"]}["qat:f1"]["artifact"] != first
