@@ -168,7 +168,8 @@ def test_shipped_narrow_weights_are_as_pinned(tmp_path: Path) -> None:
         assert file_digest(found[0]) == found[1]
         assert found[0].stat().st_size < 10_000_000
     # The weights that were trained nearest to a size; those of the reference are one of them.
-    assert checkpoint(1.0, 144) == checkpoint(1.0, 160) != checkpoint(1.0, 208)
+    assert checkpoint(1.0, 128) == checkpoint(1.0, 144) != checkpoint(1.0, 160)
+    assert checkpoint(1.0, 176) == checkpoint(1.0, 160) != checkpoint(1.0, 208)
     made = Food11(settings(tmp_path)).smaller(1.0, 160)
     assert made.trained
     assert not Food11(settings(tmp_path)).smaller(0.5, 160).trained
