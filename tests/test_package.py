@@ -49,7 +49,7 @@ def test_a_proven_kpi_is_packed_and_verified_the_same_each_time(here: Project, o
     assert (path.read_bytes() if path.is_file() else (path / "package.json").read_bytes()) == before
     done = kpi(here, "verify", out)
     assert done.returncode == 0
-    assert done.stdout.startswith(f"OK: {PROVEN}, 5 files, sha256 {found.digest}")
+    assert done.stdout.startswith(f"OK: {PROVEN}, 6 files, sha256 {found.digest}")
     assert {path.name for path in path.parent.glob(".kpi-package-*")} == set()
 
 

@@ -58,7 +58,7 @@ class History(Command):
         out = console()
         for block in by_machine(points) if chosen.kpi else [runs_table(runs, points)]:
             out.print(block)
-        print(f"{len(runs)} runs in {plain(history.path)}")
+        print(f"{len(runs)} run{'s' * (len(runs) != 1)} in {plain(history.path)}")
         return 1 if left else 0
 
 

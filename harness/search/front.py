@@ -76,7 +76,9 @@ def row_of(
         return replace(made, state=DROPPED, why=dropped.target)
     if whole and all(one.verdict == Verdict.PASS for one in deepest.values()):
         return replace(made, state=PROVEN)
-    if whole and made.worst >= 0 and all(one.verdict != Verdict.FAIL for one in deepest.values()):
+    # A look's own verdict is of few samples, its margin takes that into account.
+    failed = any(one.verdict == Verdict.FAIL and one.level == Level.VERDICT for one in deepest.values())
+    if whole and made.worst >= 0 and not failed:
         return replace(made, state=LIKELY)
     return made
 

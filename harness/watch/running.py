@@ -73,11 +73,14 @@ def command(kpis: Path, targets: Iterable[str], arguments: Sequence[str], *, res
     chosen = [f"--kpi-only={name}" for name in targets]
     again = ["--kpi-resume"] if resume else []
     plugin = ["-p", "harness.pytest_plugin"]  # named twice it is loaded once
+    # The child is a module of the harness, so that it is imported before pytest comes to it.
+    quiet = ["-W", "ignore:Module already imported so cannot be rewritten; harness:pytest.PytestAssertRewriteWarning"]
     return [
         sys.executable,
         "-m",
         "harness.watch.child",
         *plugin,
+        *quiet,
         *installed,
         *arguments,
         f"--kpis={kpis}",
