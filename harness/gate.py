@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifact import Artifact
+from harness.build.ahead import BuildAhead
 from harness.builder import Builder
 from harness.environments import Environments
 from harness.errors import KpiError, Unavailable
@@ -60,20 +61,34 @@ class Gate:
         install: bool = False,
         stopped: Sequence[Path] = (),
         subset: int | None = None,
+        ahead: BuildAhead | None = None,
     ) -> None:
         self.spec = spec
+        self._ahead = ahead
         self.subset = subset
         self.folder = folder
         self.machine = machine
         self.store = store
         self.environments = Environments(store, spec.root, install=install)
         self.builder = Builder(spec, store, self.environments, folder / "build.log", progress)
-        self.campaign = Campaign(folder, tag, progress, machine.to_json(), stopped)
+        self.campaign = Campaign(folder, tag, progress, machine.to_json(), stopped, quiet=self._finish_building)
         self.looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
         # What slows both recipes of a pair cancels out.
         self.pair_looks = plan_looks(spec.measure.looks, spec.measure.confidence)
         self._samples = _samples_per_scenario(spec)
         self._read: dict[str, Any] = {}
+
+    def _finish_building(self) -> None:
+        """Nothing is timed while artifacts are built."""
+        if self._ahead is not None:
+            self._ahead.wait(self.builder.progress)
+            self._ahead = None
+
+    def close(self) -> None:
+        """Ends what still builds ahead."""
+        if self._ahead is not None:
+            self._ahead.stop()
+            self._ahead = None
 
     def admit(self, spec: Spec) -> None:
         """Goes on under other promises about the same workloads: what was built and measured stays."""

@@ -29,8 +29,11 @@ def call_worker(
     environment: Mapping[str, str] | None = None,
     before: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
+    started: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Runs ``python -m module`` with one request and returns its result; ``before`` goes in front of the command.
+
+    ``started`` is given the process, so that another thread can end it.
 
     Raises Unavailable or KpiError as the worker said, and KpiError when it hangs longer than ``timeout`` seconds,
     dies, prints something else or speaks another protocol. Standard error is appended to ``log``.
@@ -48,6 +51,7 @@ def call_worker(
             env={**os.environ, **_import_path(), **(environment or {})},
             start_new_session=True,
         )
+        started(process)
         watchdog = _Watchdog(process, timeout)
         try:
             answer = _converse(process, {"protocol": VERSION, **request}, progress)

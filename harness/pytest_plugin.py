@@ -6,12 +6,13 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.build.ahead import BuildAhead
+from harness.build.pool import parts_of
 from harness.errors import KpiError, SpecError, Unavailable, suggest
 from harness.evidence import line
 from harness.explain import explain
@@ -19,12 +20,14 @@ from harness.gate import Finding, Gate
 from harness.history.database import History
 from harness.ledger import Answer, Ledger
 from harness.machine import detect
-from harness.metrics import metrics
 from harness.options import Options, add_options
+from harness.order import needed
 from harness.recorder import Recorder
 from harness.reports.annotations import Announcer
+from harness.reports.header import header
 from harness.reports.junit import properties
 from harness.reports.progress import Progress
+from harness.selection import Selection, arguments_of, judges_targets, kinds, target_of
 from harness.spec import DEVICES, Spec, Target
 from harness.spec_reader import read_spec
 from harness.store import Store
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 
 Judge = Callable[[Target, Finding], None]
 _PLUGIN = "kpi-gate"
+_BUILT_AHEAD = 3
+_BUILDERS = 2
 _ANSWER = pytest.StashKey[Answer]()
 _WORDS = {
     Verdict.UNAVAILABLE: ("unavailable", "u", "UNAVAILABLE"),
@@ -52,14 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Registers the markers and the plugin's one object."""
     for device in DEVICES:
         config.addinivalue_line("markers", f"{device}: KPIs promised for a machine whose device is {device}")
-    for kind in _kinds():
+    for kind in kinds():
         config.addinivalue_line("markers", f"{kind}: targets on {kind.replace('_', ' ')}")
     config.pluginmanager.register(KpiPlugin(config), _PLUGIN)
-
-
-@cache
-def _kinds() -> list[str]:
-    return sorted({metric.kind() for metric in metrics().values()})
 
 
 @pytest.fixture
@@ -90,12 +90,14 @@ class KpiPlugin:
         self.started = datetime.now(UTC)
         self.worker: dict[str, Any] | None = getattr(config, "workerinput", None)
         self.spec: Spec | None = None
+        self.selection: Selection | None = None
         self.recorder: Recorder | None = None
         self.missing = False
         self._gate: Gate | None = None
         self._progress: Progress | None = None
         self._announcer: Announcer | None = None
         self._answers: list[tuple[Target, Answer]] = []
+        self._selected: list[Target] = []
 
     # ---- collection -------------------------------------------------------------------------------------------
 
@@ -116,6 +118,9 @@ class KpiPlugin:
         known = {target.id for target in self.spec.targets}
         if unknown := sorted(options.only - known):
             raise pytest.UsageError(f"--kpi-only: {suggest(unknown[0], known, 'target')}")
+        self.selection = Selection(self.spec)
+        for mark in self.selection.own_markers:
+            self.config.addinivalue_line("markers", f"{mark}: KPIs that {options.kpis.name} marks so")
         if self.worker is not None:
             return
         ledger = Ledger(self.spec)
@@ -132,40 +137,26 @@ class KpiPlugin:
             self._prepare(self.recorder)
             self.recorder.active = True
 
-    def pytest_pycollect_makeitem(self, name: str, obj: object) -> list[pytest.Item] | None:
-        """A kind of metric that nobody promises is no test, rather than a skipped one."""
-        kind = _kind_of(obj) if name.startswith("test") else None
-        if kind is None or self.spec is None:
+    def pytest_pycollect_makeitem(
+        self, collector: pytest.Collector, name: str, obj: object
+    ) -> list[pytest.Item] | None:
+        """A kind of metric that no KPI asks for makes no test, rather than a skipped one; strangers' are let alone."""
+        if self.selection is None or not name.startswith("test") or not judges_targets(arguments_of(obj)):
             return None
-        return None if self._targets(kind) else []
+        marks = [mark.name for mark in (*getattr(obj, "pytestmark", []), *collector.iter_markers())]
+        return None if self.selection.targets(marks, collector.path.parent) else []
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        kind = _kind_of(metafunc.function)
-        if kind is None or "target" not in metafunc.fixturenames:
+        if not judges_targets(metafunc.fixturenames):
             return
-        if self.spec is None:
+        if self.selection is None:
             self.missing = True
             metafunc.parametrize("target", [])
             return
-        machines = self.spec.machines
-        metafunc.parametrize(
-            "target",
-            [
-                pytest.param(target, id=target.id, marks=getattr(pytest.mark, machines[target.machine].device))
-                for target in self._targets(kind)
-            ],
-        )
-
-    def _targets(self, kind: str) -> list[Target]:
-        return self._by_kind.get(kind, [])
-
-    @cached_property
-    def _by_kind(self) -> dict[str, list[Target]]:
-        """Asked for only once the promises were read."""
-        found: dict[str, list[Target]] = {}
-        for target in self.spec.targets if self.spec else ():
-            found.setdefault(target.metric.kind(), []).append(target)
-        return found
+        test, selection = metafunc.definition, self.selection
+        targets = selection.targets((mark.name for mark in test.iter_markers()), test.path.parent)
+        marked = [(target, [getattr(pytest.mark, name) for name in selection.markers(target)]) for target in targets]
+        metafunc.parametrize("target", [pytest.param(target, id=target.id, marks=marks) for target, marks in marked])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -174,17 +165,22 @@ class KpiPlugin:
         elif self.missing:
             raise pytest.UsageError(f"{self.options.kpis} is not there: nothing is promised; name one with --kpis FILE")
         if only := self.options.only:
-            wanted = {id(item) for item in items if (target := _target_of(item)) and target.id in only}
+            wanted = {id(item) for item in items if (target := target_of(item)) and target.id in only}
             left_out = [item for item in items if id(item) not in wanted]
             items[:] = [item for item in items if id(item) in wanted]
             self.config.hook.pytest_deselected(items=left_out)
-        if self.recorder and not self.options.collect_only and any(_target_of(item) for item in items):
+        if self.selection is not None:
+            self.selection.reorder(items)
+        if self.recorder and not self.options.collect_only and any(target_of(item) for item in items):
             self._prepare(self.recorder)
             self.recorder.active = True
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._selected = [target for item in session.items if (target := target_of(item))]
+
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         if self.recorder:
-            self.recorder.deselected.update(target.key for item in items if (target := _target_of(item)))
+            self.recorder.deselected.update(target.key for item in items if (target := target_of(item)))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -200,6 +196,12 @@ class KpiPlugin:
             said = f"the evidence can't be kept in {recorder.out}: {error.strerror}; name a folder with --kpi-out=DIR"
             raise pytest.UsageError(said) from None
 
+    def pytest_report_header(self) -> list[str]:
+        """Which file is judged by, how much it promises, on which machine."""
+        if self.spec is None:
+            return []
+        return header(self.spec, _near(self.options.kpis, self.config.invocation_params.dir), detect())
+
     # ---- one target -------------------------------------------------------------------------------------------
 
     @property
@@ -213,17 +215,28 @@ class KpiPlugin:
                 folder, stopped = self.recorder.folder, self.recorder.stopped
             else:
                 folder, stopped = Path(worker["kpi_folder"]), [Path(name) for name in worker["kpi_stopped"]]
+            store = Store()
             self._gate = Gate(
                 self.spec,
                 detect(),
-                Store(),
+                store,
                 folder,
                 self.draw,
                 tag=str(worker.get("workerid", "")),
                 install=self.options.install,
                 stopped=stopped,
+                ahead=self._build_ahead(self.spec, store, folder),
             )
         return self._gate
+
+    def _build_ahead(self, spec: Spec, store: Store, folder: Path) -> BuildAhead | None:
+        """Builds what the selected targets need, several workloads at once; few recipes are built as they come."""
+        recipes = needed(spec, self._selected, detect()) if self.worker is None else []
+        if len(recipes) < _BUILT_AHEAD:
+            return None
+        options = self.options
+        parts = parts_of(spec, recipes, store.root, install=options.install, prompts=options.prompts)
+        return BuildAhead(parts, min(_BUILDERS, detect().cores), folder / "build-ahead.log")
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -309,7 +322,7 @@ class KpiPlugin:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        target = _target_of(item)
+        target = target_of(item)
         if target is None or (call.excinfo and call.excinfo.errisinstance(KeyboardInterrupt)):
             return report
         answer = item.stash.get(_ANSWER, None)
@@ -343,6 +356,8 @@ class KpiPlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         self.draw("")
+        if self._gate is not None:
+            self._gate.close()
         recorder = self.recorder
         if recorder is None or not recorder.active:
             return
@@ -374,18 +389,6 @@ class KpiPlugin:
         if self._announcer is not None:
             recorder = self.recorder
             self._announcer.end(recorder.evidence if recorder and recorder.active else None, self.options.kpis)
-
-
-def _kind_of(obj: object) -> str | None:
-    """The kind of metric that a test function is marked with."""
-    marks = getattr(obj, "pytestmark", [])
-    return next((mark.name for mark in marks if mark.name in _kinds()), None)
-
-
-def _target_of(item: pytest.Item) -> Target | None:
-    callspec = getattr(item, "callspec", None)
-    found = callspec.params.get("target") if callspec else None
-    return found if isinstance(found, Target) else None
 
 
 def _near(path: Path, here: Path) -> str:

@@ -150,6 +150,8 @@ class Kpi:
     targets: tuple[Target, ...]
     description: str = ""
     against: str | None = None
+    marks: tuple[str, ...] = ()
+    """pytest markers of one's own, without that of the machine's device."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import keyword
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.errors import suggest
-from harness.metrics.base import ArtifactMetric, MachineRatioMetric, Metric, ProcessMetric, SampleMetric
-from harness.spec import Kpi, Machine, MeasureSettings, WorkloadSpec
+from harness.metrics import metrics
+from harness.metrics.base import ArtifactMetric, MachineRatioMetric, Metric, PricedMetric, ProcessMetric, SampleMetric
+from harness.spec import DEVICES, Kpi, Machine, MeasureSettings, WorkloadSpec
+from harness.spec_schema import KpiTable
 from harness.statistics import plan_looks
 from harness.targets import Promise, Relation
 from harness.units import COUNT, SHARE
 
 _COMPARED = (Relation.DROP, Relation.GAIN)
+_OF_PYTEST = frozenset(
+    {"filterwarnings", "parametrize", "skip", "skipif", "tryfirst", "trylast", "usefixtures", "xfail"}
+)
 
 
 def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload: WorkloadSpec) -> None:
@@ -62,6 +68,28 @@ def against_mistakes(kpis: Sequence[Kpi], machines: Mapping[str, Machine]) -> It
             for machine in dict.fromkeys((kpi.machine, other.machine)):
                 if machine in machines and machines[machine].price is None:
                     yield kpi.name, f"cost.ratio: needs a price; set price in [machine.{machine}]"
+
+
+def price_mistakes(kpi: KpiTable, machine: object) -> Iterator[str]:
+    """The metrics of money among a KPI's, where its machine (a table as it stands in the file) has no price."""
+    if isinstance(machine, dict) and machine.get("price") is None:
+        for metric in kpi.targets:
+            if metric in metrics() and issubclass(metrics()[metric], PricedMetric):
+                yield f"{metric}: needs a price; set price in [machine.{kpi.machine}]"
+
+
+def mark_mistakes(marks: Sequence[str]) -> Iterator[str]:
+    """What is wrong with a KPI's own pytest markers: names that ``-m`` can't take, or that mean something already."""
+    kinds = {metric.kind() for metric in metrics().values()}
+    for mark in marks:
+        if mark in DEVICES:
+            yield f'marks: "{mark}" is the marker of a device; it follows from the machine'
+        elif mark in kinds:
+            yield f'marks: "{mark}" is the marker of a kind of metric; choose another name'
+        elif mark in _OF_PYTEST:
+            yield f'marks: "{mark}" means something else to pytest; choose another name'
+        elif keyword.iskeyword(mark):
+            yield f'marks: "{mark}" can\'t be selected with -m; choose another name'
 
 
 def impossible(settings: MeasureSettings) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 from harness import spec_schema as schema
 from harness.errors import SpecError, suggest
 from harness.metrics import metrics
-from harness.metrics.base import PricedMetric
 from harness.passes import passes
 from harness.passes.base import REFERENCE
 from harness.placement import Placement
@@ -30,7 +29,14 @@ from harness.spec import (
     Target,
     WorkloadSpec,
 )
-from harness.spec_checks import against_mistakes, check_promise, impossible, target_labels
+from harness.spec_checks import (
+    against_mistakes,
+    check_promise,
+    impossible,
+    mark_mistakes,
+    price_mistakes,
+    target_labels,
+)
 from harness.spec_tables import Tables
 from harness.targets import Promise, Relation, parse_promise
 from harness.tasks import TASKS
@@ -344,14 +350,18 @@ class _Reader(Tables):
             if table.recipe not in workload.recipes:
                 self.say(where, f"recipe: {suggest(table.recipe, workload.recipes, 'recipe')}")
                 continue
-            stated = root.machine.get(table.machine)
-            if isinstance(stated, dict) and stated.get("price") is None:
-                for metric in table.targets:
-                    if metric in metrics() and issubclass(metrics()[metric], PricedMetric):
-                        self.say(where, f"{metric}: needs a price; set price in [machine.{table.machine}]")
+            for mistake in (*price_mistakes(table, root.machine.get(table.machine)), *mark_mistakes(table.marks)):
+                self.say(where, mistake)
             targets = tuple(self.targets(where, table, workload))
             yield Kpi(
-                table.name, table.workload, table.recipe, table.machine, targets, table.description, table.against
+                table.name,
+                table.workload,
+                table.recipe,
+                table.machine,
+                targets,
+                table.description,
+                table.against,
+                tuple(dict.fromkeys(table.marks)),
             )
 
     def targets(self, where: str, table: schema.KpiTable, workload: WorkloadSpec) -> Iterator[Target]:

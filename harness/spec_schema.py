@@ -12,6 +12,8 @@ from harness.scenarios import scenarios
 
 # A name may be in any language; control characters would break a terminal, a file or a JUnit report.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# What pytest takes for one word in `-m "nightly and cpu"`.
+Mark = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 PassTable = str | dict[str, Any]
 
 
@@ -94,6 +96,7 @@ class KpiTable(Table):
     targets: dict[str, str | list[str]] = Field(min_length=1)
     description: str = ""
     against: Name | None = None
+    marks: list[Mark] = Field(default_factory=list)
 
 
 class MeasureTable(Table):

@@ -43,19 +43,19 @@ class Project:
         assert old in text
         self.toml.write_text(text.replace(old, new), encoding="utf-8")
 
-    def command(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str, pyargs: bool = True) -> list[str]:
         plugins = ["-p", "harness.pytest_plugin", "-p", "no:cacheprovider"]
-        return [sys.executable, "-m", "pytest", "--pyargs", "kpi_tests", *plugins, *arguments]
+        return [sys.executable, "-m", "pytest", *(["--pyargs", "kpi_tests"] if pyargs else []), *plugins, *arguments]
 
     @property
     def variables(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "KPI_", "COV"))}
         return {**kept, "PYTHONPATH": str(ROOT), "KPI_STORE": str(self.store), "COLUMNS": "100", **self.environment}
 
-    def pytest(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        """Runs the suite on this project."""
+    def pytest(self, *arguments: str, timeout: float = 300, pyargs: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs the suite on this project; without ``pyargs`` only what the arguments name."""
         return subprocess.run(
-            self.command(*arguments),
+            self.command(*arguments, pyargs=pyargs),
             cwd=self.folder,
             env=self.variables,
             capture_output=True,

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from harness.cli import _parser
-from harness.pytest_plugin import _kinds
+from harness.selection import kinds
 from harness.spec import DEVICES
 from harness.spec_reader import read_spec
 from tests.project import ROOT, Project
@@ -273,7 +273,7 @@ def test_pytest_refuses_a_wrong_command(project: Project, change: tuple[str, str
 
 def test_every_device_is_a_marker_and_none_is_a_kind() -> None:
     assert {machine["device"] for machine in DEFAULTS["machines"].values()} == set(DEVICES)
-    assert not set(DEVICES) & set(_kinds())
+    assert not set(DEVICES) & set(kinds())
 
 
 def test_the_merge_asks_for_what_the_machines_leave() -> None:

@@ -69,6 +69,11 @@ MISTAKES = {
     "samples": ("samples = 50", "samples = 4", "[measure]: samples = 4", "5"),
     "shrinking looks": ("[6, 9]", "[9, 6]", "[measure]: looks", "must grow"),
     "few looks": ("[6, 9]", "[4]", "[measure]: looks", "can decide nothing"),
+    "a device's mark": ('recipe = "int8"', 'recipe = "int8"\nmarks = ["gpu"]', '"tiny-fast": marks', "of a device"),
+    "a kind's mark": ('recipe = "int8"', 'recipe = "int8"\nmarks = ["latency"]', '"tiny-fast": marks', "of a kind"),
+    "pytest's mark": ('recipe = "int8"', 'recipe = "int8"\nmarks = ["skip"]', '"tiny-fast": marks', "to pytest"),
+    "a mark for no -m": ('recipe = "int8"', 'recipe = "int8"\nmarks = ["not"]', '"tiny-fast": marks', "with -m"),
+    "a mark of two words": ('recipe = "int8"', 'recipe = "int8"\nmarks = ["by night"]', '"tiny-fast"', "marks.0"),
     "no looks": ("[6, 9]", "[]", "[measure]: looks", "at least 1 item"),
 }  # fmt: skip
 

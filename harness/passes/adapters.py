@@ -24,6 +24,7 @@ class Adapters(Pass):
 
     name = "adapters"
     title = "adapters as files to switch between"
+    effort = 1.0
     takes = frozenset({FORMAT})
     makes = FORMAT
     requires = ("onnxruntime", "onnx", "safetensors")

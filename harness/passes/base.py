@@ -52,7 +52,8 @@ class Pass(ABC):
     ``takes`` are the formats it reads ("reference" is the workload's own model, not yet a file), ``makes`` is the
     format it writes. Raise ``version`` when the same options give other files: artifacts made before are not reused.
     ``requires`` names the distributions whose versions belong to the artifact's identity; ``environment`` is where
-    they are, None beside the harness. ``files`` are the options that name files from the TOML's folder on: what such
+    they are, None beside the harness. ``effort`` is about how many seconds the pass takes on two cores: what is cheap
+    is judged first. ``files`` are the options that name files from the TOML's folder on: what such
     a file holds belongs to the identity, not what it is called.
     """
 
@@ -64,6 +65,7 @@ class Pass(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     environment: ClassVar[str | None] = None
     files: ClassVar[tuple[str, ...]] = ()
+    effort: ClassVar[float] = 10.0
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Any) -> None:

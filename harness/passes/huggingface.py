@@ -15,6 +15,7 @@ class HuggingFace(Pass):
 
     name = "huggingface"
     title = "the model's own files"
+    effort = 0.0
     takes = frozenset({REFERENCE})
     makes = "huggingface"
 

@@ -41,6 +41,7 @@ class Lora(Pass):
 
     name = "lora"
     title = "low-rank adapter"
+    effort = 50.0
     takes = frozenset({REFERENCE, FORMAT})
     makes = FORMAT
     requires = ("torch", "transformers", "peft", "safetensors")

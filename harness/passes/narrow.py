@@ -29,6 +29,7 @@ class Narrow(Pass):
 
     name = "narrow"
     title = "a narrower network for smaller pictures"
+    effort = 35.0
     takes = frozenset({REFERENCE})
     makes = FORMAT
     requires = ("torch", "safetensors")

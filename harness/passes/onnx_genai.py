@@ -27,6 +27,7 @@ class OnnxGenAi(Pass):
 
     name = "onnx-genai"
     title = "ONNX Runtime GenAI's model builder"
+    effort = 5.0
     takes = frozenset({REFERENCE, HF_LLM})
     makes = FORMAT
     requires = ("onnxruntime-genai", "onnxruntime", "onnx", "transformers", "peft")

@@ -24,6 +24,7 @@ class OnnxStaticInt8(Pass):
 
     name = "onnx-static-int8"
     title = "static INT8"
+    effort = 20.0
     takes = frozenset({"onnx"})
     makes = "onnx"
     requires = ("onnxruntime", "onnx")

@@ -13,6 +13,7 @@ class OpenVino(Pass):
 
     name = "openvino"
     title = "convert to OpenVINO"
+    effort = 1.0
     takes = frozenset({"onnx"})
     makes = "openvino"
     requires = ("openvino",)

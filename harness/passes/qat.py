@@ -29,6 +29,7 @@ class Qat(Pass):
 
     name = "qat"
     title = "quantization-aware training"
+    effort = 100.0
     takes = frozenset({REFERENCE})
     makes = FORMAT
     requires = ("torch", "transformers", "nncf", "safetensors")

@@ -14,6 +14,7 @@ class Torch(Pass):
 
     name = "torch"
     title = "export to a PyTorch program"
+    effort = 5.0
     takes = frozenset({REFERENCE, FORMAT})
     makes = "torch"
     requires = ("torch",)

@@ -1,0 +1,17 @@
+"""What stands above a run: the file that is judged by, and the machine."""
+
+from __future__ import annotations
+
+from harness.machine import Detected
+from harness.reports.text import plain
+from harness.spec import Spec
+
+
+def header(spec: Spec, file: str, machine: Detected) -> list[str]:
+    """A line each on the promises and on the machine, for ``file`` as the user would write it."""
+    devices = [("gpu", machine.gpus), ("npu", machine.npus)]
+    more = "".join(f", {name} {', '.join(found)}" for name, found in devices if found)
+    return [
+        plain(f"kpis: {file}: {len(spec.targets)} targets of {len(spec.kpis)} KPIs"),
+        plain(f"machine: {machine.cpu}, {machine.cores} cores, {machine.memory / 1e9:.0f} GB of memory{more}"),
+    ]

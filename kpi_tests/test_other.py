@@ -1,0 +1,12 @@
+"""Every other kind: targets whose kind of metric has no file of its own here."""
+
+from __future__ import annotations
+
+from harness.gate import Finding
+from harness.pytest_plugin import Judge
+from harness.spec import Target
+
+
+def test_other(target: Target, measured: Finding, judge: Judge) -> None:
+    """The artifact keeps what was promised of it."""
+    judge(target, measured)
