@@ -28,7 +28,16 @@ from harness.spec import Recipe, Spec, Target
 from harness.statistics import plan_looks
 from harness.store import Store
 from harness.targets import Relation, judged_in
-from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples, too_small
+from harness.verdict import (
+    Estimate,
+    Judgement,
+    Verdict,
+    judge_exact,
+    judge_processes,
+    judge_samples,
+    too_near,
+    too_small,
+)
 
 _REMARKS = 5
 _KEPT = 3
@@ -130,6 +139,7 @@ class Gate:
                 raise TypeError(f"{metric} is of no known kind")
             measurements = tuple(self.campaign.reference(subject) for subject in subjects)
         notes += tuple(too_small(target.promise, judgement, target.shown_in))
+        notes += tuple(too_near(target.promise, judgement))
         if issubclass(metric, ProcessMetric) and judgement.verdict is Verdict.FAIL:
             notes += tuple(self._look_inside(target, recipes[0], artifacts[0]))
         return Finding(judgement, artifacts[0], measurements, disturbed, notes, time.monotonic() - start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ class Options:
     release: bool
     install: bool
     only: frozenset[str]
+    part: tuple[int, int] | None
     prompts: Path | None
     resume: bool
     collect_only: bool
@@ -43,6 +45,7 @@ class Options:
             release=config.getoption("kpi_release"),
             install=config.getoption("kpi_install"),
             only=frozenset(config.getoption("kpi_only")),
+            part=config.getoption("kpi_part"),
             prompts=here / config.getoption("kpi_prompts") if config.getoption("kpi_prompts") else None,
             resume=config.getoption("kpi_resume"),
             collect_only=config.getoption("collectonly"),
@@ -59,6 +62,9 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--kpi-only", metavar="KPI:TARGET", action="append", default=[], help="this target; may be repeated"
     )
+    group.addoption(
+        "--kpi-part", metavar="K/N", type=part_of, help="the K-th of N parts of the KPIs: N runs judge all of them"
+    )
     group.addoption("--kpi-prompts", metavar="FILE", help="JSON lines that language models answer instead of their own")
     group.addoption(
         "--kpi-annotations",
@@ -67,3 +73,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="what is not proven, at its line of kpis.toml: as workflow commands, or as a file in --kpi-out",
     )
     group.addoption("--kpi-install", action="store_true", help="make the environments that recipes name when missing")
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """The K and N of ``K/N``; raises ArgumentTypeError where there is no such part."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 3/7")
+    return int(number), int(count)

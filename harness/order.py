@@ -29,13 +29,15 @@ def in_order(spec: Spec, targets: Iterable[Target]) -> list[Target]:
     """The targets as they are judged best.
 
     First what may run while artifacts are built: by what its artifacts take to build, the figures of files before
-    those of answers. Then what is timed. Equals stay in the order of the file.
+    those of answers. Then what is timed, pairs first: their processes serve the plain targets of both recipes too.
+    Equals stay in the order in which they came.
     """
 
     def key(target: Target) -> tuple[bool, float, bool]:
-        timed = is_timed(spec, target)
-        effort = 0.0 if timed else max(map(build_effort, spec.recipes_of(target)))
-        return timed, effort, not issubclass(target.metric, ArtifactMetric)
+        if is_timed(spec, target):
+            return True, 0.0, target.promise.versus is None
+        effort = max(map(build_effort, spec.recipes_of(target)))
+        return False, effort, not issubclass(target.metric, ArtifactMetric)
 
     return sorted(targets, key=key)
 

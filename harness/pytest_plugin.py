@@ -164,10 +164,9 @@ class KpiPlugin:
             items.clear()
         elif self.missing:
             raise pytest.UsageError(f"{self.options.kpis} is not there: nothing is promised; name one with --kpis FILE")
-        if only := self.options.only:
-            wanted = {id(item) for item in items if (target := target_of(item)) and target.id in only}
-            left_out = [item for item in items if id(item) not in wanted]
-            items[:] = [item for item in items if id(item) in wanted]
+        options = self.options
+        if self.selection is not None and (options.only or options.part):
+            left_out = self.selection.leave_out(items, options.only, options.part)
             self.config.hook.pytest_deselected(items=left_out)
         if self.selection is not None:
             self.selection.reorder(items)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +81,31 @@ class Selection:
     def own_markers(self) -> list[str]:
         """Every marker that the KPIs bring along."""
         return sorted({mark for marks in self._own_markers.values() for mark in marks})
+
+    def leave_out(
+        self, items: list[pytest.Item], only: Collection[str], part: tuple[int, int] | None
+    ) -> list[pytest.Item]:
+        """Keeps among the items the targets of these ids (all, where there are none) and of this part."""
+        kept = [
+            item
+            for item in items
+            if (target := target_of(item))
+            and (not only or target.id in only)
+            and (not part or self.in_part(target, part))
+        ]
+        found = set(map(id, kept))
+        left_out = [item for item in items if id(item) not in found]
+        items[:] = kept
+        return left_out
+
+    def in_part(self, target: Target, part: tuple[int, int]) -> bool:
+        """Whether the target's KPI belongs to the K-th of N parts: the K-th of each N KPIs in the order of the file."""
+        number, count = part
+        return self._places[target.kpi] % count == number - 1
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {kpi.name: place for place, kpi in enumerate(self.spec.kpis)}
 
     def reorder(self, items: list[pytest.Item]) -> None:
         """Puts targets into the order of their cost, on the places that they have among other tests."""

@@ -11,6 +11,9 @@ from harness.statistics import Look, bootstrap_mean, bootstrap_ratio, median, me
 from harness.targets import Promise, Relation, change, judged_in
 from harness.units import Dimension
 
+NEAR = 0.1
+"""A figure of processes that is nearer to its bound than this share of it may stay undecided elsewhere."""
+
 
 class Verdict(StrEnum):
     """What can be said of a target; each target of the ledger ends with exactly one."""
@@ -177,6 +180,19 @@ def too_small(promise: Promise, judgement: Judgement, shown: Dimension) -> Itera
                 f"{judgement.n} samples are few for a difference of {apart(promised)}: they tell recipes apart to "
                 f"about {apart(known)}; {needed} would do"
             )
+
+
+def too_near(promise: Promise, judgement: Judgement) -> Iterator[str]:
+    """Names a bound so near to the figure of processes that another machine, or another hour, may not decide it."""
+    if "processes" not in judgement.of or not promise.limit or not math.isfinite(judgement.value):
+        return
+    apart = abs(judgement.value / promise.limit - 1)
+    if apart < NEAR:
+        ended = "undecided" if judgement.verdict is Verdict.INCONCLUSIVE else "decided"
+        yield (
+            f"{ended} after {judgement.n} {judgement.of}, {100 * apart:.1f} % from the bound: choose a bound at least "
+            f"{100 * NEAR:.0f} % away from what is measured, or another machine may not decide it"
+        )
 
 
 def judge_exact(promise: Promise, value: float, other: float | None = None) -> Judgement:

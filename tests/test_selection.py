@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.machine import detect
+from harness.options import part_of
 from harness.order import build_effort, in_order, is_timed, needed
 from harness.selection import Selection, judges_targets, kinds
 from harness.spec import Spec
@@ -93,8 +95,9 @@ def test_what_is_cheap_runs_first_and_what_is_timed_last(spec: Spec) -> None:
     ids = [target.id for target in in_order(spec, spec.targets)]
     # The figure of files before that of answers, FP32 before INT8, whose passes take longer.
     assert ids[:3] == ["small:size", "tiny-fast:size", "tiny-fast:top1-drop-fp32"]
-    timed = [target.id for target in spec.targets if is_timed(spec, target)]
-    assert ids[3:] == timed
+    # Pairs before what their processes answer along the way.
+    assert ids[3:] == ["tiny-fast:p50-ratio-fp32", "tiny-fast:p50", "small:p50", "elsewhere:p50"]
+    assert all(is_timed(spec, target) == (target.id in ids[3:]) for target in spec.targets)
     assert set(ids) == {target.id for target in spec.targets}
 
 
@@ -122,3 +125,17 @@ def test_the_workload_that_takes_longest_is_built_first(shipped: Spec) -> None:
     # In the order in which each workload first comes.
     assert list(efforts.values()) == sorted(efforts.values(), reverse=True)
     assert {"travel", "question_answering"} <= set(list(efforts)[:3])
+
+
+def test_the_parts_together_hold_every_kpi_once(shipped: Spec) -> None:
+    selection = Selection(shipped)
+    parts = [{t.kpi for t in shipped.targets if selection.in_part(t, (number, 7))} for number in range(1, 8)]
+    assert sorted(kpi for part in parts for kpi in part) == sorted(kpi.name for kpi in shipped.kpis)
+    assert min(map(len, parts)) > 0
+
+
+@pytest.mark.parametrize("text", ["0/7", "8/7", "3", "a/b", "1/", "-1/7", ""])
+def test_a_part_that_does_not_exist_is_a_mistake(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a part such as 3/7"):
+        part_of(text)
+    assert part_of("3/7") == (3, 7)

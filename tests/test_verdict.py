@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness.statistics import Look, plan_looks
 from harness.targets import Promise, parse_promise
 from harness.units import BYTES, SAMPLE_RATE, SHARE, TIME
-from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples
+from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples, too_near
 
 SIZES = (6, 9, 14, 20, 28)  # not the default: nothing here depends on it
 LOOKS = plan_looks(SIZES, 0.97)
@@ -315,3 +315,26 @@ def test_looks_are_a_plan_and_no_more() -> None:
     # A look that can't decide yet doesn't, however clear the picture.
     found = decide(CEILING, points([1.0] * 9), (Look(6, -1), Look(9, 1)))
     assert (found.verdict, found.n) == (Verdict.PASS, 9)
+
+
+# ---- a bound that is too near -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.98, "decided after 6 processes, 2.0 % from the bound"), (1.05, "5.0 % from the bound"), (0.85, ""), (1.2, "")],
+)
+def test_a_bound_too_near_to_the_figure_is_named(value: float, said: str) -> None:
+    promise = parse_promise("< 1 s", TIME)
+    found = decide(promise, points([value] * 6), (Look(6, 0),))
+    notes = list(too_near(promise, found))
+    assert len(notes) == bool(said)
+    assert said in " ".join(notes)
+
+
+def test_an_undecided_target_is_named_as_such_and_an_exact_one_never() -> None:
+    promise = parse_promise("< 1 s", TIME)
+    undecided = decide(promise, points([0.95, 0.95, 1.04, 1.05, 0.96, 1.01]), (Look(6, 0),))
+    assert next(iter(too_near(promise, undecided))).startswith("undecided after 6 processes")
+    size = parse_promise("< 5 MB", BYTES)
+    assert not list(too_near(size, judge_exact(size, 4.99e6)))

@@ -28,6 +28,8 @@ class List(Command):
             why = mismatch(machine, here)
             title = Text(plain(kpi.name), style="bold")
             title.append(f"  {plain(kpi.workload)}/{plain(kpi.recipe)} on {plain(kpi.machine)}", style="dim")
+            if kpi.marks:
+                title.append(f"  {' '.join(kpi.marks)}", style="yellow")
             out.print(title)
             table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
             for target in kpi.targets:
