@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from harness.machine import Detected
     from harness.spec import Recipe, Spec, Target
 
+_ENVIRONMENT_S = 60.0
+"""To make an environment, where it is missing."""
+
 
 def is_timed(spec: Spec, target: Target) -> bool:
     """Whether the target's figure is a time, which a machine that builds something would spoil."""
@@ -21,8 +24,9 @@ def is_timed(spec: Spec, target: Target) -> bool:
 
 
 def build_effort(recipe: Recipe) -> float:
-    """About how many seconds the recipe's passes take on two cores; only for the order of work."""
-    return sum(passes()[step.name].effort for step in recipe.passes)
+    """About how many seconds the recipe takes on two cores to be built; only for the order of work."""
+    environments = {recipe.environment, *(passes()[step.name].environment for step in recipe.passes)} - {None}
+    return sum(passes()[step.name].effort for step in recipe.passes) + _ENVIRONMENT_S * len(environments)
 
 
 def in_order(spec: Spec, targets: Iterable[Target]) -> list[Target]:
