@@ -272,3 +272,10 @@ def test_a_worker_dies_with_its_caller(call: Call, tmp_path: Path) -> None:
     with pytest.raises(KpiError, match="died of SIGKILL"):
         call(f"os.chdir({str(tmp_path)!r})\n" + textwrap.dedent(caller), {"source": source})
     assert all_gone(pids)
+
+
+def test_the_threads_of_numpy_do_not_spin_in_a_worker(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert call("return {'threads': os.environ['OPENBLAS_NUM_THREADS']}") == {"threads": "1"}
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    assert call("return {'threads': os.environ['OPENBLAS_NUM_THREADS']}") == {"threads": "3"}
