@@ -16,7 +16,7 @@ import harness
 from harness.errors import KpiError, Unavailable
 from harness.protocol import VERSION
 
-# NumPy's own threads wait by spinning: on small matrices, beside other work, they took seven times as long as one thread.
+# NumPy's own threads wait by spinning: on small matrices, beside other work, they took seven times as long as one.
 # Nothing that is measured runs on them; who sets the variable keeps it.
 _THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has but the one
