@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOW, GITLAB = ROOT / ".github/workflows/kpi.yml", ROOT / "docs/gitlab-ci.yml"
+OWN = ROOT / ".github/workflows/ci.yml"
 DEVICES = ["cpu", "gpu", "npu", "edge"]
 
 
@@ -31,7 +33,9 @@ def check(schema: str, path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(("schema", "path"), [("github-workflows", WORKFLOW), ("gitlab-ci", GITLAB)])
+@pytest.mark.parametrize(
+    ("schema", "path"), [("github-workflows", WORKFLOW), ("github-workflows", OWN), ("gitlab-ci", GITLAB)]
+)
 def test_the_forge_would_take_it(schema: str, path: Path, tmp_path: Path) -> None:
     done = check(schema, path)
     assert done.returncode == 0, done.stdout
@@ -42,8 +46,9 @@ def test_the_forge_would_take_it(schema: str, path: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(shutil.which("actionlint") is None, reason="actionlint is not installed")
-def test_the_workflow_has_no_mistakes() -> None:
-    done = subprocess.run(["actionlint", "-no-color", str(WORKFLOW)], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("workflow", [WORKFLOW, OWN], ids=["example", "own"])
+def test_the_workflow_has_no_mistakes(workflow: Path) -> None:
+    done = subprocess.run(["actionlint", "-no-color", str(workflow)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
@@ -66,6 +71,28 @@ def test_every_device_is_judged_and_the_merge_alone_can_turn_green(pipeline: dic
 
 def test_only_what_is_named_reaches_a_shell() -> None:
     # An expression within a script is pasted into it before a shell reads it.
-    for job in read(WORKFLOW)["jobs"].values():
-        assert "${{" not in commands(job)
-    assert read(WORKFLOW)["permissions"] == {"contents": "read"}
+    for workflow in (read(WORKFLOW), read(OWN)):
+        for job in workflow["jobs"].values():
+            assert "${{" not in commands(job)
+        assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_the_projects_own_workflow_runs_what_ci_runs_on_every_version_that_the_metadata_allows() -> None:
+    jobs = read(OWN)["jobs"]
+    assert "bash .ci/run" in commands(jobs["all"])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    versions = [line.rpartition(":: ")[2] for line in project["classifiers"] if ":: 3." in line]
+    assert jobs["quick"]["strategy"]["matrix"]["python"] == versions
+    assert versions[0] == project["requires-python"].removeprefix(">=")
+
+
+def test_what_ci_runs_is_what_the_readme_and_the_guide_name() -> None:
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    targets = {
+        name for line in (ROOT / "Makefile").read_text().splitlines() if (name := line.partition(":")[0]).strip()
+    }
+    for command in ("make lint", "make test", "make kpi"):
+        assert f"\n{command}\n" in script
+        assert f"`{command}`" in guide
+        assert command.removeprefix("make ") in targets
