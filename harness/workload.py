@@ -15,8 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from filelock import FileLock
-
 from harness.errors import KpiError, Unavailable
 
 if TYPE_CHECKING:
@@ -227,6 +225,7 @@ def cached_array(
 ) -> npt.NDArray[Any]:
     """A read-only memory-mapped array at ``path`` (.npy), made once by ``fill`` and shared by all processes."""
     import numpy as np
+    from filelock import FileLock
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):

@@ -268,7 +268,8 @@ class Campaign:
             "earlier": [str(folder / "outputs") for folder in self._stopped],
             **subject.origin,
         }
-        return call_worker(
+        begin = time.monotonic()
+        found = call_worker(
             _MODULE,
             request,
             log=self.log,
@@ -278,3 +279,6 @@ class Campaign:
             before=memory_binding(placement.numa_node) if placement.numa_node is not None else (),
             progress=lambda text: self.progress(f"{said}: {text}"),
         )
+        # From the first to the last moment, so with Python's own start and end.
+        found["system"] = {**found["system"], "life_s": round(time.monotonic() - begin, 4)}
+        return found

@@ -6,29 +6,33 @@ never imports torch unless the artifact is torch's.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.cores import check, in_force, pin
 from harness.errors import KpiError
 from harness.measure.energy import EnergyMeter
 from harness.measure.kernel import run_kernel
 from harness.measure.meeting import Meeting
+from harness.measure.phases import TIMED, Phases
 from harness.measure.system import Snapshot, between, peak, reset_peak, resident
 from harness.measure.timeline import Timeline
 from harness.placement import memory_policy, node_cores
-from harness.protocol import serve
-from harness.runtimes import runtimes
+from harness.protocol import leave, serve
+from harness.runtimes import runtime as find_runtime
 from harness.runtimes.base import Runtime
-from harness.scenarios import scenarios
+from harness.scenarios import scenario as find_scenario
 from harness.scenarios.base import Scenario, Stage
 from harness.workload import Fixture, Settings, load_workload
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
@@ -39,14 +43,14 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     if cores:
         pin(cores)
     started, begin = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
-    runtime_class, scenario_class = runtimes()[request["runtime"]], scenarios()[request["scenario"]]
+    phases = Phases()
+    runtime_class, scenario_class = find_runtime(request["runtime"]), find_scenario(request["scenario"])
     runtime = runtime_class(runtime_class.Options(**request["runtime_options"]))
     scenario = scenario_class(scenario_class.Options(**request["scenario_options"]))
     timeline = Timeline() if scenario.watched else None
     with timeline or nullcontext():
-        seen = _observe(
-            {**request, "cores": cores}, runtime, scenario, progress, timeline.mark if timeline else lambda _: None
-        )
+        mark = timeline.mark if timeline else lambda _: None
+        seen = _observe({**request, "cores": cores}, runtime, scenario, progress, mark, phases)
     if timeline:
         seen["details"] = {**seen.get("details", {}), "timeline": timeline.to_json()}
     return {**seen, "started": started, "wall_s": time.perf_counter() - begin}
@@ -58,11 +62,13 @@ def _observe(
     scenario: Scenario[Any],
     progress: Callable[[str], None],
     mark: Callable[[str], None],
+    phases: Phases,
 ) -> dict[str, Any]:
     """Loads and plays, between two looks at the machine; ``mark`` is told what begins."""
     import numpy as np
 
     runtime.start()
+    phases.end("import")
     inputs = {p.stem: np.load(p) for p in sorted(Path(request["inputs"]).glob("*.npy"))}
 
     def workload() -> Fixture:
@@ -79,7 +85,9 @@ def _observe(
             meeting.wait("timed")
         opened, joules = Snapshot.take(), energy.read()
         mark("timed")
+        phases.end("prepare")
         yield
+        phases.end(TIMED)
         mark("end")
         taken, closed = energy.read(), Snapshot.take()
         timed[:] = opened.wall, closed.wall
@@ -95,11 +103,13 @@ def _observe(
         outputs=Path(request["outputs"]),
         progress=progress,
         watch=watch,
+        scored=phases.scored,
         conditions=request["conditions"],
         earlier=tuple(map(Path, request["earlier"])),
     )
     first = scenario.first(stage)
-    kernel_before = _kernel(meeting, "kernel-before")
+    phases.end("inputs")
+    kernel_before = _kernel(meeting, "kernel-before", phases)
     reset_peak()
     memory_before, before = resident(), Snapshot.take()
 
@@ -112,19 +122,22 @@ def _observe(
     try:
         answer = first(session)
         answered = time.perf_counter()
-        for name, array in answer.items():
-            if request["scenario"] != "adversarial" and not np.isfinite(array).all():
-                raise KpiError(f"the artifact answers {name} with NaN or infinity on a real input")
+        phases.end("load")
+        if request["scenario"] != "adversarial":
+            _check_finite(answer)
         seen = scenario.play(session, stage)
+        phases.end("rest")
         after, memory_peak = Snapshot.take(), peak()
         placed = {
             "cores": check(request["cores"]) if request["cores"] else in_force(),
             "memory_policy": memory_policy(),
+            "phases": phases.seconds,
         }
         proof = session.proof()
     finally:
         session.close()
-    kernel_after = _kernel(meeting, "kernel-after")
+    phases.end("proof")
+    kernel_after = _kernel(meeting, "kernel-after", phases)
     return {
         **seen,
         "load_s": loaded - start,
@@ -137,12 +150,22 @@ def _observe(
     }
 
 
-def _kernel(meeting: Meeting | None, when: str) -> list[float]:
+def _check_finite(answer: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    import numpy as np
+
+    for name, array in answer.items():
+        if not np.isfinite(array).all():
+            raise KpiError(f"the artifact answers {name} with NaN or infinity on a real input")
+
+
+def _kernel(meeting: Meeting | None, when: str, phases: Phases) -> list[float]:
     """The reference kernel; of several instances at the same time, so that they disturb each other alike each time."""
     if meeting:
         meeting.wait(when)
-    return list(run_kernel())
+    seconds = list(run_kernel())
+    phases.end("kernel")
+    return seconds
 
 
 if __name__ == "__main__":
-    sys.exit(serve(measure))
+    leave(serve(measure))

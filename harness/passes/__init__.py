@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.passes.base import Pass
-from harness.registry import discover
+from harness.registry import discover, find
 
 
 def passes() -> Mapping[str, type[Pass]]:
     """Every pass that a recipe may name."""
     return discover("harness.passes", Pass)
+
+
+def find_pass(name: str) -> type[Pass]:
+    """One of them, without importing the others."""
+    return find("harness.passes", Pass, name)

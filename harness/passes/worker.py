@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifact import read_artifact, write_manifest
-from harness.passes import passes
+from harness.passes import find_pass
 from harness.passes.base import Job
 from harness.protocol import serve
 from harness.workload import Fixture, Settings, code_digest, load_workload
@@ -42,7 +42,7 @@ def samples(request: Mapping[str, Any], _: Callable[[str], None]) -> dict[str, A
 
 def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
     """Runs one pass and writes the manifest of what it made."""
-    cls = passes()[request["pass"]]
+    cls = find_pass(request["pass"])
     # Training loops and calibrations gain nothing from spinning threads on a shared machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     started = time.monotonic()

@@ -10,7 +10,7 @@ from harness.errors import KpiError, Unavailable
 from harness.measure.records import Proof
 from harness.registry import options
 from harness.runtimes.base import Runtime, Session, TensorSession
-from harness.runtimes.server_process import ServerProcess, free_ports
+from harness.runtimes.server_process import ServerProcess, free_ports, listens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,14 +82,16 @@ class KServe(Runtime):
             http, grpc = free_ports(2)
             places = {"artifact": artifact, "device": device, "model": chosen.model, "http_port": http}
             server = ServerProcess(chosen.command, {**places, "grpc_port": grpc})
-            url = f"127.0.0.1:{grpc if chosen.protocol == 'grpc' else http}"
+            port = grpc if chosen.protocol == "grpc" else http
+            url = f"127.0.0.1:{port}"
         client: Client | None = None
         try:
             client = Client(url, chosen)
             if server is None:
                 client.require()
             else:
-                server.wait(client.ready, chosen.ready_s)
+                # gRPC waits a second before it tries again: it shall not be asked before somebody listens.
+                server.wait(lambda: listens(port) and client.ready(), chosen.ready_s)
             return _KServeSession(client, server, device, owns=True)
         except BaseException:
             if client is not None:

@@ -43,10 +43,14 @@ def require_device(device: str) -> str:
     """OpenVINO's name of a device; Unavailable when OpenVINO does not find one."""
     import openvino as ov
 
-    wanted, here = device.upper(), ov.Core().available_devices
-    if not any(name.split(".")[0] == wanted for name in here):
-        found = ", ".join(here) or "none"
-        raise Unavailable(f"OpenVINO finds no {wanted} (it finds: {found})", f"install the {wanted} driver")
+    wanted, core = device.upper(), ov.Core()
+    try:
+        # Loads that device's plugin alone; a list of all devices would load and ask every plugin.
+        core.get_property(wanted, "FULL_DEVICE_NAME")
+    except RuntimeError:
+        found = ", ".join(core.available_devices) or "none"
+        said = f"OpenVINO finds no {wanted} (it finds: {found})"
+        raise Unavailable(said, f"install the {wanted} driver") from None
     return wanted
 
 

@@ -26,6 +26,7 @@ class OptimumIntel(OptimumRuntime):
 
     name = "optimum-intel"
     runs = frozenset({"openvino-llm"})
+    classes = ("OVModelForCausalLM", "AutoTokenizer")
 
     @options
     class Options:
@@ -40,18 +41,14 @@ class OptimumIntel(OptimumRuntime):
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         del batch, profile
-        from optimum.intel import OVModelForCausalLM
-        from transformers import AutoTokenizer
-
+        model_class, tokenizer_class = self.imported()
         wanted = require_device(device)
         properties = {name: str(value) for name, value in language_properties(self.options, wanted).items()}
         try:
-            model = OVModelForCausalLM.from_pretrained(
-                artifact, device=wanted, ov_config=properties, local_files_only=True
-            )
+            model = model_class.from_pretrained(artifact, device=wanted, ov_config=properties, local_files_only=True)
         except (RuntimeError, ValueError) as error:
             raise cannot_load("Optimum Intel", wanted, error) from error
-        tokenizer = AutoTokenizer.from_pretrained(artifact, local_files_only=True)
+        tokenizer = tokenizer_class.from_pretrained(artifact, local_files_only=True)
         return _OptimumSession(model, tokenizer, artifact)
 
 

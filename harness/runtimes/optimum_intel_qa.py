@@ -25,6 +25,7 @@ class OptimumIntelQa(OptimumRuntime):
 
     name = "optimum-intel-qa"
     runs = frozenset({"openvino"})
+    classes = ("OVModelForQuestionAnswering", "PretrainedConfig")
 
     @options
     class Options:
@@ -40,9 +41,8 @@ class OptimumIntelQa(OptimumRuntime):
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         del profile
         import openvino as ov
-        from optimum.intel import OVModelForQuestionAnswering
-        from transformers import PretrainedConfig
 
+        model_class, config_class = self.imported()
         wanted = require_device(device)
         properties = {"PERFORMANCE_HINT": "LATENCY"}
         if self.options.precision != "device":
@@ -59,9 +59,7 @@ class OptimumIntelQa(OptimumRuntime):
                 )
             if static:
                 network.reshape({port: [batch, *list(port.partial_shape)[1:]] for port in network.inputs})
-            model = OVModelForQuestionAnswering(
-                network, PretrainedConfig(), device=wanted, dynamic_shapes=not static, ov_config=properties
-            )
+            model = model_class(network, config_class(), device=wanted, dynamic_shapes=not static, ov_config=properties)
         except (RuntimeError, ValueError) as error:
             raise cannot_load("Optimum Intel", wanted, error) from error
         return _QaSession(model)

@@ -27,21 +27,20 @@ class OptimumIntelSpeech(OptimumRuntime):
     name = "optimum-intel-speech"
     runs = frozenset({FORMAT})
     Options = WhisperOptions
+    classes = ("OVModelForSpeechSeq2Seq", "WhisperProcessor")
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         del batch, profile
-        from optimum.intel import OVModelForSpeechSeq2Seq
-        from transformers import WhisperProcessor
-
+        model_class, processor_class = self.imported()
         wanted = require_device(device)
         told = asked(artifact, self.options.language)
         try:
-            model = OVModelForSpeechSeq2Seq.from_pretrained(
+            model = model_class.from_pretrained(
                 artifact, device=wanted, ov_config=properties(self.options, wanted), local_files_only=True
             )
         except (RuntimeError, ValueError) as error:
             raise cannot_load("Optimum Intel", wanted, error) from error
-        return _OptimumSpeechSession(model, WhisperProcessor.from_pretrained(artifact), artifact, told)
+        return _OptimumSpeechSession(model, processor_class.from_pretrained(artifact), artifact, told)
 
 
 class _OptimumSpeechSession(SpeechSession):

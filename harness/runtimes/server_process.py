@@ -15,8 +15,9 @@ from typing import Any
 from harness.errors import KpiError, Unavailable
 from harness.protocol import die_with_parent
 
-_POLL_S = 0.05
+_POLL_S = 0.01
 _GRACE_S = 5.0
+_BRIEF_S = 1.0
 
 
 class ServerProcess:
@@ -101,3 +102,12 @@ def free_ports(count: int) -> list[int]:
     for each in sockets:
         each.close()
     return found
+
+
+def listens(port: int) -> bool:
+    """Whether a connection is accepted at a port of the loopback interface."""
+    try:
+        socket.create_connection(("127.0.0.1", port), _BRIEF_S).close()
+    except OSError:
+        return False
+    return True

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.registry import discover
+from harness.registry import discover, find
 from harness.scenarios.base import Scenario
 
 
 def scenarios() -> Mapping[str, type[Scenario[Any]]]:
     """Every scenario that a metric or a recipe may name."""
     return discover("harness.scenarios", Scenario)
+
+
+def scenario(name: str) -> type[Scenario[Any]]:
+    """One of them, without importing the others."""
+    return find("harness.scenarios", Scenario, name)

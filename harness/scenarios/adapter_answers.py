@@ -79,7 +79,7 @@ class AdapterAnswer(Scenario[LanguageSession], Scored):
     def play(self, session: LanguageSession, stage: Stage) -> dict[str, Any]:
         prompts = read_prompts(stage.requests / SAMPLES)
         file = stage.outputs.with_suffix(".jsonl")
-        with file.open("w", encoding="utf-8") as kept:
+        with file.open("w", encoding="utf-8") as kept, stage.scored():
             for number, prompt in enumerate(prompts):
                 if isinstance(session, AdapterSession) and session.adapters:
                     kept.write(line(self._switched(session, prompt, again=number < self.options.restored)))

@@ -65,12 +65,15 @@ class Adversarial(TensorScenario):
             self._same(outputs(batch), outputs(batch), "the same input twice")
 
         checks = {"finite": finite, "independent of the batch": independent, "repeatable": repeatable}
+        import hypothesis.strategies  # noqa: F401 - takes a second, in which nothing is asked
+
         violations = []
-        for title, check in checks.items():
-            stage.progress(f"property: {title}")
-            said = self._falsify(stage, check)
-            if said:
-                violations.append(f"{title}: {said}")
+        with stage.scored():
+            for title, check in checks.items():
+                stage.progress(f"property: {title}")
+                said = self._falsify(stage, check)
+                if said:
+                    violations.append(f"{title}: {said}")
         return {"violations": violations, "completed": self.options.examples * len(checks)}
 
     def _same(self, first: Array, second: Array, what: str) -> None:

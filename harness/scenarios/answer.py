@@ -91,7 +91,7 @@ class Answer(Scenario[LanguageSession], Scored):
         taken_over = len(answered)
         chances: dict[str, npt.NDArray[np.float16]] = {}
         part, file = stage.outputs.with_suffix(PART), stage.outputs.with_suffix(".jsonl")
-        with part.open("w", encoding="utf-8") as kept:
+        with part.open("w", encoding="utf-8") as kept, stage.scored():
             kept.write(line({"conditions": stage.conditions, "started": datetime.now(UTC).isoformat()}))
             kept.writelines(map(line, answered))
             for number, prompt in enumerate(prompts):
@@ -112,7 +112,8 @@ class Answer(Scenario[LanguageSession], Scored):
         file.write_text("".join(map(line, answered)), encoding="utf-8")
         np.savez(file.with_suffix(".npz"), **chances)  # type: ignore[arg-type]
         part.unlink()
-        asked, unmoved = self._ask_changed(session, prompts, answered)
+        with stage.scored():
+            asked, unmoved = self._ask_changed(session, prompts, answered)
         return {
             "completed": len(prompts),
             "violations": [*_faults(prompts, answered), *_unmoved(asked, unmoved)],

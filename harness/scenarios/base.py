@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -30,7 +30,8 @@ class Stage:
     ``seconds`` and ``samples`` say how long one process measures at least; ``subset`` asks a divisible scenario for so
     many samples of its data set, the first ones, None for all of them; ``workload`` loads the fixture and is
     called only by scenarios that need a data set. ``outputs`` is where a scenario may leave a file. What is timed
-    happens within ``watch()``, so that the machine is looked at just then.
+    happens within ``watch()``, so that the machine is looked at just then; where answers are scored instead, they are
+    asked for within ``scored()``.
     """
 
     inputs: Mapping[str, npt.NDArray[np.generic]]
@@ -44,6 +45,7 @@ class Stage:
     conditions: Mapping[str, Any] = field(default_factory=dict)
     earlier: tuple[Path, ...] = ()
     subset: int | None = None
+    scored: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 class Scenario(ABC, Generic[S]):

@@ -52,16 +52,17 @@ class Evaluate(TensorScenario, Scored):
         split = workload.split("evaluation")
         size, logits = self.options.batch, []
         count = min(len(split), stage.subset or len(split))
-        for start in range(0, count, size):
-            stop = min(start + size, count)
-            feeds = split.inputs(start, stop)
-            missing = size - (stop - start)
-            if missing:
-                # The session may be made for one batch size: fill the last batch up, then forget the filling.
-                feeds = {name: np.concatenate([a, np.repeat(a[-1:], missing, 0)]) for name, a in feeds.items()}
-            first = next(iter(session.run(feeds).values()))
-            logits.append(np.asarray(first[: stop - start], dtype=np.float32))
-            if start // size % 20 == 0:
-                stage.progress(f"{stop} of {count} samples")
+        with stage.scored():
+            for start in range(0, count, size):
+                stop = min(start + size, count)
+                feeds = split.inputs(start, stop)
+                missing = size - (stop - start)
+                if missing:
+                    # The session may be made for one batch size: fill the last batch up, then forget the filling.
+                    feeds = {name: np.concatenate([a, np.repeat(a[-1:], missing, 0)]) for name, a in feeds.items()}
+                first = next(iter(session.run(feeds).values()))
+                logits.append(np.asarray(first[: stop - start], dtype=np.float32))
+                if start // size % 20 == 0:
+                    stage.progress(f"{stop} of {count} samples")
         np.savez(stage.outputs, logits=np.concatenate(logits), labels=split.labels[:count])
         return {"completed": count, "batch": size, "outputs": stage.outputs.name}

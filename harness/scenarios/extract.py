@@ -82,7 +82,8 @@ class Extract(TensorScenario, Scored):
         with np.load(stage.requests / WINDOWS) as arrays:
             windows = {name: arrays[name] for name in arrays.files}
         offsets = [[None if a < 0 else (int(a), int(b)) for a, b in w] for w in windows["offsets"]]
-        start, end = self._logits(session, stage, {name: windows[name] for name in stage.inputs})
+        with stage.scored():
+            start, end = self._logits(session, stage, {name: windows[name] for name in stage.inputs})
         decoded = decode(
             windows["example"],
             offsets,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _SLACK_S, _SLACK = 0.01, 0.1
+_ALIKE = 0.1
 
 
 class Generate(Scenario[LanguageSession]):
@@ -90,15 +92,18 @@ class Generate(Scenario[LanguageSession]):
             number += 1
 
     def _warm_up(self, session: LanguageSession, prompts: Mapping[int, Sequence[str]]) -> dict[str, Any]:
-        """One answer of each length, then more until two in a row take the same time per token; four at most."""
-        start, before, runs = time.perf_counter(), 0.0, 0
-        for texts in prompts.values():
-            session.generate(texts[0], self.options.tokens, exactly=True)
-        texts, steady = next(iter(prompts.values())), False
-        while runs < 4 and not steady:  # noqa: PLR2004
-            now = _per_token(session.generate(texts[runs % len(texts)], self.options.tokens, exactly=True))
-            steady, before, runs = abs(now / before - 1) <= 0.1 if before else False, now, runs + 1  # noqa: PLR2004
-        return {"runs": runs + len(prompts), "seconds": round(time.perf_counter() - start, 4), "steady": steady}
+        """One answer of each length, then more until two in a row take the same time per token; four more at most.
+
+        The time per token hardly depends on the prompt's length, so that the answers of each length count too.
+        """
+        start, before, runs, steady = time.perf_counter(), 0.0, 0, False
+        more = itertools.islice(itertools.cycle(next(iter(prompts.values()))), 4)
+        for text in itertools.chain((texts[0] for texts in prompts.values()), more):
+            if steady and runs >= len(prompts):
+                break
+            now = _per_token(session.generate(text, self.options.tokens, exactly=True))
+            steady, before, runs = bool(before) and abs(now / before - 1) <= _ALIKE, now, runs + 1
+        return {"runs": runs, "seconds": round(time.perf_counter() - start, 4), "steady": steady}
 
 
 def prompts_of(texts: Sequence[str], words: Sequence[int]) -> dict[int, list[str]]:

@@ -59,12 +59,17 @@ class Offline(TensorScenario):
                 served += 1
                 yield batches[served % len(batches)]
 
-        warmth = warm_up(lambda: session.run(batches[0]), most_s=2.0, window_runs=2)
+        def once() -> None:
+            """What is timed, in small: as many requests as are in flight, or one batch."""
+            if self.options.asynchronous:
+                session.run_all(source(0.0, 2 * session.requests))
+            else:
+                session.run(batches[0])
+
+        warmth = warm_up(once, most_s=2.0, window_runs=1)
         samples: list[float] = []
         gc.collect()
         gc.disable()
-        if self.options.asynchronous:
-            session.run_all(source(stage.seconds / 4, 2 * session.requests))
         with stage.watch():
             begin = end = time.perf_counter()
             if self.options.asynchronous:

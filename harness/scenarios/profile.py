@@ -19,6 +19,7 @@ class Profile(TensorScenario):
     def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
         feeds = {name: array[:1] for name, array in stage.inputs.items()}
         runs = 5
-        for _ in range(runs):
-            session.run(feeds)
+        with stage.scored():
+            for _ in range(runs):
+                session.run(feeds)
         return {"completed": runs}

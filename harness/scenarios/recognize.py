@@ -57,7 +57,7 @@ class Recognize(Scenario[SpeechSession], Scored):
     def play(self, session: SpeechSession, stage: Stage) -> dict[str, Any]:
         utterances = read_utterances(stage.requests)
         file = stage.outputs.with_suffix(".jsonl")
-        with file.open("w", encoding="utf-8") as out:
+        with file.open("w", encoding="utf-8") as out, stage.scored():
             for number, utterance in enumerate(utterances):
                 said = session.transcribe(utterance.samples)
                 heard = {

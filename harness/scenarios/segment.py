@@ -80,7 +80,7 @@ class Segment(TensorScenario, Scored):
                 wanted = arrays["masks"]
         found: list[Masks] = []
         info = look_at(clip)
-        with Encoder(stage.outputs.with_suffix(".mp4"), info.width, info.height, info.rate) as out:
+        with Encoder(stage.outputs.with_suffix(".mp4"), info.width, info.height, info.rate) as out, stage.scored():
             for frame in read_frames(clip):
                 answer = session.run(fixture.prepare(frame))
                 for name, array in answer.items():

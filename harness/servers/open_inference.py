@@ -19,6 +19,8 @@ from mlserver.codecs import NumpyCodec
 from mlserver.settings import ModelParameters
 from mlserver.types import InferenceRequest, InferenceResponse, MetadataTensor
 
+from harness.protocol import leave
+
 _DATATYPES = {"i64": "INT64", "i32": "INT32", "f32": "FP32", "f16": "FP16", "u8": "UINT8", "i8": "INT8"}
 
 
@@ -96,4 +98,4 @@ def serve(arguments: Sequence[str], implementation: type[MLModel]) -> int:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(serve(sys.argv[1:], OpenVinoModel))
+    leave(serve(sys.argv[1:], OpenVinoModel))

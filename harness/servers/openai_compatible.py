@@ -23,6 +23,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHttpException
 
+from harness.protocol import leave
 from harness.servers.batching import Answer, Delta, Engine
 
 _GRACE_S = 2
@@ -225,4 +226,4 @@ def main(arguments: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))
