@@ -79,7 +79,7 @@ def test_a_kind_without_a_file_is_judged_by_the_general_test(project: Project) -
 
 def test_the_header_says_what_is_judged_and_where(project: Project) -> None:
     said = project.pytest("--collect-only").stdout
-    assert "kpis: kpis.toml: 5 targets of 1 KPIs" in said
+    assert "kpis: kpis.toml, 5 targets of 1 KPI" in said
     assert "machine: " in said
 
 

@@ -12,6 +12,10 @@ def header(spec: Spec, file: str, machine: Detected) -> list[str]:
     devices = [("gpu", machine.gpus), ("npu", machine.npus)]
     more = "".join(f", {name} {', '.join(found)}" for name, found in devices if found)
     return [
-        plain(f"kpis: {file}: {len(spec.targets)} targets of {len(spec.kpis)} KPIs"),
+        plain(f"kpis: {file}, {_counted(len(spec.targets), 'target')} of {_counted(len(spec.kpis), 'KPI')}"),
         plain(f"machine: {machine.cpu}, {machine.cores} cores, {machine.memory / 1e9:.0f} GB of memory{more}"),
     ]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
