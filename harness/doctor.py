@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Iterator
 from importlib import metadata
@@ -9,8 +10,10 @@ from pathlib import Path
 
 from harness.builder import Builder
 from harness.environments import Environments
-from harness.errors import KpiError
+from harness.errors import KpiError, Unavailable
 from harness.machine import Detected, detect, mismatch
+from harness.metrics import metrics
+from harness.metrics.base import Metric
 from harness.passes import passes
 from harness.passes.base import Pass
 from harness.runtimes import runtimes
@@ -29,6 +32,7 @@ def examine(spec: Spec | None, store: Store) -> Iterator[tuple[str, Rows]]:
     yield "runtimes", list(_runtimes())
     environments = Environments(store, spec.root if spec else Path.cwd())
     yield "passes", list(_passes(environments))
+    yield "metrics", list(_metrics())
     yield "environments", _environments(environments)
     yield "store", [(str(store.root), BYTES.format(folder_size(store.root)))]
     if spec is None:
@@ -87,6 +91,23 @@ def _pass_lacks(cls: type[Pass], environments: Environments) -> str:
     return f"pip install {' '.join(missing)}" if missing else ""
 
 
+def _metrics() -> Iterator[tuple[str, str]]:
+    """What metrics are computed with, those alone that need more than the harness."""
+    for name, metric in sorted(metrics().items()):
+        said, remedy = _metric_needs(metric)
+        if said or remedy:
+            yield name, f"missing; {remedy}" if remedy else said
+
+
+@functools.cache
+def _metric_needs(metric: type[Metric]) -> tuple[str, str]:
+    """What a metric needs that is here, and the command that makes it usable; that one is empty when it is."""
+    try:
+        return metric.needs(), ""
+    except Unavailable as error:
+        return "", error.remedy or error.message
+
+
 def _environments(environments: Environments) -> Rows:
     return [
         (name, "installed" if environments.exists(name) else f"missing; kpi env create {name}")
@@ -116,7 +137,9 @@ def _enabled(spec: Spec, here: Detected, environments: Environments) -> Iterator
             waiting.setdefault(f"kpi env create {recipe.environment}", []).append(kpi.name)
         elif not recipe.environment and not any(_version(d) for d in runtimes()[recipe.runtime].distributions):
             waiting.setdefault(f"pip install {runtimes()[recipe.runtime].distributions[0]}", []).append(kpi.name)
-        for remedy in sorted({_pass_lacks(passes()[step.name], environments) for step in recipe.passes} - {""}):
+        lacks = {_pass_lacks(passes()[step.name], environments) for step in recipe.passes}
+        lacks |= {_metric_needs(target.metric)[1] for target in kpi.targets}
+        for remedy in sorted(lacks - {""}):
             waiting.setdefault(remedy, []).append(kpi.name)
     for remedy, names in waiting.items():
         yield remedy, f"enables {', '.join(names)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +64,16 @@ def test_doctor_works_without_promises(project: Project, tmp_path: Path) -> None
     done = kpi(project, "doctor", cwd=tmp_path / "empty")
     assert done.returncode == 0, done.stderr
     assert "name one with --kpis FILE" in done.stdout
+
+
+def test_doctor_says_what_a_metric_is_computed_with_and_what_would_help(project: Project) -> None:
+    assert re.search(r"accuracy\.meteor +WordNet 3\.[01] from", kpi(project, "doctor").stdout)
+    project.environment["KPI_WORDNET"] = "/nowhere"
+    done = kpi(project, "doctor")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"accuracy\.meteor +missing; correct or unset KPI_WORDNET", done.stdout)
+    assert not re.search(r"KPI_WORDNET +enables", done.stdout)  # the promises here ask for no METEOR
+    assert re.search(r"correct or unset KPI_WORDNET +enables translation-", kpi(project, "doctor", cwd=ROOT).stdout)
 
 
 def test_schema_is_the_one_of_this_version(project: Project) -> None:

@@ -34,6 +34,14 @@ class Metric(ABC):
         """The part of the name before the first dot."""
         return cls.name.partition(".")[0].replace("-", "_")
 
+    @classmethod
+    def needs(cls) -> str:
+        """What this machine has of what the figure is computed with, in words; empty where the harness suffices.
+
+        ``kpi doctor`` shows it. Raises Unavailable, with the remedy, where something is missing.
+        """
+        return ""
+
 
 class ArtifactMetric(Metric):
     """A figure of the files alone: exact, the same everywhere."""

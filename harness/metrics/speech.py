@@ -83,6 +83,11 @@ class Wer(SampleMetric):
     def identity(cls) -> dict[str, str]:
         return words.identity()
 
+    @classmethod
+    def needs(cls) -> str:
+        words.word_errors([], [])
+        return f"jiwer {words.identity()['jiwer']}"
+
 
 def _factor(process: ProcessRecord) -> float:
     return sum(process.samples_s) / sum(process.series["audio_s"])

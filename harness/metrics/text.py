@@ -44,6 +44,13 @@ class Meteor(_Share):
 
         return meteor.identity(wordnet.load())
 
+    @classmethod
+    def needs(cls) -> str:
+        from harness.text import wordnet
+
+        found = wordnet.load()
+        return f"WordNet {found.version} from {found.origin}, synonyms match"
+
 
 class _Overlap(_Share):
     counted: ClassVar[str]
@@ -60,6 +67,10 @@ class _Overlap(_Share):
         from harness.text import overlap
 
         return {cls.counted: overlap.identity()[cls.counted]}
+
+    @classmethod
+    def needs(cls) -> str:
+        return f"sacrebleu {cls.identity()[cls.counted].rpartition(':')[2]}"
 
 
 class Chrf(_Overlap):
