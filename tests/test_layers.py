@@ -94,6 +94,16 @@ def test_no_file_is_longer_than_can_be_read(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
+def test_git_ignores_no_module() -> None:
+    # An ignored one would be missing from every clone, and ruff passes over it too.
+    command = ["git", "check-ignore", "--no-index", "--stdin"]
+    given = "\n".join(name(path) for path in OURS)
+    done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, check=False)
+    if done.returncode > 1:
+        pytest.skip(f"git does not say: {done.stderr.strip()}")
+    assert done.stdout.split() == []
+
+
 @pytest.mark.parametrize("module", ["harness.pytest_plugin", "harness.spec_reader", "harness.measure.worker"])
 def test_importing_loads_nothing_heavy(module: str) -> None:
     # In a process of its own: this one may have loaded anything by now.
