@@ -41,9 +41,7 @@ class BuildAhead:
 
     def _run(self, request: dict[str, object], log: Path) -> None:
         try:
-            call_worker(
-                _MODULE, request, log=log, timeout=_TIMEOUT_S, progress=self._heard, started=self._started
-            )
+            call_worker(_MODULE, request, log=log, timeout=_TIMEOUT_S, progress=self._heard, started=self._started)
         except KpiError as error:
             with log.open("a", encoding="utf-8") as file:
                 file.write(f"building ahead ended: {error}\n")
