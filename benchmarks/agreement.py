@@ -21,6 +21,7 @@ from harness.gate import Gate
 from harness.language import SAMPLES, read_prompts
 from harness.machine import detect
 from harness.measure.campaign import Subject
+from harness.measure.lock import device_lock
 from harness.metrics.base import ProcessMetric
 from harness.metrics.generation import LatencyGenerate
 from harness.metrics.latency import LatencyP50
@@ -127,7 +128,8 @@ def main() -> int:
                 if who == "suite":
                     both[who] = metric.of(gate.campaign.extend(subject, number + 1)[-1])
                 else:
-                    done = subprocess.run(command, capture_output=True, text=True, check=True)
+                    with device_lock(subject.device, lambda _: None):  # as alone as the suite's own process
+                        done = subprocess.run(command, capture_output=True, text=True, check=True)
                     both[who] = json.loads(done.stdout)
             ratios.append(both["suite"] / both["bare"])
             print(f"suite {1e3 * both['suite']:.3f} ms, bare loop {1e3 * both['bare']:.3f} ms, ratio {ratios[-1]:.4f}")

@@ -92,14 +92,14 @@ class Generate(Scenario[LanguageSession]):
             number += 1
 
     def _warm_up(self, session: LanguageSession, prompts: Mapping[int, Sequence[str]]) -> dict[str, Any]:
-        """One answer of each length, then more until two in a row take the same time per token; four more at most.
+        """One answer of each length, then of the longest until two in a row take the same time per token; four at most.
 
-        The time per token hardly depends on the prompt's length, so that the answers of each length count too.
+        The first two answers to long prompts wait longer for their first token than later ones (benchmarks/warm_up.py).
         """
         start, before, runs, steady = time.perf_counter(), 0.0, 0, False
-        more = itertools.islice(itertools.cycle(next(iter(prompts.values()))), 4)
+        more = itertools.islice(itertools.cycle(prompts[max(prompts)]), 4)
         for text in itertools.chain((texts[0] for texts in prompts.values()), more):
-            if steady and runs >= len(prompts):
+            if steady and runs > len(prompts):
                 break
             now = _per_token(session.generate(text, self.options.tokens, exactly=True))
             steady, before, runs = bool(before) and abs(now / before - 1) <= _ALIKE, now, runs + 1
