@@ -1,10 +1,10 @@
 # Two commands on a fresh machine: `make kpi` judges the shipped models, `make test` tests the harness itself.
-# What takes longer has commands of its own: `make kpi-all` also judges the KPIs marked "nightly".
+# `make quick` takes two minutes; `make kpi-all` and `make test-all` do what the two leave out as well.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: kpi kpi-all test lint deploy comparison pictures clean
+.PHONY: kpi kpi-all quick test test-long test-all lint deploy comparison pictures clean
 
 # --kpi-install makes the environments that recipes name, while the first artifacts are built and judged.
 kpi: $(VENV)/ready
@@ -13,8 +13,23 @@ kpi: $(VENV)/ready
 kpi-all: $(VENV)/ready
 	$(BIN)/python -m pytest --kpi-install
 
+# A file is one process's, so that its tests share what they build; the slow files begin.
+BOTH := -n 2 --dist loadfile --no-loadscope-reorder
+
+quick: $(VENV)/ready
+	$(BIN)/python -m pytest tests -m "not suite and not long" $(BOTH)
+
 test: $(VENV)/ready
-	$(BIN)/python -m pytest tests -n 2 --dist loadfile --durations=20
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests -m "not long" $(BOTH) --durations=20
+	$(BIN)/python tests/covered.py
+
+# What `make test` leaves out; PART=3/7 takes the third of seven parts.
+test-long: $(VENV)/ready
+	$(BIN)/python -m pytest tests -m long $(BOTH) $(if $(PART),--part $(PART)) -x
+
+test-all: $(VENV)/ready
+	$(BIN)/python -m pytest tests $(BOTH) --durations=20
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -12,7 +12,14 @@ from harness.errors import SpecError
 from harness.spec import Spec
 from harness.spec_reader import read_spec
 from tests.packages import here, proven_run
-from tests.project import project, shared_store
+from tests.project import own_temporary_files, project, shared_store
+from tests.speeds import (
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_report_header,
+    pytest_runtest_setup,
+)
 
 # A shared machine may stall anywhere; in CI hypothesis's own profile makes the examples always the same.
 settings.register_profile("harness", parent=settings(), deadline=None, max_examples=100)
@@ -123,4 +130,15 @@ def problems(read: Callable[[str], Spec]) -> Callable[[str], tuple[str, ...]]:
     return mistakes
 
 
-__all__ = ["here", "project", "proven_run", "shared_store"]
+__all__ = [
+    "here",
+    "own_temporary_files",
+    "project",
+    "proven_run",
+    "pytest_addoption",
+    "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_report_header",
+    "pytest_runtest_setup",
+    "shared_store",
+]

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,6 +127,7 @@ def test_the_badge_is_green_only_when_everything_was_proven(tmp_path: Path) -> N
     assert not list(odd.iter("{http://www.w3.org/2000/svg}script"))
 
 
+@pytest.mark.suite
 def test_a_run_annotates_where_it_is_asked_to(project: Project) -> None:
     name = "::error::boom"
     project.change('name = "stripes-int8"', f'name = "{name}"')

@@ -17,6 +17,8 @@ from harness.spec_reader import read_spec
 from harness.store import Store
 from tests.project import Project
 
+pytestmark = pytest.mark.suite
+
 THIRD = """
 [workload.stripes.recipe.int8-more]
 runtime = "onnxruntime"

@@ -92,6 +92,7 @@ def test_environments_are_listed_and_wrong_names_told(project: Project) -> None:
     assert kpi(project, "env", "create").returncode == 1
 
 
+@pytest.mark.suite
 def test_cache_is_listed_verified_and_pruned(project: Project, tmp_path: Path) -> None:
     project.environment["KPI_STORE"] = str(tmp_path / "own-store")
     assert project.pytest("-k", "size").returncode == 0

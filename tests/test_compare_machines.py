@@ -67,6 +67,7 @@ def test_a_run_without_times_has_nothing_to_compare() -> None:
         compare([Seen.of(empty)])
 
 
+@pytest.mark.suite
 def test_the_command_writes_a_table_and_a_picture(
     project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,10 @@ import pytest
 
 from tests.project import make_project
 
+pytestmark = pytest.mark.suite
+
+pytestmark = pytest.mark.suite
+
 COUNTED = """    def model(self):
         import os
 

@@ -73,6 +73,7 @@ def test_a_process_that_was_not_confined_is_noticed() -> None:
         check(str(min(allowed)))
 
 
+@pytest.mark.suite
 @LINUX
 def test_a_recipe_runs_where_it_says(project: Project) -> None:
     core = min(os.sched_getaffinity(0))

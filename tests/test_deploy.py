@@ -289,6 +289,7 @@ def test_the_merge_asks_for_what_the_machines_leave() -> None:
         _parser().parse_args(["merge", "--out", "/evidence"])
 
 
+@pytest.mark.suite
 def test_the_jobs_one_after_the_other(project: Project, tmp_path: Path) -> None:
     """All Jobs on this machine, on a small project: the very arguments, with the claim's folder put elsewhere."""
 

@@ -67,6 +67,7 @@ def test_nothing_is_made_up(energy: dict[str, object] | None) -> None:
         EnergyPerSample.of(record({"joules": {"package-0": 1.0}, "missing": ""}, "GPU.0"))
 
 
+@pytest.mark.suite
 def test_a_promise_of_energy_is_answered_either_way(project: Project) -> None:
     project.change("[kpi.targets]\n", '[kpi.targets]\n"energy.per_sample" = "< 1 kJ"\n')
     assert project.pytest("-m", "energy").returncode == 0

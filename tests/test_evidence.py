@@ -12,6 +12,10 @@ import pytest
 
 from tests.project import Project
 
+pytestmark = pytest.mark.suite
+
+pytestmark = pytest.mark.suite
+
 HOLDS = {
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,

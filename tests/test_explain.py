@@ -39,11 +39,13 @@ def explained(project: Project, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.suite
 def test_a_failure_says_what_to_know_and_what_to_try(project: Project) -> None:
     text = project.toml.read_text(encoding="utf-8") + OTHER
     project.toml.write_text(text, encoding="utf-8")
     bound = text.partition('"latency.p50" = "')[2].partition('"')[0]
     project.change(f'"{bound}"', '"< 1 us"')
+    project.leave_alone()
     done = project.pytest("-k", "p50")
     assert done.returncode == 1
     for said in ("promised   latency.p50 < 1 us", "measured   ", "97 % confidence", "machine    ", "onnxruntime 1."):
@@ -57,6 +59,7 @@ def test_a_failure_says_what_to_know_and_what_to_try(project: Project) -> None:
     assert "try" not in {line.split()[0] for line in lines}  # the FP32 recipe does not keep it either
 
 
+@pytest.mark.suite
 def test_other_recipes_that_keep_the_promise_are_named(project: Project) -> None:
     project.toml.write_text(project.toml.read_text(encoding="utf-8") + OTHER, encoding="utf-8")
     assert project.pytest("-k", "size").returncode == 0
@@ -69,6 +72,7 @@ def test_other_recipes_that_keep_the_promise_are_named(project: Project) -> None
     assert f"  try        {small}: " in explained(project, "explain", f"stripes-{large}:size").stdout
 
 
+@pytest.mark.suite
 def test_explain_needs_evidence_and_a_known_kpi(project: Project) -> None:
     done = explained(project, "explain", "stripes-int8")
     assert done.returncode == 1
@@ -80,6 +84,7 @@ def test_explain_needs_evidence_and_a_known_kpi(project: Project) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.suite
 def test_where_a_recipe_was_placed_is_said(project: Project) -> None:
     project.change("threads = 1 }", 'threads = 1 }\ncores = "0"')
     assert project.pytest("-k", "agreement").returncode == 0
@@ -91,6 +96,7 @@ def test_where_a_recipe_was_placed_is_said(project: Project) -> None:
     assert _placed([{"placement": {}, "processes": []}]) == _placed([]) == ""
 
 
+@pytest.mark.suite
 def test_evidence_that_was_edited_is_explained_with_a_warning(project: Project) -> None:
     project.pytest("-k", "size")
     file = project.folder / ".kpi/latest/evidence.json"

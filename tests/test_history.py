@@ -174,6 +174,7 @@ def test_a_writer_killed_in_the_middle_leaves_what_was_whole(tmp_path: Path) -> 
     assert [p.value for p in History(tmp_path).trend("a")] == [1]
 
 
+@pytest.mark.suite
 def test_a_run_is_entered_whatever_becomes_of_it_and_no_verdict_hangs_on_it(project: Project) -> None:
     history = History(project.folder / ".kpi")
     assert project.pytest("-k", "size").returncode == 0

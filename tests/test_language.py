@@ -26,6 +26,7 @@ def chat(tmp_path: Path, shared_store: Path) -> Project:
     return copied_project("chat", tmp_path, shared_store)
 
 
+@pytest.mark.suite
 def test_every_way_to_run_a_language_model(chat: Project) -> None:
     done = chat.pytest("-k", "not meteor", timeout=900)
     verdicts = chat.verdicts()
@@ -83,6 +84,7 @@ def kpi(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.suite
 def test_meteor_needs_wordnet_and_says_with_what_it_was_computed(chat: Project) -> None:
     assert chat.pytest("-k", "meteor", timeout=600).returncode == 0
     evidence = chat.evidence()
@@ -102,6 +104,7 @@ def test_meteor_needs_wordnet_and_says_with_what_it_was_computed(chat: Project) 
     assert target["value"] is None
 
 
+@pytest.mark.suite
 def test_answers_that_do_not_come_from_the_prompt_are_noticed(chat: Project) -> None:
     """Without what attention brings, a token depends on the one before it alone, never on the prompt."""
     from safetensors.numpy import load_file, save_file
@@ -130,6 +133,7 @@ def test_a_changed_prompt_is_another(prompt: str, other: str, changed: str) -> N
     assert changed_prompt(prompt, other) == changed
 
 
+@pytest.mark.suite
 def test_half_answered_prompts_are_not_asked_again(chat: Project) -> None:
     prompts = chat.folder / "many.jsonl"
     lines = [{"prompt": f"le chat {n} dort", "reference": f"the cat {n} sleeps"} for n in range(150)]
@@ -159,6 +163,7 @@ def chat_module() -> ModuleType:
     return module
 
 
+@pytest.mark.suite
 def test_another_model_needs_nothing_but_its_name(chat: Project, tmp_path: Path) -> None:
     chat_module().make_model(tmp_path / "chat/models/another", hidden=96, vocabulary=340)
     chat.change('reference = "fp32"\n', 'reference = "fp32"\nmodel = "models/another"\n')

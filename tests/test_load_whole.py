@@ -21,6 +21,10 @@ from harness.runtimes.language import LanguageSession
 from harness.runtimes.openvino_genai import OpenVinoGenAi
 from tests.project import ROOT, Project, copied_project
 
+pytestmark = pytest.mark.suite
+
+pytestmark = pytest.mark.suite
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> Project:

@@ -135,6 +135,7 @@ targets = {{ "cost.ratio" = "<= 0.5" }}
     )
 
 
+@pytest.mark.suite
 def test_one_machine_that_is_both_decides_at_once(project: Project) -> None:
     two_machines(project, "*")
     done = project.pytest("-m", "cost")
@@ -145,6 +146,7 @@ def test_one_machine_that_is_both_decides_at_once(project: Project) -> None:
     assert target["value"] == pytest.approx(0.025)
 
 
+@pytest.mark.suite
 def test_the_evidence_of_two_machines_decides_when_merged(
     project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

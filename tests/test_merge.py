@@ -71,6 +71,7 @@ def here(run: Project) -> Path:
     return run.folder / ".kpi/latest/evidence.json"
 
 
+@pytest.mark.suite
 def test_two_machines_make_one_green_ledger(project: Project, here: Path, tmp_path: Path) -> None:
     there = forge(here, tmp_path / "there.json", verdict("elsewhere", "PASS"))
     done = kpi_merge(project, here, there)
@@ -82,12 +83,14 @@ def test_two_machines_make_one_green_ledger(project: Project, here: Path, tmp_pa
     assert all(set(t["measurements"]) <= references for t in merged["targets"])
 
 
+@pytest.mark.suite
 def test_what_nobody_proved_is_not_green(project: Project, here: Path) -> None:
     done = kpi_merge(project, here)
     assert done.returncode == 1
     assert "elsewhere:p50: nobody proved it (OFF_TARGET" in " ".join(done.stdout.split())
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
@@ -109,6 +112,7 @@ def test_what_does_not_fit_is_not_green(project: Project, here: Path, tmp_path: 
     assert said in " ".join(done.stdout.split())
 
 
+@pytest.mark.suite
 def test_an_edited_file_is_noticed(project: Project, here: Path, tmp_path: Path) -> None:
     data = json.loads(here.read_text(encoding="utf-8"))
     verdict("elsewhere", "PASS")(data)
@@ -119,6 +123,7 @@ def test_an_edited_file_is_noticed(project: Project, here: Path, tmp_path: Path)
     assert "was changed after it was sealed" in " ".join(done.stdout.split())
 
 
+@pytest.mark.suite
 def test_a_key_proves_the_origin(project: Project, here: Path, tmp_path: Path) -> None:
     project.environment["KPI_SEAL_KEY"] = "a secret"
     signed = forge(here, tmp_path / "signed.json", verdict("elsewhere", "PASS"), key="a secret")

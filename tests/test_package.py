@@ -37,6 +37,7 @@ def left(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {".kpi", "kpis.toml"}
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("out", ["folder", "one.zip", "one.tar.gz", "new/two.tgz"])
 def test_a_proven_kpi_is_packed_and_verified_the_same_each_time(here: Project, out: str) -> None:
     assert kpi(here, "package", PROVEN, "--out", out).returncode == 0
@@ -53,6 +54,7 @@ def test_a_proven_kpi_is_packed_and_verified_the_same_each_time(here: Project, o
     assert {path.name for path in path.parent.glob(".kpi-package-*")} == set()
 
 
+@pytest.mark.suite
 def test_archives_and_folder_hold_the_same(here: Project) -> None:
     for out in ("a", "a.zip", "a.tar.gz"):
         assert kpi(here, "package", PROVEN, "--out", out).returncode == 0
@@ -67,6 +69,7 @@ def test_archives_and_folder_hold_the_same(here: Project) -> None:
                 assert (here.folder / copy / path.relative_to(here.folder / "a")).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.suite
 def test_the_card_is_one_that_the_hub_reads(here: Project) -> None:
     hub = pytest.importorskip("huggingface_hub")
     assert kpi(here, "package", PROVEN).returncode == 0
@@ -89,6 +92,7 @@ def test_the_card_is_one_that_the_hub_reads(here: Project) -> None:
     assert "Apache-2.0" in (file.parent / "LICENCES.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -103,6 +107,7 @@ def test_what_is_not_proven_is_refused_with_its_binding_target(here: Project, na
     assert left(here.folder) == set()
 
 
+@pytest.mark.suite
 def test_force_is_written_on_everything(here: Project) -> None:
     done = kpi(here, "package", "stripes/too big", "--force", "--out", "x.zip")
     assert done.returncode == 0, done.stderr
@@ -134,6 +139,7 @@ def edit(project: Project) -> None:
     file.write_text(file.read_text(encoding="utf-8").replace('"n": 1000', '"n": 1001', 1), encoding="utf-8")
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -154,6 +160,7 @@ def test_what_does_not_fit_is_refused_even_with_force(
     assert left(here.folder) == before
 
 
+@pytest.mark.suite
 def test_a_verdict_that_does_not_follow_is_refused(here: Project) -> None:
     from harness.seal import seal
 
@@ -167,12 +174,14 @@ def test_a_verdict_that_does_not_follow_is_refused(here: Project) -> None:
     assert "PASS is said, FAIL follows from the samples" in line
 
 
+@pytest.mark.suite
 def test_an_unknown_kpi_is_a_mistake_in_the_call(here: Project) -> None:
     done = kpi(here, "package", "stripes-int9")
     assert done.returncode == 4
     assert 'did you mean "stripes-int8"' in done.stderr
 
 
+@pytest.mark.suite
 def test_a_full_disk_leaves_nothing_half_written(here: Project) -> None:
     full = Path("/dev/shm/kpi-package-full")  # noqa: S108
     if os.geteuid() or not shutil.which("mount"):
@@ -190,6 +199,7 @@ def test_a_full_disk_leaves_nothing_half_written(here: Project) -> None:
         subprocess.run(["umount", str(full)], check=True)
 
 
+@pytest.mark.suite
 def test_a_place_that_can_not_be_written_is_one_line(here: Project) -> None:
     line = one_line(kpi(here, "package", PROVEN, "--out", "/proc/package.zip"))
     assert "/proc/package.zip can't be written: " in line
@@ -197,6 +207,7 @@ def test_a_place_that_can_not_be_written_is_one_line(here: Project) -> None:
     assert "can't be written: " in one_line(kpi(here, "package", PROVEN, "--out", "file/p.zip"))
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("out", ["p", "p.zip"])
 def test_a_push_to_a_folder_copies_what_can_be_verified(here: Project, tmp_path: Path, out: str) -> None:
     there = tmp_path / "shelf"
@@ -208,6 +219,7 @@ def test_a_push_to_a_folder_copies_what_can_be_verified(here: Project, tmp_path:
     assert {path.name for path in there.iterdir()} == {out}
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("target", "module", "said"),
     [
@@ -228,6 +240,7 @@ def test_a_missing_client_is_said_before_anything_is_packed(here: Project, targe
     assert left(here.folder) == set()
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("out", ["p", "p.zip"])
 def test_oras_is_asked_for_every_file_by_its_name(here: Project, out: str) -> None:
     contents = collect(PROVEN, here.folder / ".kpi/latest/evidence.json", Store(here.store), force=False)
@@ -245,6 +258,7 @@ def test_oras_is_asked_for_every_file_by_its_name(here: Project, out: str) -> No
     assert "--plain-http" not in oras_command("oras", "//registry.example/a/b", contents, here.folder / out)[0]
 
 
+@pytest.mark.suite
 def test_mlflow_keeps_package_and_values(here: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     here.environment["MLFLOW_TRACKING_URI"] = (tmp_path / "runs").as_uri()
@@ -280,6 +294,7 @@ def test_every_task_has_a_name_on_the_hub() -> None:
     assert set(_PIPELINES) == set(TASKS)
 
 
+@pytest.mark.suite
 def test_hostile_words_are_harmless_in_a_card(here: Project) -> None:
     evidence = json.loads((here.folder / ".kpi/latest/evidence.json").read_text(encoding="utf-8"))
     name = "<script>alert(1)</script> | `x` \u202eevil\U0001f4a5" + "long" * 30

@@ -87,6 +87,7 @@ def test_a_meeting_does_not_wait_for_ever(tmp_path: Path) -> None:
         Meeting(str(tmp_path), 0, 2).wait("timed", 0.05)
 
 
+@pytest.mark.suite
 @TWO
 def test_two_instances_are_measured_as_one(project: Project) -> None:
     first, second = sorted(os.sched_getaffinity(0))[:2]
@@ -105,6 +106,7 @@ def test_two_instances_are_measured_as_one(project: Project) -> None:
             assert process["system"]["window"]["others"] <= instances[0]["window"]["others"]
 
 
+@pytest.mark.suite
 @TWO
 def test_two_instances_on_one_processor_share_it(project: Project) -> None:
     core = min(os.sched_getaffinity(0))
@@ -122,6 +124,7 @@ def test_two_instances_on_one_processor_share_it(project: Project) -> None:
         assert used < 1.1 * there + 0.1
 
 
+@pytest.mark.suite
 @TWO
 def test_a_failing_instance_is_one_error(project: Project) -> None:
     project.change("\npasses =", '\ncores = ["0", "4096"]\npasses =')

@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import Project, heed_interrupts
+from tests.project import Project
+
+pytestmark = pytest.mark.suite
+
+pytestmark = pytest.mark.suite
 
 TARGETS = {
     "stripes-int8:size",
@@ -234,7 +238,6 @@ def test_stopped_in_the_middle(project: Project, number: int, tmp_path: Path) ->
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_interrupts,  # noqa: PLW1509 - no threads run yet
     ) as process:
         runs = project.folder / ".kpi/runs"
         deadline = time.monotonic() + 120

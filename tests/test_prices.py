@@ -73,6 +73,7 @@ def test_a_price_makes_a_cost(problems: Problems, edit: Edit) -> None:
     assert problems(edit(COST, ('memory = ">= 1 GB"\n', f'memory = ">= 1 GB"\n{own}'))) == ()
 
 
+@pytest.mark.suite
 def test_a_cost_is_the_hours_of_a_million_at_the_price(project: Project) -> None:
     project.change('device = "cpu"\n', 'device = "cpu"\nprice = "3.6 USD/h"\n')
     project.change("[kpi.targets]\n", '[kpi.targets]\n"cost.per_million" = "< 1000 USD"\n')

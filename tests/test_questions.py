@@ -26,6 +26,7 @@ def steps(project: Project, name: str) -> list[dict[str, Any]]:
     return [m for m in manifests if m["notes"].get("step", {}).get("pass") == name]
 
 
+@pytest.mark.suite
 def test_trained_with_quantizers_and_served_in_three_ways(questions: Project) -> None:
     done = questions.pytest(timeout=1200)
     verdicts = questions.verdicts()
@@ -54,6 +55,7 @@ def test_trained_with_quantizers_and_served_in_three_ways(questions: Project) ->
     assert exported["quantized_weights"] >= 13
 
 
+@pytest.mark.suite
 def test_a_killed_training_goes_on_to_the_same_artifact(questions: Project, tmp_path: Path) -> None:
     text = questions.toml.read_text(encoding="utf-8")
     questions.toml.write_text(text.replace("epochs = 20", "epochs = 40"), encoding="utf-8")
@@ -79,6 +81,7 @@ def test_a_killed_training_goes_on_to_the_same_artifact(questions: Project, tmp_
     assert digests[0] == digests[1]
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -96,6 +99,7 @@ def test_a_server_that_answers_no_number_is_an_error_of_one_line(questions: Proj
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.suite
 def test_a_server_that_dies_under_load_is_an_error_and_the_rest_goes_on(questions: Project) -> None:
     questions.change("harness.servers.open_inference", "tests.faulty_server")
     questions.environment["FAULT"] = "die-later"
@@ -169,6 +173,7 @@ def test_a_file_in_another_encoding_or_none_is_named(tmp_path: Path) -> None:
         read_squad(tmp_path / "missing.json")
 
 
+@pytest.mark.suite
 def test_ones_own_questions_need_a_training_split_for_training(questions: Project) -> None:
     rome = [{"text": "rome", "answer_start": 14}]
     mine = squad("anna lives in rome", question="where does anna live", answers=rome)
@@ -181,6 +186,7 @@ def test_ones_own_questions_need_a_training_split_for_training(questions: Projec
     assert "train*.json" in targets["qat:ops"]["remedy"]
 
 
+@pytest.mark.suite
 def test_ones_own_folder_of_questions_is_trained_on_and_judged_by(questions: Project) -> None:
     data = questions.folder / "squad"
     data.mkdir()

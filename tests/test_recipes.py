@@ -9,6 +9,10 @@ import pytest
 
 from tests.project import Project, copied_project
 
+pytestmark = pytest.mark.suite
+
+pytestmark = pytest.mark.suite
+
 
 @pytest.fixture
 def gratings(tmp_path: Path, shared_store: Path) -> Project:

@@ -61,6 +61,7 @@ def specs(page: str) -> list[dict[str, Any]]:
 # ---- one file, small, from the evidence alone -------------------------------------------------------------------
 
 
+@pytest.mark.suite
 def test_a_run_leaves_a_page_beside_its_evidence(project: Project) -> None:
     done = project.pytest("-m", "size")
     assert done.returncode == 0, done.stdout
@@ -161,6 +162,7 @@ def test_only_the_page_s_own_scripts_may_run(evidence: dict[str, Any]) -> None:
     assert "unsafe" not in policy.partition("script-src")[2].partition(";")[0]
 
 
+@pytest.mark.suite
 def test_hostile_names_are_harmless_in_every_view(project: Project) -> None:
     project.change('name = "stripes-int8"', f"name = {json.dumps(HOSTILE + LONG[:80], ensure_ascii=False)}")
     done = project.pytest("-m", "size", "--junitxml=junit.xml", "--color=yes")
@@ -194,6 +196,7 @@ def without(project: Project, library: str) -> subprocess.CompletedProcess[str]:
     return project.pytest("-m", "size")
 
 
+@pytest.mark.suite
 def test_without_the_library_that_draws_the_numbers_stay(project: Project) -> None:
     done = without(project, "vl_convert")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -203,6 +206,7 @@ def test_without_the_library_that_draws_the_numbers_stay(project: Project) -> No
     assert len(page) < 200_000
 
 
+@pytest.mark.suite
 def test_without_the_library_of_templates_one_line_says_why(project: Project) -> None:
     done = without(project, "jinja2")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -304,6 +308,7 @@ def test_a_target_brings_all_that_stands_behind_it(evidence: dict[str, Any]) -> 
         assert wanted in facts
 
 
+@pytest.mark.suite
 def test_a_rerun_names_exactly_its_target(project: Project, evidence: dict[str, Any]) -> None:
     row = next(row for row in rows(evidence) if row.bound.startswith("drop"))
     command = next(said for what, said in row.facts if what == "rerun")

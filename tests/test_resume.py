@@ -130,6 +130,7 @@ def test_answers_of_yesterday_are_asked_for_again(tmp_path: Path) -> None:
     assert answers_so_far([folder], tmp_path / "subject.npz", ALIKE) == []
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("out", ["", "--kpi-out=here"])
 def test_a_stopped_run_goes_on(project: Project, number: int, out: str) -> None:
@@ -165,6 +166,7 @@ def test_a_stopped_run_goes_on(project: Project, number: int, out: str) -> None:
     assert not list(where.glob(".stopped-*"))
 
 
+@pytest.mark.suite
 def test_a_changed_artifact_is_measured_anew(project: Project) -> None:
     def measured() -> bool:
         return any(".json" in file.suffix for file in (project.folder / ".kpi/runs").rglob("measurements/*.json"))

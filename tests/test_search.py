@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.project import ROOT, Project, copied_project, heed_interrupts
+from tests.project import ROOT, Project, copied_project
 
 Record = tuple[str, str, str]
 PATIENCE_S = 900
@@ -36,7 +36,6 @@ def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_interrupts,  # noqa: PLW1509 - no threads run yet
     )
 
 

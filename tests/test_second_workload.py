@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
-if TYPE_CHECKING:
-    from tests.project import Project
+from tests.project import Project
+
+pytestmark = pytest.mark.suite
+
+pytestmark = pytest.mark.suite
 
 
 def test_readme_workload_is_judged(project: Project) -> None:

@@ -40,6 +40,7 @@ def speech(tmp_path: Path, shared_store: Path) -> Project:
     return made
 
 
+@pytest.mark.suite
 def test_a_model_is_exported_compressed_and_heard_by_two_runtimes(speech: Project) -> None:
     done = speech.pytest(timeout=600)
     verdicts = speech.verdicts()
@@ -95,6 +96,7 @@ def test_a_recording_that_can_t_be_heard_is_named_with_its_line(
     assert caught.value.message.startswith(said)
 
 
+@pytest.mark.suite
 def test_a_recording_without_sound_is_an_error_of_one_line(speech: Project) -> None:
     (speech.folder / "recordings" / "002.opus").write_bytes(b"")
     done = speech.pytest("-k", "int8 and rtf", timeout=300)
@@ -104,6 +106,7 @@ def test_a_recording_without_sound_is_an_error_of_one_line(speech: Project) -> N
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.suite
 def test_a_model_of_another_kind_or_language_is_refused_in_one_line(speech: Project) -> None:
     other = speech.folder / "bert"
     shutil.copytree(MODEL, other)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.project import ROOT, Project
+
+pytestmark = pytest.mark.suite
 
 FOREIGN = """
 import pytest

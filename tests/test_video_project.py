@@ -16,6 +16,10 @@ from harness.media.encoding import Encoder
 from harness.media.pipeline import STAGES
 from tests.project import ROOT, Project, copied_project
 
+pytestmark = pytest.mark.suite
+
+pytestmark = pytest.mark.suite
+
 FRAMES = 24
 
 

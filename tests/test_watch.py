@@ -16,7 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.project import Project, heed_interrupts
+from tests.project import Project
+
+pytestmark = pytest.mark.suite
+
+pytestmark = pytest.mark.suite
 
 _PATIENCE_S = 120.0
 
@@ -69,7 +73,6 @@ def watching(project: Project, *arguments: str) -> Iterator[Watched]:
             env={**project.variables, "PYTHONUNBUFFERED": "1"},
             stdout=out,
             stderr=subprocess.STDOUT,
-            preexec_fn=heed_interrupts,  # noqa: PLW1509 - no threads run yet
         ) as process,
     ):
         watched = Watched(process, log)
