@@ -184,6 +184,7 @@ def test_a_disk_that_is_full_for_a_worker_is_one_line_with_a_remedy(tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.suite
 def test_a_pass_whose_environment_is_missing_names_the_one_command(tmp_path: Path) -> None:
     project = copied_project("adapters", tmp_path, tmp_path / "store")
     spec = read_spec(project.toml)

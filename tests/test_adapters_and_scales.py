@@ -154,6 +154,7 @@ def test_frozen_weights_are_what_int4_gives_and_train(tmp_path: Path) -> None:
     assert all(torch.equal(kept[name], weight) for name, weight in model.state_dict().items())
 
 
+@pytest.mark.suite
 def test_on_the_real_model_scaling_makes_int4_lose_less(tmp_path: Path) -> None:
     scaled = job(tmp_path, "awq")
     notes = Awq(Awq.Options()).run(scaled)
@@ -192,6 +193,7 @@ def trained(folder: Path, base: Path, progress: Callable[[str], None]) -> None:
     Lora(options).run(Job(None, *folders, TravelAssistant(settings(folder, base)), progress))
 
 
+@pytest.mark.suite
 def test_a_killed_training_goes_on_to_the_same_adapter(tmp_path: Path) -> None:
     base = tiny(tmp_path / "base")
     command = [sys.executable, "-c", TRAINS, str(tmp_path / "killed"), str(base)]

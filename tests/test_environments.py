@@ -35,6 +35,7 @@ def test_what_ships_is_known(environments: Environments) -> None:
     assert {"onnxruntime-openvino", "tiny"} <= set(environments.names())
 
 
+@pytest.mark.suite
 def test_a_worker_runs_there_and_sees_only_the_harness(environments: Environments, tmp_path: Path) -> None:
     environments.create("tiny", lambda _: None)
     interpreter = environments.interpreter("tiny")
@@ -67,6 +68,7 @@ def test_another_content_is_another_environment(environments: Environments, tmp_
     assert environments.path("tiny") != before
 
 
+@pytest.mark.suite
 def test_a_failed_installation_leaves_nothing_and_says_why(environments: Environments) -> None:
     with pytest.raises(KpiError, match=r"broken.*could not be installed"):
         environments.create("broken", lambda _: None)

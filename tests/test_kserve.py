@@ -22,6 +22,8 @@ from harness.runtimes.base import TensorSession
 from harness.runtimes.kserve import KServe
 from harness.runtimes.server_process import ServerProcess, free_ports
 
+pytestmark = pytest.mark.suite  # each starts a server
+
 PLACES = ("--artifact", "{artifact}", "--http-port", "{http_port}", "--grpc-port", "{grpc_port}", "--model", "{model}")
 COMMAND = ("{python}", "-m", "harness.servers.open_inference", *PLACES)
 FEEDS = {"ids": np.array([[1, 2, 3]], np.int64)}

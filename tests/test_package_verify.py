@@ -26,6 +26,8 @@ from harness.seal import KEY_VARIABLE, seal
 from tests.packages import PROVEN, kpi
 from tests.project import Project
 
+pytestmark = pytest.mark.suite  # each starts from a run that proved a KPI
+
 MODEL = "artifact/model.onnx"
 
 
@@ -163,7 +165,6 @@ def test_an_artifact_that_was_swapped_is_noticed(folder: Path) -> None:
     assert "run.sh: belongs to no package" in found
 
 
-@pytest.mark.suite
 def test_with_a_key_only_those_who_have_it_can_seal(
     here: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,7 +209,6 @@ def test_names_that_lead_away_are_refused(folder: Path, name: str) -> None:
         verify(folder)
 
 
-@pytest.mark.suite
 @pytest.mark.parametrize("path", ["nowhere", "file"])
 def test_what_is_no_package_is_one_line(here: Project, path: str) -> None:
     (here.folder / "file").write_bytes(b"neither zip nor tar")
@@ -356,7 +356,6 @@ def test_a_byte_that_flipped_is_noticed_wherever_it_is(folder: Path) -> None:
             assert found.digest
 
 
-@pytest.mark.suite
 def test_every_verdict_of_the_run_follows_from_its_evidence(here: Project) -> None:
     data = json.loads((here.folder / ".kpi/latest/evidence.json").read_text(encoding="utf-8"))
     assert {target["verdict"] for target in data["targets"]} == {"PASS", "FAIL", "OFF_TARGET", "UNAVAILABLE"}

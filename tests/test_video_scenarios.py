@@ -199,6 +199,7 @@ def test_the_search_finds_the_largest_in_few_steps(capacity: int, most: int) -> 
     assert len(tried) == len(set(tried)) <= 2 * math.log2(most) + 2
 
 
+@pytest.mark.suite
 def test_streams_are_held_up_to_the_capacity(stage: Stage) -> None:
     # Twenty frames a second are five cameras of four; a machine that is busy otherwise holds fewer.
     device = OneAtATime(0.05)
@@ -213,6 +214,7 @@ def test_streams_are_held_up_to_the_capacity(stage: Stage) -> None:
     assert device.ways - 1 == device.closed == sum(tried["streams"] - 1 for tried in details["tried"])
 
 
+@pytest.mark.suite
 def test_a_machine_that_holds_no_stream_says_zero(stage: Stage) -> None:
     seen = play(Streams, OneAtATime(0.05), stage, fps=50, trial_s=0.5)
     assert seen["details"]["streams"] == 0
