@@ -117,6 +117,7 @@ def test_rounding_is_onnx_runtimes_own(rows: int, columns: int, block: int) -> N
     assert 0 < far(own, weight) < 0.2
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scaling_leaves_the_function_as_it_was(tmp_path: Path, family: str) -> None:
     base = tiny(tmp_path / "base", family)
@@ -139,6 +140,7 @@ def test_scaling_leaves_the_function_as_it_was(tmp_path: Path, family: str) -> N
     assert len(moved) >= 9
 
 
+@pytest.mark.suite
 def test_frozen_weights_are_what_int4_gives_and_train(tmp_path: Path) -> None:
     base = tiny(tmp_path / "base")
     frozen = job(tmp_path, "awq", model=base)
@@ -154,6 +156,7 @@ def test_frozen_weights_are_what_int4_gives_and_train(tmp_path: Path) -> None:
     assert all(torch.equal(kept[name], weight) for name, weight in model.state_dict().items())
 
 
+@pytest.mark.suite
 def test_on_the_real_model_scaling_makes_int4_lose_less(tmp_path: Path) -> None:
     scaled = job(tmp_path, "awq")
     notes = Awq(Awq.Options()).run(scaled)
@@ -192,6 +195,7 @@ def trained(folder: Path, base: Path, progress: Callable[[str], None]) -> None:
     Lora(options).run(Job(None, *folders, TravelAssistant(settings(folder, base)), progress))
 
 
+@pytest.mark.suite
 def test_a_killed_training_goes_on_to_the_same_adapter(tmp_path: Path) -> None:
     base = tiny(tmp_path / "base")
     command = [sys.executable, "-c", TRAINS, str(tmp_path / "killed"), str(base)]
@@ -260,6 +264,7 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made.out
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -281,6 +286,7 @@ def test_what_cannot_be_scaled_is_said_in_a_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -50,6 +50,7 @@ def test_list_of_wrong_promises_is_a_usage_error(project: Project) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.suite
 def test_doctor_says_what_is_here_and_what_is_missing(project: Project) -> None:
     done = kpi(project, "doctor")
     assert done.returncode == 0, done.stderr
@@ -58,6 +59,7 @@ def test_doctor_says_what_is_here_and_what_is_missing(project: Project) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
+@pytest.mark.suite
 def test_doctor_works_without_promises(project: Project, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     done = kpi(project, "doctor", cwd=tmp_path / "empty")
@@ -106,6 +108,7 @@ def test_cache_is_listed_verified_and_pruned(project: Project, tmp_path: Path) -
     assert "must be a size in bytes" in done.stderr
 
 
+@pytest.mark.suite
 def test_build_makes_what_is_promised_once(project: Project, tmp_path: Path) -> None:
     project.environment["KPI_STORE"] = str(tmp_path / "own-store")
     done = kpi(project, "build", "stripes-int8")
@@ -141,6 +144,7 @@ def two_workloads(project: Project, tmp_path: Path) -> Project:
     return project
 
 
+@pytest.mark.suite
 def test_build_makes_several_workloads_at_once(two_workloads: Project) -> None:
     done = kpi(two_workloads, "build", "--jobs", "2")
     assert done.returncode == 0, done.stderr
@@ -150,6 +154,7 @@ def test_build_makes_several_workloads_at_once(two_workloads: Project) -> None:
     assert sorted(alone.stdout.splitlines()) == sorted(done.stdout.splitlines())
 
 
+@pytest.mark.suite
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at as Linux shows them")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_build_that_is_ended_leaves_no_process_behind(two_workloads: Project, number: signal.Signals) -> None:

@@ -23,6 +23,8 @@ from harness.scenarios.base import Scenario, Stage
 from harness.scenarios.capacity import Capacity
 from harness.scenarios.load import Load
 
+pytestmark = pytest.mark.suite
+
 SERVICE_MS = 10
 COMMAND = ("{python}", "-m", "tests.endpoint_server", "--port", "{port}")
 

@@ -33,6 +33,7 @@ def made(builder: Builder, *more: PassSpec, **options: Any) -> Artifact:
     return builder.artifact(Recipe("gratings", f"narrow {options} {len(more)}", "onnxruntime", {}, steps))
 
 
+@pytest.mark.suite
 def test_a_trained_one_is_exported_and_runs(builder: Builder) -> None:
     import onnxruntime as ort
     import torch

@@ -18,6 +18,8 @@ import pytest
 
 from tests.project import ROOT, Project, copied_project
 
+pytestmark = pytest.mark.suite
+
 Record = tuple[str, str, str]
 PATIENCE_S = 900
 
