@@ -24,6 +24,9 @@ not_marked = ""
 """What is wrong when the test that runs now starts the suite: see ``speeds.py``."""
 
 
+FEW_LOOKS = 'looks = [2]\nconfidence = "70 %"\n'
+
+
 @dataclass
 class Project:
     """A folder with promises and a fixture."""
@@ -41,6 +44,10 @@ class Project:
         text = self.toml.read_text(encoding="utf-8")
         assert old in text
         self.toml.write_text(text.replace(old, new), encoding="utf-8")
+
+    def look_as_usual(self) -> None:
+        """With as many processes, and as much confidence, as where a file says nothing of it."""
+        self.change(FEW_LOOKS, "")
 
     def leave_alone(self) -> None:
         """As if on a machine of its own: what runs beside the tests is no disturbance, so that FAIL can be decided."""
@@ -128,7 +135,7 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_project(folder: Path, store: Path) -> Project:
-    """The README's example as a project of its own; few samples, since what is tested is not the speed."""
+    """The README's example as a project of its own; few samples and looks, since what is tested is not the speed."""
     for name, text in readme_examples().items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +143,8 @@ def make_project(folder: Path, store: Path) -> Project:
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n", encoding="utf-8")
     made = Project(folder, store)
     made.toml.write_text(
-        '[measure]\nseconds = "20 ms"\nsamples = 20\n\n' + made.toml.read_text(encoding="utf-8"), encoding="utf-8"
+        f'[measure]\nseconds = "20 ms"\nsamples = 20\n{FEW_LOOKS}\n' + made.toml.read_text(encoding="utf-8"),
+        encoding="utf-8",
     )
     return made
 

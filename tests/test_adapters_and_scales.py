@@ -117,6 +117,7 @@ def test_rounding_is_onnx_runtimes_own(rows: int, columns: int, block: int) -> N
     assert 0 < far(own, weight) < 0.2
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scaling_leaves_the_function_as_it_was(tmp_path: Path, family: str) -> None:
     base = tiny(tmp_path / "base", family)
@@ -139,6 +140,7 @@ def test_scaling_leaves_the_function_as_it_was(tmp_path: Path, family: str) -> N
     assert len(moved) >= 9
 
 
+@pytest.mark.suite
 def test_frozen_weights_are_what_int4_gives_and_train(tmp_path: Path) -> None:
     base = tiny(tmp_path / "base")
     frozen = job(tmp_path, "awq", model=base)
@@ -262,6 +264,7 @@ def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made.out
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
@@ -283,6 +286,7 @@ def test_what_cannot_be_scaled_is_said_in_a_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -70,6 +70,7 @@ def false_decisions(looks: list[int], against: list[int]) -> Fraction:
 
 
 def test_every_verdict_can_be_recomputed(project: Project) -> None:
+    project.look_as_usual()
     assert project.pytest().returncode == 0
     evidence = project.evidence()
     assert evidence["schema"] == 1

@@ -45,6 +45,7 @@ def test_a_failure_says_what_to_know_and_what_to_try(project: Project) -> None:
     project.toml.write_text(text, encoding="utf-8")
     bound = text.partition('"latency.p50" = "')[2].partition('"')[0]
     project.change(f'"{bound}"', '"< 1 us"')
+    project.look_as_usual()
     project.leave_alone()
     done = project.pytest("-k", "p50")
     assert done.returncode == 1

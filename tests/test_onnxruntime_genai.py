@@ -24,6 +24,8 @@ from harness.store import Store
 from tests.project import ROOT, Project, copied_project
 from tests.test_adapters import chat_module
 
+pytestmark = pytest.mark.suite
+
 
 def quantize(block_size: int = 32, bits: object = 4, exclude: str = "/lm_head/MatMul") -> dict[str, object]:
     settings = {"bits": bits, "block_size": block_size, "nodes_to_exclude": [exclude]}
@@ -68,7 +70,6 @@ def model_folder(project: Project) -> Path:
     return project.store / "data/chat"
 
 
-@pytest.mark.suite
 def test_a_model_with_adapters_on_the_whole_way(adapters: Project) -> None:
     done = adapters.pytest(timeout=900)
     verdicts = adapters.verdicts()

@@ -61,7 +61,13 @@ def add(project: Project, text: str) -> None:
         (["-m", "cpu and latency"], 0, {"stripes-int8:p50"}),
         (["-m", "gpu"], 5, set()),
         (["-n", "2"], 0, TARGETS),
-        (["-n", "2", "-k", "accuracy"], 0, {"stripes-int8:top1", "stripes-int8:top1-drop-fp32"}),
+        # Both at once are above: a selection, and two processes.
+        pytest.param(
+            ["-n", "2", "-k", "accuracy"],
+            0,
+            {"stripes-int8:top1", "stripes-int8:top1-drop-fp32"},
+            marks=pytest.mark.long,
+        ),
         (["--deselect", "test_latency.py"], 0, TARGETS - {"stripes-int8:p50"}),
     ],
 )
@@ -114,7 +120,16 @@ def test_what_proves_nothing_here_is_shown_apart(project: Project) -> None:
     assert "1 off target" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["-m", "npu"], ["-k", "elsewhere"], ["-k", "nothing"], ["-n", "2"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "npu"],
+        ["-k", "elsewhere"],
+        ["-k", "nothing"],
+        # Two processes are judged above, a release by the others.
+        pytest.param(["-n", "2"], marks=pytest.mark.long),
+    ],
+)
 def test_release_is_green_only_when_everything_was_proven(project: Project, arguments: list[str]) -> None:
     add(project, NPU)
     done = project.pytest("--kpi-release", *arguments)

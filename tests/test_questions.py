@@ -55,25 +55,49 @@ def test_trained_with_quantizers_and_served_in_three_ways(questions: Project) ->
     assert exported["quantized_weights"] >= 13
 
 
+# So that a short training is stopped in the middle, as a long one would be.
+SAVES_EACH_STEP = """
+import os
+import time
+
+from harness.passes import training
+
+training._SAVE_S = 0.0
+_save = training._save
+
+
+def _save_and_linger(*arguments):
+    _save(*arguments)
+    time.sleep(float(os.environ.get("LINGER_S", "0")))
+
+
+training._save = _save_and_linger
+"""
+
+
 @pytest.mark.suite
 def test_a_killed_training_goes_on_to_the_same_artifact(questions: Project, tmp_path: Path) -> None:
-    text = questions.toml.read_text(encoding="utf-8")
-    questions.toml.write_text(text.replace("epochs = 20", "epochs = 40"), encoding="utf-8")
+    questions.change("epochs = 20", "epochs = 4")
+    with (questions.folder / "fixtures/questions/__init__.py").open("a", encoding="utf-8") as file:
+        file.write(SAVES_EACH_STEP)
     # NNCF's operators are compiled once; the rest of both stores is empty.
     digests = []
     for kind in ("killed", "undisturbed"):
         store = tmp_path / kind
-        if (compiled := questions.store / "data/torch_extensions").is_dir():
-            shutil.copytree(compiled, store / "data/torch_extensions")
+        for compiled in (questions.store / "data/torch_extensions", tmp_path / "killed/data/torch_extensions"):
+            if compiled.is_dir() and not (store / "data/torch_extensions").exists():
+                shutil.copytree(compiled, store / "data/torch_extensions")
         project = Project(questions.folder, store)
         if kind == "killed":
 
             def saved(store: Path = store) -> bool:
                 return any((store / "building").glob("work-*/state.pt"))
 
+            project.environment["LINGER_S"] = "1"
             project.stop_when(saved, signal.SIGKILL, "-k", "qat and ops")
             assert saved()
             assert not steps(project, "qat")
+            del project.environment["LINGER_S"]
         done = project.pytest("-k", "qat and ops", timeout=600)
         assert done.returncode == 0, done.stdout
         digests.append([steps(project, name)[0]["digest"] for name in ("qat", "qat-openvino")])

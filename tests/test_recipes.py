@@ -41,14 +41,13 @@ def test_every_recipe_is_built_run_and_as_right_as_fp32(gratings: Project) -> No
 
 
 def test_every_metric_is_measured_and_recomputable(gratings: Project) -> None:
+    gratings.leave_alone()
     done = gratings.pytest("-k", "every-metric", timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     evidence = gratings.evidence()
     targets = [t for t in evidence["targets"] if t["kpi"] == "every-metric"]
-    # A machine that others use all the time can't decide a ratio: then it must say so.
-    assert all(t["verdict"] == "PASS" or "were disturbed" in t["reason"] for t in targets), targets
-    assert {t["verdict"] for t in targets} <= {"PASS", "INCONCLUSIVE"}
-    assert all(t["value"] is not None or "no undisturbed" in t["reason"] for t in targets), targets
+    assert {t["verdict"] for t in targets} == {"PASS"}, targets
+    assert all(t["value"] is not None for t in targets), targets
     assert len({t["artifact"] for t in targets}) == 1
     measurements = {m["id"]: m for m in evidence["measurements"]}
     assert all(set(t["measurements"]) <= set(measurements) for t in targets)

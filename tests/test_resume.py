@@ -131,9 +131,18 @@ def test_answers_of_yesterday_are_asked_for_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.suite
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-@pytest.mark.parametrize("out", ["", "--kpi-out=here"])
+@pytest.mark.parametrize(
+    ("number", "out"),
+    [
+        (signal.SIGKILL, ""),
+        (signal.SIGINT, "--kpi-out=here"),
+        # Each of the two signals, and each of the two folders, is above.
+        pytest.param(signal.SIGKILL, "--kpi-out=here", marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, "", marks=pytest.mark.long),
+    ],
+)
 def test_a_stopped_run_goes_on(project: Project, number: int, out: str) -> None:
+    project.look_as_usual()
     arguments = [out] if out else []
     folder = project.folder / "here" if out else project.folder / ".kpi/runs"
 

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.suite
 
 
 def test_readme_workload_is_judged(project: Project) -> None:
+    project.look_as_usual()
     done = project.pytest()
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.verdicts() == {

@@ -7,6 +7,7 @@ import pytest
 from tests.studies import run_study
 
 
+@pytest.mark.suite
 def test_false_verdicts_stay_within_the_goal_in_every_world() -> None:
     done = run_study("study.py", "", 300)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -39,6 +40,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.suite
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_study_notices_a_gate_that_gets_it_wrong(mistake: str) -> None:
     code, world = MISTAKES[mistake]
