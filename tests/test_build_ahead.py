@@ -94,7 +94,7 @@ def test_nothing_is_timed_while_artifacts_are_built(spec: Spec, project: Project
         for process in measurement["processes"]
         if measurement["scenario"] == "single-stream"
     ]
-    assert len(timed) >= 12
+    assert len(timed) >= 4
     assert min(timed) > last - 1
 
 
