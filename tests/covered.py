@@ -21,7 +21,8 @@ def main() -> int:
     measured.save()
     below = []
     lines = missed = 0
-    for file in sorted(measured.get_data().measured_files()):
+    # Templates run as Python too, under their own names.
+    for file in sorted(name for name in measured.get_data().measured_files() if name.endswith(".py")):
         name, statements, _, missing, where = measured.analysis2(file)
         lines, missed = lines + len(statements), missed + len(missing)
         share = 100 * (1 - len(missing) / len(statements)) if statements else 100.0
