@@ -8,6 +8,7 @@ Ends with 1 where it is less in total than pyproject.toml asks for.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import coverage
 
@@ -31,7 +32,7 @@ def main() -> int:
     wanted = float(measured.get_option("report:fail_under") or 0)
     total = 100 * (1 - missed / lines) if lines else 0.0
     for share, name, where in sorted(below):
-        print(f"{share:5.1f} %  {name}: {where}")  # noqa: T201 - what it is for
+        print(f"{share:5.1f} %  {Path(name).relative_to(Path.cwd())}: {where}")  # noqa: T201 - what it is for
     print(f"{total:5.1f} % of {lines:,} lines of harness/, {len(below)} files below {ENOUGH:.0f} %")  # noqa: T201
     return int(total < wanted)
 
