@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -80,13 +79,9 @@ def test_a_killed_training_goes_on_to_the_same_artifact(questions: Project, tmp_
     questions.change("epochs = 20", "epochs = 4")
     with (questions.folder / "fixtures/questions/__init__.py").open("a", encoding="utf-8") as file:
         file.write(SAVES_EACH_STEP)
-    # NNCF's operators are compiled once; the rest of both stores is empty.
     digests = []
     for kind in ("killed", "undisturbed"):
         store = tmp_path / kind
-        for compiled in (questions.store / "data/torch_extensions", tmp_path / "killed/data/torch_extensions"):
-            if compiled.is_dir() and not (store / "data/torch_extensions").exists():
-                shutil.copytree(compiled, store / "data/torch_extensions")
         project = Project(questions.folder, store)
         if kind == "killed":
 
@@ -103,6 +98,22 @@ def test_a_killed_training_goes_on_to_the_same_artifact(questions: Project, tmp_
         digests.append([steps(project, name)[0]["digest"] for name in ("qat", "qat-openvino")])
         assert not list((store / "building").glob("work-*"))
     assert digests[0] == digests[1]
+
+
+@pytest.mark.suite
+@pytest.mark.long
+def test_compiled_quantizers_train_as_those_of_torch_do(questions: Project, tmp_path: Path) -> None:
+    questions.change("epochs = 20", "epochs = 2")
+    trained = []
+    for kind in ("false", "true"):
+        project = Project(questions.folder, tmp_path / kind)
+        project.change("compiled = false", f"compiled = {kind}")
+        done = project.pytest("-k", "qat and ops", timeout=600)
+        assert done.returncode == 0, done.stdout
+        assert any((project.store / "data").rglob("*.so")) is (kind == "true")
+        trained.append(steps(project, "qat")[0]["notes"]["step"]["notes"])
+    # The same arithmetic in another order.
+    assert trained[0]["loss"] == pytest.approx(trained[1]["loss"], rel=0.05)
 
 
 @pytest.mark.suite

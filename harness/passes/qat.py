@@ -39,7 +39,8 @@ class Qat(Pass):
         """How long, how fast, on what.
 
         ``max_train_samples``: training questions; ``max_eval_samples``: validation questions for the notes;
-        ``calibration``: windows that set the quantizers' ranges at first.
+        ``calibration``: windows that set the quantizers' ranges at first; ``compiled``: NNCF's quantizers as compiled
+        code, which takes a minute to compile where it was not yet and makes each step faster: for long trainings.
         """
 
         max_train_samples: int = 4000
@@ -50,6 +51,7 @@ class Qat(Pass):
         seed: int = 1
         calibration: int = 128
         fake_quantize: bool = True
+        compiled: bool = True
 
         def __post_init__(self) -> None:
             counts = {
@@ -100,7 +102,7 @@ class Qat(Pass):
     def _quantized(self, model: torch.nn.Module, split: Split, job: Job) -> torch.nn.Module:
         import torch
 
-        prepare_nncf(job)
+        prepare_nncf(job, compiled=self.options.compiled)
         import nncf
 
         count = min(self.options.calibration, len(split))
@@ -130,7 +132,7 @@ def trained(job: Job, name: str) -> tuple[QuestionAnswering, torch.nn.Module]:
     workload = questions_of(job, name)
     model = workload.model()
     if job.input(QUANTIZERS).exists():
-        prepare_nncf(job)
+        prepare_nncf(job, compiled=False)
         from nncf.torch import load_from_config
 
         model = load_from_config(model, json.loads(job.input(QUANTIZERS).read_text(encoding="utf-8")))
@@ -138,7 +140,15 @@ def trained(job: Job, name: str) -> tuple[QuestionAnswering, torch.nn.Module]:
     return workload, model.eval()
 
 
-def prepare_nncf(job: Job) -> None:
-    """NNCF compiles its operators once, for a minute: kept in the store, and waited for."""
-    os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", "0")
-    os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(job.workload.settings.cache / "torch_extensions"))
+def prepare_nncf(job: Job, *, compiled: bool) -> None:
+    """Has NNCF compile its quantizers, kept in the store and waited for, or take those that torch's operators make up.
+
+    The latter are what NNCF itself falls back to where there is no compiler.
+    """
+    if compiled:
+        os.environ.setdefault("NNCF_EXTENSION_LOAD_TIMEOUT", "0")
+        os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(job.workload.settings.cache / "torch_extensions"))
+        return
+    from nncf.torch.quantization import extensions
+
+    extensions.QuantizedFunctionsCPULoader.load = lambda _: extensions.ReferenceQuantizedFunctions
