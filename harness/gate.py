@@ -80,7 +80,7 @@ class Gate:
         self.store = store
         self.environments = Environments(store, spec.root, install=install)
         self.builder = Builder(spec, store, self.environments, folder / "build.log", progress)
-        self.campaign = Campaign(folder, tag, progress, machine.to_json(), stopped, quiet=self._finish_building)
+        self.campaign = Campaign(folder, tag, progress, machine.to_json(), stopped)
         self.looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
         # What slows both recipes of a pair cancels out.
         self.pair_looks = plan_looks(spec.measure.looks, spec.measure.confidence)
@@ -88,7 +88,7 @@ class Gate:
         self._read: dict[str, Any] = {}
 
     def _finish_building(self) -> None:
-        """Nothing is timed while artifacts are built."""
+        """Nothing is timed while artifacts are built; called before a target's budget begins."""
         if self._ahead is not None:
             self._ahead.wait(self.builder.progress)
             self._ahead = None
@@ -153,6 +153,7 @@ class Gate:
         other = self.spec.kpi(own.against or "")
         here = [kpi for kpi in (own, other) if not mismatch(self.spec.machines[kpi.machine], self.machine)]
         needed, _ = processes_needed(self.spec.measure.confidence)
+        self._finish_building()
         sides: dict[str, Side] = {}
         subjects: list[Subject] = []
         for kpi in here:
@@ -276,6 +277,7 @@ class Gate:
 
     def _judge_processes(self, target: Target, metric: type[ProcessMetric], subjects: list[Subject]) -> Judgement:
         """Look after look until decided; off target one look is enough, since it proves nothing anyhow."""
+        self._finish_building()
         settings, start = self.spec.measure, time.monotonic()
         looks = self.pair_looks if target.promise.versus else self.looks
         judge = partial(judge_processes, target.promise, looks=looks, confidence=settings.confidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 def part_of(text: str) -> tuple[int, int]:
     """The K and N of ``K/N``; raises ArgumentTypeError where there is no such part."""
-    number, _, count = text.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+    found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", text, re.ASCII)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
         raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 3/7")
-    return int(number), int(count)
+    return int(found[1]), int(found[2])

@@ -8,14 +8,15 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
-import re
 import signal
 from collections import Counter
 from dataclasses import dataclass
 
 import pytest
 
+from harness.options import part_of
 from tests import project
 
 
@@ -37,10 +38,10 @@ class Part:
 
 def parse_part(text: str) -> Part:
     """Reads ``3/7``."""
-    found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", text, re.ASCII)
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise pytest.UsageError(f"--part is K/N, such as 3/7, with K from 1 to N, not {text!r}")
-    return Part(int(found[1]), int(found[2]))
+    try:
+        return Part(*part_of(text))
+    except argparse.ArgumentTypeError as error:
+        raise pytest.UsageError(f"--part is K/N, with K from 1 to N: {error}") from None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

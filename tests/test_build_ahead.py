@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from harness.build.pool import parts_of
 from harness.spec import Spec
 from harness.spec_reader import read_spec
 from harness.store import Store
-from tests.project import Project
+from tests.project import FEW_LOOKS, Project
 
 pytestmark = pytest.mark.suite
 
@@ -30,6 +31,35 @@ workload = "stripes"
 recipe = "int8-more"
 machine = "any-cpu"
 targets = { "latency.p50" = "< 50 ms", "size" = "< 20 kB" }
+"""
+
+SLOW = """
+[workload.slow]
+task = "image-classification"
+fixture = "fixtures.slow"
+reference = "fp32"
+
+[workload.slow.recipe.fp32]
+runtime = "onnxruntime"
+passes = ["onnx"]
+
+[workload.slow.recipe.int8]
+runtime = "onnxruntime"
+passes = ["onnx", { pass = "onnx-static-int8", calibration = 32 }]
+
+[[kpi]]
+name = "slow"
+workload = "slow"
+recipe = "int8"
+machine = "any-cpu"
+targets = { "latency.p50" = "< 50 ms" }
+
+[[kpi]]
+name = "slow-fp32"
+workload = "slow"
+recipe = "fp32"
+machine = "any-cpu"
+targets = { "latency.p50" = "< 50 ms" }
 """
 
 
@@ -104,3 +134,25 @@ def test_the_order_of_the_tests_is_that_of_their_cost(spec: Spec, project: Proje
     ids = [line.partition("[")[2].rstrip("]") for line in collected.splitlines() if "::" in line]
     assert ids[-2:] == ["stripes-int8:p50", "more:p50"]
     assert json.dumps(ids).index("size") < json.dumps(ids).index("top1")
+
+
+def test_waiting_for_what_is_built_takes_nothing_from_a_targets_budget(project: Project, tmp_path: Path) -> None:
+    project.store = tmp_path / "own-store"
+    stripes, slow = (project.folder / "fixtures" / name for name in ("stripes", "slow"))
+    shutil.copytree(stripes, slow)
+    file = slow / "__init__.py"
+    text = file.read_text(encoding="utf-8").replace(
+        "        import torch", "        import time\n\n        import torch\n\n        time.sleep(12)", 1
+    )
+    file.write_text(text, encoding="utf-8")
+    project.change(FEW_LOOKS, 'looks = [1, 2]\nconfidence = "70 %"\nbudget = "6 s"\n')
+    with project.toml.open("a", encoding="utf-8") as toml:
+        toml.write(SLOW)
+    done = project.pytest("-k", "p50")
+    assert done.returncode == 0, done.stdout
+    # The first look can't decide, and the second comes long after the slow workload was built.
+    assert {name: verdict for name, verdict in project.verdicts().items() if "p50" in name} == {
+        "stripes-int8:p50": "PASS",
+        "slow:p50": "PASS",
+        "slow-fp32:p50": "PASS",
+    }

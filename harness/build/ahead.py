@@ -29,13 +29,9 @@ class BuildAhead:
     """
 
     def __init__(self, parts: Sequence[Part], jobs: int, log: Path) -> None:
-        self._parts = parts
         self._left = len(parts)
         self._process: subprocess.Popen[bytes] | None = None
-        request = {
-            "parts": [{**asdict(part), **_paths(part)} for part in parts],
-            "jobs": jobs,
-        }
+        request = {"parts": [asdict(part) for part in parts], "jobs": jobs}
         self._thread = threading.Thread(target=self._run, args=(request, log), daemon=True)
         self._thread.start()
 
@@ -66,7 +62,3 @@ class BuildAhead:
         if self._process is not None:
             end(self._process)
         self._thread.join(_SHOWN_EVERY_S)
-
-
-def _paths(part: Part) -> dict[str, str | None]:
-    return {"kpis": str(part.kpis), "store": str(part.store), "prompts": str(part.prompts) if part.prompts else None}

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 class Part:
     """What one process builds: recipes of one workload, by their keys, in this order.
 
-    ``install`` makes the environments that they name; ``store`` and ``prompts`` are those of the caller.
+    ``install`` makes the environments that they name; ``store`` and ``prompts`` are those of the caller. Files are
+    plain text, so that a part goes through JSON as it is.
     """
 
-    kpis: Path
-    recipes: tuple[str, ...]
+    kpis: str
+    recipes: Sequence[str]
     install: bool
-    store: Path
-    prompts: Path | None = None
+    store: str
+    prompts: str | None = None
 
 
 def parts_of(
@@ -42,7 +43,8 @@ def parts_of(
     by_workload: dict[str, dict[str, None]] = {}
     for recipe in recipes:
         by_workload.setdefault(recipe.workload, {})[recipe.key] = None
-    return [Part(spec.path.resolve(), tuple(keys), install, store, prompts) for keys in by_workload.values()]
+    asked = str(prompts) if prompts else None
+    return [Part(str(spec.path.resolve()), list(keys), install, str(store), asked) for keys in by_workload.values()]
 
 
 def build_all(parts: Sequence[Part], jobs: int) -> Iterator[int]:
@@ -67,10 +69,10 @@ def build_part(part: Part) -> int:
     from harness.spec_reader import read_spec
     from harness.store import Store
 
-    spec = read_spec(part.kpis)
+    spec = read_spec(Path(part.kpis))
     if part.prompts:
-        spec = spec.with_prompts(part.prompts)
-    store = Store(part.store)
+        spec = spec.with_prompts(Path(part.prompts))
+    store = Store(Path(part.store))
     with tempfile.TemporaryDirectory(prefix="kpi-build-") as folder:
         environments = Environments(store, spec.root, install=part.install)
         log = Path(folder) / "build.log"

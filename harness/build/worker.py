@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from harness.build.pool import Part, build_all
@@ -13,16 +12,7 @@ from harness.protocol import serve
 
 def build(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
     """Builds all parts; says after each how many are left. Returns how many recipes are broken."""
-    parts = [
-        Part(
-            Path(part["kpis"]),
-            tuple(part["recipes"]),
-            part["install"],
-            Path(part["store"]),
-            Path(part["prompts"]) if part["prompts"] else None,
-        )
-        for part in request["parts"]
-    ]
+    parts = [Part(**part) for part in request["parts"]]
     broken, left = 0, len(parts)
     for found in build_all(parts, request["jobs"]):
         broken, left = broken + found, left - 1

@@ -104,8 +104,7 @@ class Series:
 class Campaign:
     """All measurements of one run: artifacts are cached, measurements never.
 
-    Only where the user asked to go on with a run that was stopped, its folder stands in ``stopped``. ``quiet`` is
-    called before anything is timed, and returns when nothing else of ours runs.
+    Only where the user asked to go on with a run that was stopped, its folder stands in ``stopped``.
     """
 
     def __init__(
@@ -115,13 +114,11 @@ class Campaign:
         progress: Callable[[str], None],
         machine: Mapping[str, Any],
         stopped: Sequence[Path] = (),
-        quiet: Callable[[], None] = lambda: None,
     ) -> None:
         self.outputs = folder / "outputs"
         self.log = folder / "measure.log"
         self.tag = tag
         self.progress = progress
-        self._quiet = quiet
         self._folder = folder
         self._machine = machine
         self._stopped = stopped
@@ -183,7 +180,6 @@ class Campaign:
         """Runs fresh processes until there are ``count``; returns them all."""
         series = self.of(subject)
         if len(series.records) < count:
-            self._prepare(subject)
             with device_lock(subject.device, self.progress):
                 while len(series.records) < count:
                     series.records.append(self._run(subject, len(series.records) + 1, count))
@@ -202,7 +198,6 @@ class Campaign:
             self.pairs[a.id, b.id] = self._pairs_taken_over(a, b)
         pairs, start, wasted = self.pairs[a.id, b.id], time.monotonic(), 0
         if len(pairs) < count:
-            self._prepare(a)
             with device_lock(a.device, self.progress):
                 while len(pairs) < count and (not wasted or time.monotonic() - start < budget_s):
                     for subject in (b, a) if (len(pairs) + wasted) % 2 else (a, b):
@@ -214,10 +209,6 @@ class Campaign:
                     self.keep(b)
                     self.keep(a)
         return pairs
-
-    def _prepare(self, subject: Subject) -> None:
-        if scenarios()[subject.scenario].timed:
-            self._quiet()
 
     def _pairs_taken_over(self, a: Subject, b: Subject) -> list[tuple[int, int]]:
         """The pairs of a stopped run, both of whose processes were kept."""
