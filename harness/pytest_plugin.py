@@ -140,7 +140,7 @@ class KpiPlugin:
     def pytest_pycollect_makeitem(
         self, collector: pytest.Collector, name: str, obj: object
     ) -> list[pytest.Item] | None:
-        """A kind of metric that no KPI asks for makes no test, rather than a skipped one; tests of others are untouched."""
+        """A kind of metric that no KPI asks for makes no test, not a skipped one; tests of others stay."""
         if self.selection is None or not name.startswith("test") or not judges_targets(arguments_of(obj)):
             return None
         marks = [mark.name for mark in (*getattr(obj, "pytestmark", []), *collector.iter_markers())]
