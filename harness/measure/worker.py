@@ -45,7 +45,7 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     started, begin = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
     phases = Phases()
     runtime_class, scenario_class = find_runtime(request["runtime"]), find_scenario(request["scenario"])
-    runtime = runtime_class(runtime_class.Options(**request["runtime_options"]))
+    runtime = runtime_class(runtime_class.Options(**request["runtime_options"]), timed=scenario_class.timed)
     scenario = scenario_class(scenario_class.Options(**request["scenario_options"]))
     timeline = Timeline() if scenario.watched else None
     with timeline or nullcontext():

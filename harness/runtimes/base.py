@@ -68,8 +68,13 @@ class Runtime(ABC):
     profiles: ClassVar[bool] = True
     Options: ClassVar[type[Any]] = NoOptions
 
-    def __init__(self, options: Any) -> None:
+    def __init__(self, options: Any, *, timed: bool = True) -> None:
+        """``timed`` says whether what it runs is timed; where not, threads that wait should not spin.
+
+        Artifacts may be built at the same time.
+        """
         self.options = options
+        self.timed = timed
 
     @classmethod
     @abstractmethod

@@ -62,7 +62,8 @@ class OnnxRuntime(Runtime):
         """Settings under ONNX Runtime's names.
 
         ``provider``: execution provider, by default the device's own; ``threads``: of one operator; ``static``: fix
-        the batch axis where the scenario has one size; ``provider_options``: under the provider's names.
+        the batch axis where the scenario has one size; ``spinning``: of threads that wait, where something is timed;
+        ``provider_options``: under the provider's names.
         """
 
         provider: Literal["CPU", "OpenVINO", "CUDA", "TensorRT", "DirectML", "CoreML", "QNN"] | None = None
@@ -123,7 +124,7 @@ class OnnxRuntime(Runtime):
         }[self.options.level]
         if self.options.threads:
             settings.intra_op_num_threads = self.options.threads
-        if not self.options.spinning:
+        if not (self.options.spinning and self.timed):
             settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if batch is not None and self.options.static:
             settings.add_free_dimension_override_by_name("batch", batch)

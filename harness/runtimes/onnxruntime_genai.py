@@ -81,9 +81,12 @@ class OnnxRuntimeGenAi(Runtime):
             config.clear_providers()
             if provider != "CPU":
                 config.append_provider(_PROVIDERS[provider])
+            settings: dict[str, Any] = {}
             if self.options.threads:
-                threads = {"intra_op_num_threads": self.options.threads}
-                config.overlay(json.dumps({"model": {"decoder": {"session_options": threads}}}))
+                settings["intra_op_num_threads"] = self.options.threads
+            if not self.timed:
+                settings["session.intra_op.allow_spinning"] = "0"
+            config.overlay(json.dumps({"model": {"decoder": {"session_options": settings}}}))
             session = _GenAiSession(og.Model(config), artifact, self.options.threads)
         except (RuntimeError, ValueError, KeyError) as error:
             raise KpiError(f"ONNX Runtime GenAI can't load the artifact: {first_line(error)}") from error
