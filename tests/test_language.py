@@ -164,6 +164,7 @@ def chat_module() -> ModuleType:
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_another_model_needs_nothing_but_its_name(chat: Project, tmp_path: Path) -> None:
     chat_module().make_model(tmp_path / "chat/models/another", hidden=96, vocabulary=340)
     chat.change('reference = "fp32"\n', 'reference = "fp32"\nmodel = "models/another"\n')

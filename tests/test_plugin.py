@@ -244,7 +244,7 @@ def test_pytest_benchmark_gets_the_same_samples(project: Project, tmp_path: Path
     assert stats["mean"] == pytest.approx(sum(samples) / len(samples), rel=1e-6)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
 def test_stopped_in_the_middle(project: Project, number: int, tmp_path: Path) -> None:
     project.change('seconds = "20 ms"', 'seconds = "2 s"')
     environment = {**project.variables, "KPI_STORE": str(tmp_path / "own-store")}

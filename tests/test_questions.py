@@ -75,6 +75,7 @@ training._save = _save_and_linger
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_a_killed_training_goes_on_to_the_same_artifact(questions: Project, tmp_path: Path) -> None:
     questions.change("epochs = 20", "epochs = 4")
     with (questions.folder / "fixtures/questions/__init__.py").open("a", encoding="utf-8") as file:
@@ -222,6 +223,7 @@ def test_ones_own_questions_need_a_training_split_for_training(questions: Projec
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_ones_own_folder_of_questions_is_trained_on_and_judged_by(questions: Project) -> None:
     data = questions.folder / "squad"
     data.mkdir()

@@ -106,6 +106,7 @@ def test_two_searches_at_once_never_measure_at_once(both: list[tuple[Project, di
         assert begin >= end - 0.01
 
 
+@pytest.mark.long
 def test_killed_it_goes_on_without_measuring_again(
     both: list[tuple[Project, dict[str, Any]]], tmp_path: Path, shared_store: Path
 ) -> None:

@@ -97,6 +97,7 @@ def test_a_recording_that_can_t_be_heard_is_named_with_its_line(
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_a_recording_without_sound_is_an_error_of_one_line(speech: Project) -> None:
     (speech.folder / "recordings" / "002.opus").write_bytes(b"")
     done = speech.pytest("-k", "int8 and rtf", timeout=300)

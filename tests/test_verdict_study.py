@@ -41,6 +41,7 @@ MISTAKES = {
 
 
 @pytest.mark.suite
+@pytest.mark.long
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_study_notices_a_gate_that_gets_it_wrong(mistake: str) -> None:
     code, world = MISTAKES[mistake]

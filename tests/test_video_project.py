@@ -61,6 +61,7 @@ def test_a_clip_is_segmented_timed_and_scored(clips: Project) -> None:
         assert [len(frame["iou"]) for frame in results] == [2 + bool(n % 4) for n in range(FRAMES)]
 
 
+@pytest.mark.long
 def test_ones_own_clip_is_timed_without_masks_and_scored_with_them(clips: Project) -> None:
     folder = clips.folder / "mine"
     folder.mkdir()
