@@ -35,6 +35,16 @@ class Artifact:
         """Bytes of all files needed to deploy; the manifest is not one of them."""
         return sum(int(entry["size"]) for entry in self.files.values())
 
+    @property
+    def steps(self) -> list[Mapping[str, Any]]:
+        """What the passes that made it left in its notes, the first one first."""
+        return [*self.notes.get("before", ()), *([self.notes["step"]] if "step" in self.notes else [])]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a person should know of how it was made."""
+        return [f"{step['pass']}: {text}" for step in self.steps for text in step.get("remarks", ())]
+
 
 def write_manifest(path: Path, key: str, made: str, notes: Mapping[str, Any]) -> Artifact:
     """Digests the files below ``path`` and writes the manifest beside them."""

@@ -15,7 +15,7 @@ from harness.checkpoint import file_digest
 from harness.environments import Environments, Interpreter
 from harness.errors import KpiError, Unavailable
 from harness.passes import passes
-from harness.passes.base import Pass
+from harness.passes.base import COMPARED, Pass
 from harness.process import call_worker
 from harness.spec import PassSpec, Recipe, Spec, WorkloadSpec
 from harness.store import Store
@@ -104,6 +104,7 @@ class Builder:
                 "before": made.digest if made else None,
                 "pass": step.name,
                 "version": cls.version,
+                "compared": COMPARED,
                 "options": {**step.options, **self._files(cls, step)},
                 "libraries": versions,
             }

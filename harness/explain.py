@@ -45,6 +45,8 @@ def _circumstances(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> It
     own = _of(target, evidence)
     if target["artifact"]:
         yield "artifact", f"{target['artifact'][:12]}{_proof(own)}"
+    if compared := _compared(own):
+        yield "compared", compared
     if placed := _placed(own):
         yield "placed", placed
     if disturbed := [p["disturbed"] for m in own for p in m["processes"] if p["disturbed"]]:
@@ -74,6 +76,13 @@ def _proof(own: Sequence[Mapping[str, Any]]) -> str:
     if proof["heavy_ops"]:
         said += f", {proof['integer_ops'] or 0} of {proof['heavy_ops']} heavy operations in INT8"
     return said
+
+
+def _compared(own: Sequence[Mapping[str, Any]]) -> str:
+    """By how much what each pass wrote answered differently from what it read, on a few samples."""
+    steps = own[0].get("compared", ()) if own else ()
+    said = [f"{step['pass']} {100 * step['difference']:.2g} %" for step in steps]
+    return f"{', '.join(said)} of the spread of the answers, from what each pass read" if said else ""
 
 
 def _placed(own: Sequence[Mapping[str, Any]]) -> str:

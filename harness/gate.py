@@ -23,7 +23,7 @@ from harness.measure.records import ProcessRecord
 from harness.metrics.base import ArtifactMetric, MachineRatioMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
-from harness.scenarios.base import Scored
+from harness.scoring import Scorer
 from harness.spec import Recipe, Spec, Target
 from harness.statistics import plan_looks
 from harness.store import Store
@@ -34,13 +34,11 @@ from harness.verdict import (
     Verdict,
     judge_exact,
     judge_processes,
-    judge_samples,
     too_near,
     too_small,
 )
 
 _REMARKS = 5
-_KEPT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ class Gate:
         # What slows both recipes of a pair cancels out.
         self.pair_looks = plan_looks(spec.measure.looks, spec.measure.confidence)
         self._samples = _samples_per_scenario(spec)
-        self._read: dict[str, Any] = {}
+        self.scorer = Scorer(spec, self.campaign, folder)
 
     def _finish_building(self) -> None:
         """Nothing is timed while artifacts are built; called before a target's budget begins."""
@@ -101,7 +99,7 @@ class Gate:
 
     def admit(self, spec: Spec) -> None:
         """Goes on under other promises about the same workloads: what was built and measured stays."""
-        self.spec = self.builder.spec = spec
+        self.spec = self.builder.spec = self.scorer.spec = spec
         self._samples = _samples_per_scenario(spec)
 
     def measure(self, target: Target) -> Finding:
@@ -126,7 +124,7 @@ class Gate:
         else:
             subjects = [self.subject(target, r, a) for r, a in zip(recipes, artifacts, strict=True)]
             if issubclass(metric, SampleMetric):
-                judgement, remarks = self._judge_samples(target, metric, subjects)
+                judgement, remarks, subjects = self.scorer.judge(target, metric, subjects)
                 notes = _shortened(remarks)
             elif issubclass(metric, ProofMetric):
                 record = self._single(subjects[0])
@@ -138,6 +136,7 @@ class Gate:
             else:
                 raise TypeError(f"{metric} is of no known kind")
             measurements = tuple(self.campaign.reference(subject) for subject in subjects)
+        notes += tuple(artifacts[0].remarks)
         notes += tuple(too_small(target.promise, judgement, target.shown_in))
         notes += tuple(too_near(target.promise, judgement))
         if issubclass(metric, ProcessMetric) and judgement.verdict is Verdict.FAIL:
@@ -269,6 +268,7 @@ class Gate:
             seconds=self.spec.measure.seconds,
             samples=self._samples[recipe.key, scenario],
             subset=self.subset if scenarios()[scenario].divisible else None,
+            compared=tuple(step["compared"] for step in artifact.steps if "compared" in step),
         )
 
     def _single(self, subject: Subject) -> ProcessRecord:
@@ -311,46 +311,6 @@ class Gate:
         records = [record for subject in subjects for record in self.campaign.of(subject).records]
         reasons = [record.disturbed for record in records if record.disturbed]
         return f"{len(reasons)} of {len(records)} processes were disturbed: {reasons[-1]}" if reasons else ""
-
-    def _judge_samples(
-        self, target: Target, metric: type[SampleMetric], subjects: list[Subject]
-    ) -> tuple[Judgement, list[str]]:
-        """The judgement, and what the metric has to say beside it."""
-        by_recipe = {subject.recipe: subject for subject in subjects}
-        judged = list(zip(self.spec.recipes_of(target), subjects, strict=True))[: 2 if target.promise.versus else 1]
-        references: list[Any] = []
-        for recipe, _ in judged:
-            reference = self.spec.reference_of(recipe) if metric.needs_reference else None
-            references.append(self._outputs(by_recipe[reference.key]) if reference else None)
-        scores = [self._scores(metric, subject, other) for (_, subject), other in zip(judged, references, strict=True)]
-        others = scores[1] if target.promise.versus else None
-        judgement = judge_samples(
-            target.promise, scores[0], others, self.spec.measure.confidence, metric.better, paired=metric.paired
-        )
-        return judgement, metric.remarks(self._outputs(subjects[0]), references[0])
-
-    def _scores(self, metric: type[SampleMetric], subject: Subject, reference: Any) -> list[float]:
-        """The per-sample scores, kept with the measurement so that the verdict can be recomputed."""
-        kept = self.campaign.of(subject).scores
-        if metric.name not in kept:
-            kept[metric.name] = metric.scores(self._outputs(subject), reference)
-            self.campaign.of(subject).scored_with[metric.name] = metric.identity()
-            self.campaign.keep(subject)
-        return kept[metric.name]
-
-    def _outputs(self, subject: Subject) -> Any:
-        """What the scenario left, published when it is read; that of the last few subjects is kept in memory."""
-        if subject.id not in self._read:
-            # Distributions of a large vocabulary take gigabytes: a target needs three subjects at most.
-            while len(self._read) >= _KEPT:
-                del self._read[next(iter(self._read))]
-            file = self.campaign.outputs / self._single(subject).outputs
-            scenario = scenarios()[subject.scenario]
-            if not issubclass(scenario, Scored):
-                raise TypeError(f"{scenario} leaves no outputs")
-            scenario.publish(file, self.folder / "results" / f"{subject.recipe.replace('/', '-')}.json")
-            self._read[subject.id] = scenario.read(file)
-        return self._read[subject.id]
 
 
 def _shortened(remarks: Sequence[str]) -> tuple[str, ...]:

@@ -125,6 +125,11 @@ class QuestionAnswering(Workload):
         """Windows of at most 4,096 questions, with the tokens at which their answers begin and end, shape (n, 2)."""
         return self.examples(name, 4096)
 
+    def some(self, name: str, count: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Windows of the first ``count`` questions of a split."""
+        split = self.examples(name, count)
+        return split.inputs(0, len(split))
+
     def examples(self, name: str, count: int) -> ArraySplit:
         """Windows of the first ``count`` questions of a split, labelled."""
         questions = self.questions(name, count)

@@ -126,9 +126,32 @@ class Smaller:
 
 
 class Workload(Fixture):
-    """A model of tensors: the reference network and its data."""
+    """A model of tensors: the reference network and its data.
+
+    ``outputs`` names what the network returns, in that order, or by its keys where it returns a mapping; ``scored`` is the
+    one that accuracy and parity are of, where there are several.
+    """
 
     outputs: ClassVar[tuple[str, ...]]
+    scored: ClassVar[str | None] = None
+
+    @property
+    def scored_output(self) -> str:
+        """The output that accuracy and parity are of: the one that ``scored`` names, or the only one.
+
+        Raises KpiError where there are several and none is marked.
+        """
+        if self.scored is not None and self.scored not in self.outputs:
+            raise KpiError(
+                f"{type(self).__name__}.scored names {self.scored}, the outputs are {', '.join(self.outputs)}",
+                "name one of them",
+            )
+        if self.scored is None and len(self.outputs) != 1:
+            raise KpiError(
+                f"{type(self).__name__} has {len(self.outputs)} outputs: {', '.join(self.outputs)}",
+                f'mark the one that is scored: scored = "{self.outputs[-1] if self.outputs else "logits"}"',
+            )
+        return self.scored or self.outputs[0]
 
     @property
     @abstractmethod
@@ -161,6 +184,31 @@ class Workload(Fixture):
             f"the fixture of {self.settings.name} has no network of width {width:g} for {pixels} pixels",
             "its workload says which by the method `smaller`",
         )
+
+    def some(self, name: str, count: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Up to ``count`` samples by tensor name, from all of the split; arrays without samples where it is empty."""
+        import numpy as np
+
+        split = self.split(name)
+        if not len(split):
+            return {name: np.zeros((0,)) for name in self.input_names}
+        rows = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).astype(int))
+        taken = [split.inputs(int(row), int(row) + 1) for row in rows]
+        return {name: np.concatenate([one[name] for one in taken]) for name in self.input_names}
+
+    def probes(self, count: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Real samples on which what a pass wrote is compared with what it read.
+
+        Of the training split where there is one, so that no pass sees what it is judged by.
+        """
+        for name in ("training", "evaluation"):
+            try:
+                found = self.some(name, count)
+            except Unavailable:
+                continue
+            if len(found[self.input_names[0]]):
+                return found
+        raise KpiError(f"{self.settings.name} has no samples", "give the evaluation split some")
 
     @abstractmethod
     def split(self, name: str) -> Split:

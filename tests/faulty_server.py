@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 FAULT = os.environ.get("FAULT", "")
 _ANSWERED: list[bool] = []
+_LAST: list[Any] = []
+_RANDOM = np.random.default_rng()
 
 
 class Faulty(OpenVinoModel):
@@ -34,26 +37,66 @@ class Faulty(OpenVinoModel):
         return answer
 
     def spoilt(self, good: Any) -> Any:
-        match FAULT:
-            case "shape":
-                return good[0]
-            case "integers":
-                return good.astype(np.int64)
-            case "nan":
-                return np.full_like(good, np.nan)
-            case "huge":
-                return np.full(good.shape, 1e300)
-            case "slow":
-                time.sleep(2)
-            case "die":
-                os._exit(7)
-            case "die-later":
-                if len(_ANSWERED) > 20:
-                    os._exit(7)
-                _ANSWERED.append(True)
-            case "raise":
-                raise MLServerError("the disk is on fire")
-        return good
+        return _SPOILT.get(FAULT, lambda right: right)(good)
+
+
+def _die(good: Any) -> Any:
+    del good
+    os._exit(7)
+
+
+def _die_later(good: Any) -> Any:
+    if len(_ANSWERED) > 20:
+        os._exit(7)
+    _ANSWERED.append(True)
+    return good
+
+
+def _raise(good: Any) -> Any:
+    del good
+    raise MLServerError("the disk is on fire")
+
+
+def _slow(good: Any) -> Any:
+    time.sleep(2)
+    return good
+
+
+def _last(good: Any) -> Any:
+    """What the request before was answered, where it was of the same size."""
+    _LAST.append(good)
+    before = _LAST.pop(0) if len(_LAST) > 1 else good
+    return before if before.shape == good.shape else good
+
+
+def _mixed(good: Any) -> Any:
+    """The mean of the answer and of the one before."""
+    mixed = good if not _LAST or _LAST[-1].shape != good.shape else (good + _LAST[-1]) / 2
+    _LAST[:] = [mixed]
+    return mixed
+
+
+def _nan_at_times(good: Any) -> Any:
+    _ANSWERED.append(True)
+    return np.where(len(_ANSWERED) % 10 == 0, np.nan, good).astype(good.dtype)
+
+
+_SPOILT: dict[str, Callable[[Any], Any]] = {
+    "shape": lambda good: good[0],
+    "integers": lambda good: good.astype(np.int64),
+    "small-integers": lambda good: (good / 100).astype(np.int64),
+    "nan": lambda good: np.full_like(good, np.nan),
+    "nan-at-times": _nan_at_times,
+    "huge": lambda good: np.full(good.shape, 1e300),
+    "noise": lambda good: good + _RANDOM.normal(0, np.ptp(good) / 4, good.shape).astype(good.dtype),
+    "rows": lambda good: good[::-1],
+    "last": _last,
+    "state": _mixed,
+    "slow": _slow,
+    "die": _die,
+    "die-later": _die_later,
+    "raise": _raise,
+}
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ def test_every_way_to_run_a_language_model(chat: Project) -> None:
     assert verdicts.pop("chat-int4:meteor-drop-fp32") == "INCONCLUSIVE"
     assert set(verdicts.values()) == {"PASS"}, done.stdout
     evidence = chat.evidence()
+    exports = [m["compared"][0] for m in evidence["measurements"]]
+    assert {export["pass"] for export in exports} == {"optimum-openvino"}
+    assert all(0 < export["difference"] < export["tolerance"] for export in exports)
     process = next(m for m in evidence["measurements"] if m["scenario"] == "generate")["processes"][0]
     series = process["series"]
     assert {len(values) for values in series.values()} == {len(process["samples_s"])}

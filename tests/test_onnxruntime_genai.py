@@ -78,6 +78,9 @@ def test_a_model_with_adapters_on_the_whole_way(adapters: Project) -> None:
     assert verdicts.pop("int4:gain") == "FAIL", done.stdout
     assert set(verdicts.values()) == {"PASS"}, done.stdout
     evidence = adapters.evidence()
+    compared = [step for m in evidence["measurements"] for step in m["compared"]]
+    assert {step["pass"] for step in compared} == {"onnx-genai"}
+    assert all(step["difference"] < 1e-3 for step in compared if step["tolerance"] is not None)
     proofs = {m["recipe"]: m["processes"][0]["proof"] for m in evidence["measurements"]}
     for precision in ("int8", "int4"):
         details = proofs[f"chat/{precision}-travel"]["details"]

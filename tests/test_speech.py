@@ -49,6 +49,7 @@ def test_a_model_is_exported_compressed_and_heard_by_two_runtimes(speech: Projec
     assert {verdicts.pop(name) for name in comparisons} <= {"PASS", "INCONCLUSIVE"}, done.stdout
     assert set(verdicts.values()) == {"PASS"}, done.stdout
     evidence = speech.evidence()
+    assert {m["compared"][0]["pass"] for m in evidence["measurements"]} == {"optimum-whisper"}
     proofs = {
         m["recipe"]: m["processes"][-1]["proof"] for m in evidence["measurements"] if m["scenario"] == "recognize"
     }

@@ -31,7 +31,10 @@ _TIMEOUT_S = 3600.0
 
 @dataclass(frozen=True)
 class Subject:
-    """One artifact under one scenario: what a measurement is of."""
+    """One artifact under one scenario: what a measurement is of.
+
+    ``compared`` says for each pass how far what it wrote answered from what it read.
+    """
 
     recipe: str
     artifact: str
@@ -49,6 +52,7 @@ class Subject:
     seconds: float
     samples: int
     subset: int | None = None
+    compared: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def id(self) -> str:
@@ -85,6 +89,7 @@ class Series:
             "recipe": subject.recipe,
             "artifact": subject.artifact,
             "artifact_bytes": subject.artifact_bytes,
+            "compared": [dict(step) for step in subject.compared],
             "runtime": subject.runtime,
             "runtime_options": dict(subject.runtime_options),
             "environment": subject.interpreter.name,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.metrics.base import SampleMetric
-from harness.tasks import CLASSIFICATION
+from harness import classes
+from harness.metrics.classification import ClassMetric
 from harness.units import SHARE
 
 if TYPE_CHECKING:
     from harness.measure.records import Outputs
 
 
-class ParityAgreement(SampleMetric):
+class ParityAgreement(ClassMetric):
     """Formula: the share of evaluation samples with the same largest logit as the workload's reference recipe."""
 
     name = "parity.agreement"
@@ -20,11 +20,10 @@ class ParityAgreement(SampleMetric):
     dimension = SHARE
     better = "higher"
     range = (0.0, 1.0)
-    tasks = CLASSIFICATION
     needs_reference = True
 
     @classmethod
     def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
         assert reference is not None
-        same = outputs.logits.argmax(axis=1) == reference.logits.argmax(axis=1)
+        same = classes.decisions(outputs.logits) == classes.decisions(reference.logits)
         return [float(equal) for equal in same]

@@ -106,18 +106,28 @@ class SampleMetric(Metric):
     """The mean of one score per evaluation sample, so that two recipes can be compared sample by sample.
 
     ``paired`` says that a score is itself a difference of two answers to the sample: then a plain bound, too, is a
-    claim beyond these samples, and the interval decides.
+    claim beyond these samples, and the interval decides. ``worthless`` is the mean of a model that knows nothing: a
+    comparison with a recipe that is no better proves nothing.
     """
 
     scenario: ClassVar[str | None] = "evaluate"
     machine_bound = False
     needs_reference: ClassVar[bool] = False
     paired: ClassVar[bool] = False
+    worthless: ClassVar[float | None] = None
 
     @classmethod
     @abstractmethod
     def scores(cls, outputs: Any, reference: Any) -> list[float]:
         """One score per sample, of what the scenario left; ``reference`` is that of the FP32 recipe."""
+
+    @classmethod
+    def check(cls, outputs: Any, recipe: str) -> None:
+        """Raises KpiError, naming the recipe, where the outputs can't be scored honestly; called before they are."""
+
+    @classmethod
+    def check_compared(cls, outputs: Any, recipe: str) -> None:
+        """Raises KpiError where a recipe is so bad that a comparison with it proves nothing."""
 
     @classmethod
     def remarks(cls, outputs: Any, reference: Any) -> list[str]:

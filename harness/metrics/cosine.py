@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.metrics.base import SampleMetric
-from harness.tasks import CLASSIFICATION
+from harness.metrics.classification import ClassMetric
 from harness.units import NUMBER
 
 if TYPE_CHECKING:
     from harness.measure.records import Outputs
 
 
-class ParityCosine(SampleMetric):
+class ParityCosine(ClassMetric):
     """Formula: the mean over samples of a.b / (|a| |b|), a and b the logits of the recipe and of the reference.
 
     Logits that hold a NaN or an infinity score -1, the worst there is.
@@ -22,7 +21,6 @@ class ParityCosine(SampleMetric):
     title = "cosine to the FP32 logits"
     dimension = NUMBER
     better = "higher"
-    tasks = CLASSIFICATION
     range = (-1.0, 1.0)
     needs_reference = True
 

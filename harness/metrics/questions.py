@@ -19,6 +19,7 @@ class _Extracted(SampleMetric):
     better = "higher"
     range = (0.0, 1.0)
     scenario = "extract"
+    worthless = 0.0
     tasks = QUESTIONS
 
 

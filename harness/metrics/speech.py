@@ -69,6 +69,7 @@ class Wer(SampleMetric):
     title = "word error rate"
     dimension = SHARE
     better = "lower"
+    worthless = 1.0
     scenario = "recognize"
     tasks = SPEECH
 

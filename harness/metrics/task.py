@@ -22,6 +22,7 @@ class AccuracyTask(SampleMetric):
     scenario = "answer"
     tasks = LANGUAGE
     range = (0.0, 1.0)
+    worthless = 0.0
 
     @classmethod
     def scores(cls, outputs: Answers, reference: object) -> list[float]:

@@ -23,6 +23,7 @@ class _Share(_Text):
     dimension = SHARE
     better = "higher"
     range = (0.0, 1.0)
+    worthless = 0.0
 
 
 class Meteor(_Share):

@@ -88,6 +88,7 @@ class _Segmented(SampleMetric):
     dimension = SHARE
     better = "higher"
     range = (0.0, 1.0)
+    worthless = 0.0
     scenario = "segment"
     tasks = SEGMENTATION
 

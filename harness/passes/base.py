@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,8 @@ from harness.registry import NoOptions
 from harness.workload import Fixture, Workload
 
 REFERENCE = "reference"
+COMPARED = 1
+"""Raised when what a pass wrote is compared more strictly: artifacts made before are made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Job:
     workload: Fixture
     progress: Callable[[str], None]
     root: Path = Path()
+    remarks: list[str] = field(default_factory=list)
+
+    def remark(self, text: str) -> None:
+        """Keeps what a person should know of how the artifact was made: shown with every verdict on it."""
+        self.remarks.append(text)
 
     @property
     def tensors(self) -> Workload:
@@ -71,6 +78,18 @@ class Pass(ABC):
     def __init__(self, options: Any) -> None:
         self.options = options
 
+    @property
+    def tolerance(self) -> float | None:
+        """How far the answers of what it writes may differ from those of what it reads, as a share of their spread.
+
+        None: it changes them on purpose, and the KPIs judge by how much.
+        """
+        return 1e-3
+
     @abstractmethod
     def run(self, job: Job) -> Mapping[str, Any]:
-        """Writes ``job.out``; what it returns (plain JSON) is kept in the manifest as this pass's notes."""
+        """Writes ``job.out``; what it returns (plain JSON) is kept in the manifest as this pass's notes.
+
+        ``compared`` among them says how far it differs from what it read, where the pass compares that itself; the
+        files of tensor models are compared after it.
+        """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from harness.classes import decisions
 from harness.errors import KpiError
 from harness.units import POINTS
 
@@ -32,9 +33,14 @@ def batches(
 
 def accuracy(workload: Workload, count: int, infer: Callable[[Arrays], Any]) -> float:
     """The share of labels met on ``count`` validation samples; ``infer`` gives logits (batch, classes, ...)."""
+    import numpy as np
+
     right = total = 0
     for feeds, labels in batches(workload, "validation", count, size=16):
-        right += int((infer(feeds).argmax(axis=1) == labels).sum())
+        logits = infer(feeds)
+        if not np.isfinite(logits).all():
+            raise KpiError(f"the model answers NaN or infinity on one of {count} validation samples")
+        right += int((decisions(logits) == labels).sum())
         total += labels.size
     return right / total
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from harness.passes.base import REFERENCE, Job, Pass
-from harness.passes.narrow import FORMAT, network_of
+from harness.passes.narrow import FORMAT
+from harness.passes.network import exportable
 from harness.registry import options
 
 _PROTOBUF_LIMIT = 1_500_000_000  # a single ONNX file ends at 2 GiB; larger weights go to a file beside it
@@ -34,7 +35,7 @@ class Onnx(Pass):
         import torch
 
         torch.set_num_threads(1)
-        model = network_of(job)
+        model = exportable(job)
         # Two samples: with one, the exporter may take the batch axis for a constant.
         example = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.tensors.inputs)
         weights = sum(p.numel() * p.element_size() for p in model.parameters())

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import KpiError, first_line
 from harness.passes.base import REFERENCE, Job, Pass
+from harness.passes.faithful_language import compare_causal
 from harness.passes.hf_llm import ADAPTERS, adapter_folders, base_folder, language
 from harness.passes.hf_llm import FORMAT as HF_LLM
 from harness.passes.onnx_llm import FORMAT, GRAPH, lora_nodes, open_for_adapters, precision_of, read_graph
 from harness.passes.optimum_openvino import has_chat_template
 from harness.passes.peft_adapter import check_base, read_adapter
 from harness.registry import check_counts, options
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class OnnxGenAi(Pass):
@@ -78,7 +85,19 @@ class OnnxGenAi(Pass):
                 shutil.copytree(source, job.out / ADAPTERS / source.name)
         seen = precision_of(read_graph(job.out / GRAPH))
         self._check(seen.main)
-        return {"products": dict(seen.products), "constants": dict(seen.bytes), "adapter_products": seen.adapters}
+        job.progress("comparing with the network")
+        compared = compare_causal(self.name, workload, folder, last_logits(job.out), self.tolerance)
+        return {
+            "compared": compared,
+            "products": dict(seen.products),
+            "constants": dict(seen.bytes),
+            "adapter_products": seen.adapters,
+        }
+
+    @property
+    def tolerance(self) -> float | None:
+        """Half precision rounds weights to 11 bits; integers change them on purpose."""
+        return {"fp32": 1e-3, "fp16": 5e-2}.get(self.options.precision)
 
     def _build(self, job: Job, folder: Path, out: Path, widest: Any, *, remote: bool) -> None:
         # The builder asks a hub for what it does not find: what is here must be enough.
@@ -109,6 +128,26 @@ class OnnxGenAi(Pass):
             raise KpiError(
                 f"asked for {self.options.precision}, most products of the graph are {found}", "see build.log"
             )
+
+
+def last_logits(folder: Path) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]:
+    """Runs a folder of ONNX Runtime GenAI on the CPU: token ids (batch, tokens) to the last logits (batch, 1, n)."""
+    import numpy as np
+    import onnxruntime_genai as og
+
+    config = og.Config(str(folder))
+    config.clear_providers()
+    model = og.Model(config)
+    width = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]["vocab_size"]
+
+    def run(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        settings = og.GeneratorParams(model)
+        settings.set_search_options(do_sample=False, batch_size=len(ids), max_length=ids.shape[1] + 1)
+        generator = og.Generator(model, settings)
+        generator.append_tokens(ids.astype(np.int32))
+        return np.asarray(generator.get_logits(), dtype=np.float32).reshape(len(ids), -1, width)[:, -1:]
+
+    return run
 
 
 def _move(source: Path, target: Path) -> None:

@@ -49,6 +49,10 @@ class OnnxStaticInt8(Pass):
             if self.max_drop is not None:
                 parse_drop(self.max_drop)
 
+    @property
+    def tolerance(self) -> None:
+        """It rounds weights, and activations: the KPIs judge what that does."""
+
     def run(self, job: Job) -> dict[str, Any]:
         import onnx
 
@@ -95,18 +99,19 @@ class OnnxStaticInt8(Pass):
         )
 
     def _accuracy(self, job: Job, model: Path) -> float:
-        session = _session(model)
-        return accuracy(job.tensors, self.options.tuning, lambda feeds: session.run(None, feeds)[0])
+        session, name = _session(model), job.tensors.scored_output
+        return accuracy(job.tensors, self.options.tuning, lambda feeds: session.run([name], feeds)[0])
 
     def _harm(self, job: Job, prepared: Path, nodes: Sequence[str]) -> dict[str, float]:
         """Mean squared error of the logits when only that one operator is quantized."""
         feeds, _ = next(batches(job.tensors, "training", 32, size=32))
-        wanted = _logits(prepared, feeds)
+        name = job.tensors.scored_output
+        wanted = _logits(prepared, feeds, name)
         trial = job.scratch / "trial.onnx"
         harm = {}
         for node in nodes:
             self._quantize(job, prepared, trial, only=[node])
-            harm[node] = float(((_logits(trial, feeds) - wanted) ** 2).mean())
+            harm[node] = float(((_logits(trial, feeds, name) - wanted) ** 2).mean())
         return harm
 
 
@@ -118,8 +123,8 @@ def _session(model: Path) -> Any:
     return ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
 
 
-def _logits(model: Path, feeds: Arrays) -> npt.NDArray[np.float32]:
-    logits: npt.NDArray[np.float32] = _session(model).run(None, feeds)[0]
+def _logits(model: Path, feeds: Arrays, name: str) -> npt.NDArray[np.float32]:
+    logits: npt.NDArray[np.float32] = _session(model).run([name], feeds)[0]
     return logits
 
 

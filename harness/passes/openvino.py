@@ -24,6 +24,11 @@ class OpenVino(Pass):
 
         weights: Literal["fp32", "fp16"] = "fp32"
 
+    @property
+    def tolerance(self) -> float:
+        """Half precision rounds weights to 11 bits."""
+        return 2e-2 if self.options.weights == "fp16" else 1e-3
+
     def run(self, job: Job) -> dict[str, Any]:
         import openvino as ov
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import KpiError
 from harness.language import LanguageModel
 from harness.passes.base import REFERENCE, Job, Pass
+from harness.passes.faithful_language import compare_causal
 from harness.passes.optimum_export import REQUIRES, export_to_openvino
 from harness.registry import options
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 FORMAT = "openvino-llm"
 _NEEDED = ("openvino_model.xml", "openvino_tokenizer.xml", "openvino_detokenizer.xml")
@@ -39,7 +44,28 @@ class OptimumOpenVino(Pass):
             raise KpiError(f"the tokenizer in {folder.name} has no chat template", "add one to tokenizer_config.json")
         job.progress("exporting the network")
         export_to_openvino(job, folder, "text-generation-with-past", self.options.weights, _NEEDED)
-        return {"weights": self.options.weights}
+        job.progress("comparing with the network")
+        return {"weights": self.options.weights, "compared": self._compared(job.workload, folder, job.out)}
+
+    @property
+    def tolerance(self) -> float:
+        """Half precision rounds weights to 11 bits."""
+        return 5e-2 if self.options.weights == "fp16" else 1e-3
+
+    def _compared(self, workload: LanguageModel, folder: Path, exported: Path) -> dict[str, Any]:
+        import numpy as np
+        import torch
+        from optimum.intel import OVModelForCausalLM
+
+        model = OVModelForCausalLM.from_pretrained(
+            exported, local_files_only=True, ov_config={"INFERENCE_PRECISION_HINT": "f32"}, device="CPU"
+        )
+
+        def run(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+            tensor = torch.from_numpy(ids)
+            return np.asarray(model(input_ids=tensor, attention_mask=torch.ones_like(tensor)).logits)
+
+        return compare_causal(self.name, workload, folder, run, self.tolerance)
 
 
 def has_chat_template(folder: Path) -> bool:

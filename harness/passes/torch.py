@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from harness.passes.base import REFERENCE, Job, Pass
-from harness.passes.narrow import FORMAT, network_of
+from harness.passes.narrow import FORMAT
+from harness.passes.network import exportable
 from harness.registry import options
 
 
@@ -29,7 +30,7 @@ class Torch(Pass):
         import torch
 
         torch.set_num_threads(1)
-        model = network_of(job)
+        model = exportable(job)
         if self.options.fuse:
             from torch.fx.experimental.optimization import fuse
 

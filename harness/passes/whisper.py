@@ -12,6 +12,7 @@ from typing import Any, Literal
 from harness.errors import KpiError, first_line
 from harness.libraries import import_torchvision
 from harness.passes.base import REFERENCE, Job, Pass
+from harness.passes.faithful_language import compare_whisper
 from harness.passes.openvino_weights import constants
 from harness.passes.optimum_export import REQUIRES, export_to_openvino
 from harness.registry import options
@@ -46,7 +47,14 @@ class OptimumWhisper(Pass):
         job.progress("exporting encoder and decoder")
         with _window(job.workload):
             export_to_openvino(job, folder, "automatic-speech-recognition-with-past", self.options.weights, _NEEDED)
-        return {"weights": self.options.weights, "precisions": _precisions(job.out)}
+        job.progress("comparing with the network")
+        compared = compare_whisper(self.name, job.workload, job.out, self.tolerance)
+        return {"weights": self.options.weights, "precisions": _precisions(job.out), "compared": compared}
+
+    @property
+    def tolerance(self) -> float:
+        """Half precision rounds weights to 11 bits."""
+        return 5e-2 if self.options.weights == "fp16" else 1e-3
 
 
 class WhisperWeights(Pass):

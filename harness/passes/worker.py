@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifact import read_artifact, write_manifest
-from harness.passes import find_pass
+from harness.overlap import Recorder
+from harness.passes import faithful, find_pass
 from harness.passes.base import Job
 from harness.protocol import serve
 from harness.workload import Fixture, Settings, code_digest, load_workload
@@ -52,16 +53,27 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         work = Path(request["work"])
         work.mkdir(parents=True, exist_ok=True)
         workload = _workload(request)
+        recorder = Recorder()
+        recorder.watch(workload)
         job = Job(source, out, Path(scratch), work, workload, progress, Path(request["root"]))
-        notes = dict(cls(cls.Options(**request["options"])).run(job))
+        chosen = cls(cls.Options(**request["options"]))
+        notes = dict(chosen.run(job))
+        seen = recorder.seen
+        compared = notes.pop("compared", None) or faithful.check(job, chosen)
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}
+    if compared is not None:
+        step["compared"] = compared
+    if seen:
+        step["seen"] = seen
+    if job.remarks:
+        step["remarks"] = job.remarks
     step["seconds"] = round(time.monotonic() - started, 2)
     kept = {
         "workload": request["settings"]["name"],
         "about": {what: _portable(said, request["root"]) for what, said in workload.about().items()},
         "step": step,
-        "before": _steps(source) if source else [],
+        "before": read_artifact(source).steps if source else [],
     }
     write_manifest(out, request["key"], cls.makes, kept)
     return {}
@@ -70,12 +82,6 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
 def _portable(text: str, root: str) -> str:
     """Without the folders of this machine's user: what is written here may be published with the model."""
     return text.replace(root, ".").replace(str(Path.home()), "~")
-
-
-def _steps(source: Path) -> list[dict[str, Any]]:
-    """The passes that made the files before, the first one first; what their manifest does not say is left out."""
-    notes = read_artifact(source).notes
-    return [*notes.get("before", ()), *([notes["step"]] if "step" in notes else [])]
 
 
 def _workload(request: Mapping[str, Any]) -> Fixture:

@@ -44,29 +44,9 @@ class Adversarial(TensorScenario):
         return None
 
     def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
-        import numpy as np
-
-        def outputs(feeds: dict[str, Array]) -> npt.NDArray[np.float64]:
-            return np.asarray(next(iter(session.run(feeds).values())), dtype=np.float64)
-
-        def finite(batch: dict[str, Array], place: int) -> None:
-            del place
-            bad = ~np.isfinite(outputs(batch))
-            if bad.any():
-                raise AssertionError(f"{int(bad.sum())} outputs are not finite")
-
-        def independent(batch: dict[str, Array], place: int) -> None:
-            together = outputs(batch)[place]
-            alone = outputs({name: array[place : place + 1] for name, array in batch.items()})[0]
-            self._same(together, alone, f"sample {place} alone and among {len(next(iter(batch.values())))}")
-
-        def repeatable(batch: dict[str, Array], place: int) -> None:
-            del place
-            self._same(outputs(batch), outputs(batch), "the same input twice")
-
-        checks = {"finite": finite, "independent of the batch": independent, "repeatable": repeatable}
         import hypothesis.strategies  # noqa: F401 - takes a second, in which nothing is asked
 
+        checks = self._checks(session)
         violations = []
         with stage.scored():
             for title, check in checks.items():
@@ -75,6 +55,32 @@ class Adversarial(TensorScenario):
                 if said:
                     violations.append(f"{title}: {said}")
         return {"violations": violations, "completed": self.options.examples * len(checks)}
+
+    def _checks(self, session: TensorSession) -> dict[str, Callable[[dict[str, Array], int], None]]:
+        """The properties by title; each raises AssertionError where a batch, or the sample at a place, breaks it."""
+        import numpy as np
+
+        def outputs(feeds: dict[str, Array]) -> dict[str, npt.NDArray[np.float64]]:
+            return {name: np.asarray(array, dtype=np.float64) for name, array in session.run(feeds).items()}
+
+        def finite(batch: dict[str, Array], place: int) -> None:
+            del place
+            for name, array in outputs(batch).items():
+                if bad := int((~np.isfinite(array)).sum()):
+                    raise AssertionError(f"{bad} values of {name} are not finite")
+
+        def independent(batch: dict[str, Array], place: int) -> None:
+            alone = outputs({name: array[place : place + 1] for name, array in batch.items()})
+            for name, array in outputs(batch).items():
+                self._same(array[place], alone[name][0], f"{name} of sample {place} alone and among {len(array)}")
+
+        def repeatable(batch: dict[str, Array], place: int) -> None:
+            del place
+            again = outputs(batch)
+            for name, array in outputs(batch).items():
+                self._same(array, again[name], f"{name} of the same input twice")
+
+        return {"finite": finite, "independent of the batch": independent, "repeatable": repeatable}
 
     def _same(self, first: Array, second: Array, what: str) -> None:
         import numpy as np

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
 from harness.measure.records import Outputs
+from harness.overlap import digests
 from harness.registry import check_counts, options
 from harness.scenarios.base import Scored, Stage, TensorScenario
-from harness.workload import Workload
+from harness.scenarios.checked import Checked, replay, spreads
+from harness.scenarios.splits import told
+from harness.workload import Split, Workload
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from harness.runtimes.base import TensorSession
 
 
@@ -49,20 +55,52 @@ class Evaluate(TensorScenario, Scored):
         workload = stage.workload()
         if not isinstance(workload, Workload):
             raise KpiError(f"scenario {self.name} evaluates models of tensors")
+        name = workload.scored_output
         split = workload.split("evaluation")
-        size, logits = self.options.batch, []
+        size = self.options.batch
         count = min(len(split), stage.subset or len(split))
+        if not count:
+            raise KpiError(f"the evaluation split of {workload.settings.name} is empty", "give it samples")
+        checked, samples = Checked((name,)), list[str]()
         with stage.scored():
             for start in range(0, count, size):
-                stop = min(start + size, count)
-                feeds = split.inputs(start, stop)
-                missing = size - (stop - start)
-                if missing:
-                    # The session may be made for one batch size: fill the last batch up, then forget the filling.
-                    feeds = {name: np.concatenate([a, np.repeat(a[-1:], missing, 0)]) for name, a in feeds.items()}
-                first = next(iter(session.run(feeds).values()))
-                logits.append(np.asarray(first[: stop - start], dtype=np.float32))
+                feeds = _batch(split, start, size, count)
+                samples += digests(feeds)[: count - start]
+                checked.add(session.run(feeds), size, min(size, count - start))
                 if start // size % 20 == 0:
-                    stage.progress(f"{stop} of {count} samples")
-        np.savez(stage.outputs, logits=np.concatenate(logits), labels=split.labels[:count])
-        return {"completed": count, "batch": size, "outputs": stage.outputs.name}
+                    stage.progress(f"{min(start + size, count)} of {count} samples")
+            answers = checked.finish()
+            depends = self._replayed(session, split, count, answers)
+        logits, labels = answers[name].astype(np.float32), np.asarray(split.labels)
+        if len(labels) < count:
+            raise KpiError(f"the evaluation split has {len(labels)} labels for {count} samples", "give one for each")
+        np.savez(stage.outputs, logits=logits, labels=labels[:count])
+        return {
+            "completed": count,
+            "batch": size,
+            "outputs": stage.outputs.name,
+            "details": {"output": name, **told(stage, samples, workload), "batch_dependence": round(depends, 6)},
+        }
+
+    def _replayed(
+        self, session: TensorSession, split: Split, count: int, answers: dict[str, npt.NDArray[np.generic]]
+    ) -> float:
+        """Asks the first, the middle and the last full batch again; how much answers depend on a batch's others."""
+        size, spread = self.options.batch, spreads(answers)
+        full = count // size
+        starts = sorted({0, size * (full // 2), size * (full - 1)}) if full else []
+        depends = 0.0
+        for start in starts:
+            before = {name: array[start : start + size] for name, array in answers.items()}
+            depends = max(depends, replay(session.run, split.inputs(start, start + size), before, spread))
+        return depends
+
+
+def _batch(split: Split, start: int, size: int, count: int) -> dict[str, npt.NDArray[np.generic]]:
+    """Samples from ``start`` on; the session may be made for one batch size, so the last one fills the batch up."""
+    import numpy as np
+
+    stop = min(start + size, count)
+    feeds = split.inputs(start, stop)
+    missing = size - (stop - start)
+    return {name: np.concatenate([a, np.repeat(a[-1:], missing, 0)]) for name, a in feeds.items()} if missing else feeds

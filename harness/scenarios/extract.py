@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
 from harness.json_lines import line, read_lines, write_list
+from harness.overlap import digests
 from harness.questions import QUESTIONS, WINDOWS
 from harness.registry import check_counts, options
 from harness.scenarios.base import Scored, Stage, TensorScenario
+from harness.scenarios.checked import Checked, replay, spreads
+from harness.scenarios.splits import told
+from harness.workload import Workload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,19 +87,23 @@ class Extract(TensorScenario, Scored):
             windows = {name: arrays[name] for name in arrays.files}
         offsets = [[None if a < 0 else (int(a), int(b)) for a, b in w] for w in windows["offsets"]]
         with stage.scored():
-            start, end = self._logits(session, stage, {name: windows[name] for name in stage.inputs})
+            start, end, depends = self._logits(session, stage, {name: windows[name] for name in stage.inputs})
         decoded = decode(
             windows["example"],
             offsets,
             [question["context"] for question in questions],
-            start,
-            end,
+            start.astype(np.float32),
+            end.astype(np.float32),
             n_best=self.options.n_best,
             max_answer_length=self.options.max_answer,
             null_threshold=self.options.null_threshold,
             # Where every question has an answer, giving none is never right.
             may_be_null=not all(question["answers"] for question in questions),
         )
+        workload = stage.workload()
+        if not isinstance(workload, Workload):
+            raise KpiError(f"scenario {self.name} evaluates models of tensors")
+        kept = told(stage, digests({name: windows[name] for name in stage.inputs}), workload)
         file = stage.outputs.with_suffix(".jsonl")
         with file.open("w", encoding="utf-8") as out:
             for question, found in zip(questions, decoded, strict=True):
@@ -109,30 +117,36 @@ class Extract(TensorScenario, Scored):
                     "accepted": [text for text, _ in question["answers"]],
                 }
                 out.write(line(answer))
-        return {"completed": len(windows["example"]), "batch": self.options.batch, "outputs": file.name}
+        return {
+            "completed": len(windows["example"]),
+            "batch": self.options.batch,
+            "outputs": file.name,
+            "details": {**kept, "batch_dependence": round(depends, 6)},
+        }
 
     def _logits(
         self, session: TensorSession, stage: Stage, windows: dict[str, npt.NDArray[np.generic]]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Start and end logits of all windows, shape (n, window) each."""
+    ) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic], float]:
+        """Start and end logits of all windows, (n, window) each, and how much they depend on a batch's others."""
         import numpy as np
 
-        shape = next(iter(windows.values())).shape
-        made = {name: np.zeros(shape, np.float32) for name in ("start_logits", "end_logits")}
-        size, count = self.options.batch, shape[0]
-        for begin in range(0, count, size):
-            rows = np.minimum(np.arange(begin, begin + size), count - 1)  # the last batch is filled up
-            answer = session.run({name: array[rows] for name, array in windows.items()})
-            for name, logits in made.items():
-                if name not in answer:
-                    raise KpiError(f"the artifact answers {', '.join(answer) or 'nothing'}, not {name}")
-                if answer[name].shape != (size, *shape[1:]):
-                    raise KpiError(f"the artifact answers {name} of shape {answer[name].shape} to {size} windows")
-                with np.errstate(over="ignore"):
-                    kept = answer[name][: min(size, count - begin)].astype(np.float32)
-                if not np.isfinite(kept).all():
-                    raise KpiError(f"the artifact answers {name} with NaN or infinity on a real input")
-                logits[begin : begin + size] = kept
+        checked = Checked(("start_logits", "end_logits"), "windows of the evaluation questions")
+        size, shape = self.options.batch, next(iter(windows.values())).shape
+
+        def batch(begin: int) -> dict[str, npt.NDArray[np.generic]]:
+            rows = np.minimum(np.arange(begin, begin + size), shape[0] - 1)  # the last batch is filled up
+            return {name: array[rows] for name, array in windows.items()}
+
+        for begin in range(0, shape[0], size):
+            checked.add(session.run(batch(begin)), size, min(size, shape[0] - begin))
             if begin // size % 20 == 0:
-                stage.progress(f"{min(begin + size, count)} of {count} windows")
-        return made["start_logits"], made["end_logits"]
+                stage.progress(f"{min(begin + size, shape[0])} of {shape[0]} windows")
+        answers = checked.finish()
+        for name, logits in answers.items():
+            if logits.shape != shape:
+                raise KpiError(f"the artifact answers {name} of shape {logits.shape} to windows of shape {shape}")
+        depends = 0.0
+        if shape[0] >= size:
+            before = {name: array[:size] for name, array in answers.items()}
+            depends = replay(session.run, batch(0), before, spreads(answers))
+        return answers["start_logits"], answers["end_logits"], depends

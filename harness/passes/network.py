@@ -1,0 +1,56 @@
+"""The network that an export reads: in evaluation mode, its outputs in the order in which the workload names them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import KpiError
+from harness.passes.narrow import network_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.passes.base import Job
+
+
+def exportable(job: Job) -> torch.nn.Module:
+    """What ``onnx`` and ``torch`` write: the reference network, or the one that ``narrow`` left."""
+    import torch
+
+    network = network_of(job)
+    if any(module.training for module in network.modules()):
+        network.eval()
+        job.remark("the network was in training mode: it was put into evaluation mode")
+    names = tuple(job.tensors.outputs)
+    example = [torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.tensors.inputs]
+    with torch.no_grad():
+        said = network(*example)
+    named_outputs(names, said)
+    if not isinstance(said, Mapping):
+        return network
+
+    # Exporters name tensors in the order in which they come, not by their keys.
+    network.register_forward_hook(lambda _, __, answered: tuple(named_outputs(names, answered).values()))
+    return network
+
+
+def named_outputs(names: Sequence[str], said: Any) -> dict[str, Any]:
+    """The tensors that a network returned, by name: a mapping's by their keys, others in the order of ``names``.
+
+    Raises KpiError where there are fewer or more, or none of a name.
+    """
+    if isinstance(said, Mapping):
+        if lacking := [name for name in names if name not in said]:
+            raise KpiError(
+                f"the network returns {', '.join(map(str, said))}, not {', '.join(lacking)}",
+                "let the workload's `outputs` name what it returns",
+            )
+        return {name: said[name] for name in names}
+    tensors = said if isinstance(said, tuple | list) else (said,)
+    if len(tensors) != len(names):
+        raise KpiError(
+            f"the network returns {len(tensors)} tensors, the workload names {len(names)}: {', '.join(names)}",
+            "let the workload's `outputs` name each tensor, in the order in which they are returned",
+        )
+    return dict(zip(names, tensors, strict=True))

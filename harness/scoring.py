@@ -1,0 +1,178 @@
+"""Judges a target about the scores of samples: outputs are read, checked, scored, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness.artifact import read_artifact
+from harness.errors import KpiError
+from harness.measure.campaign import Campaign, Subject
+from harness.metrics.base import SampleMetric
+from harness.overlap import shared
+from harness.scenarios import scenarios
+from harness.scenarios.base import Scored
+from harness.scenarios.checked import SAME
+from harness.scenarios.splits import SAMPLES
+from harness.spec import Recipe, Spec, Target
+from harness.verdict import Judgement, judge_samples
+
+_KEPT = 3
+
+
+class Scorer:
+    """Scores of what recipes answered, each recipe asked once."""
+
+    def __init__(self, spec: Spec, campaign: Campaign, folder: Path) -> None:
+        self.spec = spec
+        self._campaign = campaign
+        self._folder = folder
+        self._read: dict[str, Any] = {}
+
+    def judge(
+        self, target: Target, metric: type[SampleMetric], subjects: Sequence[Subject]
+    ) -> tuple[Judgement, list[str], list[Subject]]:
+        """The judgement, what a person should know with it, and the subjects whose scores were used.
+
+        ``subjects`` are in the order of the target's recipes. Raises KpiError where outputs can't be scored honestly,
+        or where the recipe compared with is no better than guessing.
+        """
+        by_recipe = {subject.recipe: subject for subject in subjects}
+        used, notes = list(subjects), []
+        scores: list[list[float]] = []
+        recipes = self.spec.recipes_of(target)
+        for place, recipe in enumerate(recipes[: 2 if target.promise.versus else 1]):
+            reference = self.spec.reference_of(recipe) if metric.needs_reference else None
+            other = self.outputs(metric, by_recipe[reference.key], compared=True) if reference else None
+            scores.append(self._scores(metric, used[place], other, compared=place > 0))
+            if place == 0:
+                used[0], said = self._worst(target, metric, recipe, used[0], other)
+                scores[0] = self._scores(metric, used[0], other)
+                notes += [*said, *self._overlaps(used[0]), *metric.remarks(self.outputs(metric, used[0]), other)]
+            else:
+                _check_worth(metric, recipe, scores[place])
+        self._check_same_data([subject for subject in used if subject.scenario == used[0].scenario])
+        judgement = judge_samples(
+            target.promise,
+            scores[0],
+            scores[1] if target.promise.versus else None,
+            self.spec.measure.confidence,
+            metric.better,
+            paired=metric.paired,
+        )
+        return judgement, notes, used
+
+    def _check_same_data(self, subjects: Sequence[Subject]) -> None:
+        """Raises KpiError where two recipes were not asked the same samples in the same order."""
+        seen: dict[tuple[Any, Any], str] = {}
+        for subject in subjects:
+            details = self._campaign.of(subject).records[0].details
+            key = (details.get("data"), subject.scenario_options.get("batch"))
+            for (data, batch), recipe in seen.items():
+                if batch == key[1] and data != key[0]:
+                    raise KpiError(
+                        f"{subject.recipe} and {recipe} were not given the same evaluation samples in the same order",
+                        "let the fixture's split() give the same samples each time it is asked: seed what is random",
+                    )
+            seen[key] = subject.recipe
+
+    def _overlaps(self, subject: Subject) -> list[str]:
+        """Says where evaluation samples are not new to the model, or to the passes that made it."""
+        import numpy as np
+
+        record = self._campaign.of(subject).records[0]
+        file = (self._campaign.outputs / record.outputs).with_suffix(SAMPLES)
+        if not file.exists():
+            return []
+        evaluation = {digest.decode() for digest in np.load(file).tolist()}
+        notes = []
+        found, looked = record.details.get("training_samples", (0, 0))
+        if found:
+            notes.append(f"{found} of {looked} training samples that were looked at are evaluation samples too")
+        for step in read_artifact(subject.artifact_path).steps:
+            for split, read in step.get("seen", {}).items():
+                if again := shared(evaluation, read):
+                    notes.append(
+                        f'{again} of {len(read)} {split} samples that pass "{step["pass"]}" read are evaluation '
+                        "samples too"
+                    )
+        return [f"{note}: what is measured on them says little of new data" for note in notes]
+
+    def _worst(
+        self, target: Target, metric: type[SampleMetric], recipe: Recipe, subject: Subject, other: Any
+    ) -> tuple[Subject, list[str]]:
+        """The subject at the batch size that scores worst, with a note; the same one where answers do not depend on it.
+
+        What is promised is promised of every batch size that the KPIs speak of.
+        """
+        depends = float(self._campaign.of(subject).records[0].details.get("batch_dependence", 0.0))
+        if depends <= SAME:
+            return subject, []
+        means, at = {}, {}
+        for size in sorted({1, int(subject.scenario_options["batch"]), *self._promised(target, recipe)}):
+            at[size] = replace(subject, scenario_options={**subject.scenario_options, "batch": size})
+            scored = self._scores(metric, at[size], other)
+            means[size] = sum(scored) / len(scored)
+        worst = (min if metric.better == "higher" else max)(means, key=lambda size: means[size])
+        each = ", ".join(f"{metric.dimension.format(mean)} at {size}" for size, mean in means.items())
+        note = (
+            f"answers depend on the other samples of a batch, by up to {100 * depends:.3g} % of their spread: "
+            f"{each} a batch; the worst counts"
+        )
+        return at[worst], [note]
+
+    def _promised(self, target: Target, recipe: Recipe) -> set[int]:
+        """The batch sizes at which the KPIs about this recipe promise a speed."""
+        sizes = set()
+        for other in self.spec.targets:
+            if (other.workload, other.recipe) == (target.workload, target.recipe) and other.metric.scenario:
+                scenario = self.spec.scenario(other)
+                if scenarios()[scenario].timed:
+                    chosen = recipe.scenarios.get(scenario, {})
+                    size = chosen.get("batch", getattr(scenarios()[scenario].Options(), "batch", None))
+                    sizes |= {int(size)} if isinstance(size, int) else set()
+        return sizes
+
+    def _scores(
+        self, metric: type[SampleMetric], subject: Subject, reference: Any, *, compared: bool = False
+    ) -> list[float]:
+        """The per-sample scores, kept with the measurement so that the verdict can be recomputed."""
+        outputs = self.outputs(metric, subject, compared=compared)
+        kept = self._campaign.of(subject).scores
+        if metric.name not in kept:
+            kept[metric.name] = metric.scores(outputs, reference)
+            self._campaign.of(subject).scored_with[metric.name] = metric.identity()
+            self._campaign.keep(subject)
+        return kept[metric.name]
+
+    def outputs(self, metric: type[SampleMetric], subject: Subject, *, compared: bool = False) -> Any:
+        """What the scenario left, checked and published when it is read; the last few subjects' are kept in memory."""
+        if subject.id not in self._read:
+            # Distributions of a large vocabulary take gigabytes: a target needs three subjects at most.
+            while len(self._read) >= _KEPT:
+                del self._read[next(iter(self._read))]
+            file = self._campaign.outputs / self._campaign.extend(subject, 1)[0].outputs
+            scenario = scenarios()[subject.scenario]
+            if not issubclass(scenario, Scored):
+                raise TypeError(f"{scenario} leaves no outputs")
+            scenario.publish(file, self._folder / "results" / f"{subject.recipe.replace('/', '-')}.json")
+            self._read[subject.id] = scenario.read(file)
+        read = self._read[subject.id]
+        metric.check(read, subject.recipe)
+        if compared:
+            metric.check_compared(read, subject.recipe)
+        return read
+
+
+def _check_worth(metric: type[SampleMetric], recipe: Recipe, scores: Sequence[float]) -> None:
+    """Raises KpiError where the recipe that is compared with knows nothing itself."""
+    mean, worthless = sum(scores) / len(scores), metric.worthless
+    if worthless is None or (mean > worthless if metric.better == "higher" else mean < worthless):
+        return
+    raise KpiError(
+        f"{recipe.key} has {metric.dimension.format(mean)} {metric.title}, as a model has that knows nothing: a "
+        "comparison with it proves nothing",
+        "check its weights, its tokenizer and the data",
+    )

@@ -1,0 +1,1 @@
+"""Models with one fault each, and what judges them."""

@@ -1,0 +1,42 @@
+"""Samples that are in two splits are found by their content."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.overlap import Recorder, digests, shared
+from harness.workload import ArraySplit
+
+RANDOM = np.random.default_rng(4)
+IMAGES = RANDOM.normal(size=(10, 3, 4)).astype(np.float32)
+
+
+class Fixture:
+    def split(self, name: str) -> ArraySplit:
+        return ArraySplit({"x": IMAGES if name == "training" else IMAGES[5:] + 1}, np.zeros(10, np.int64))
+
+
+def test_a_digest_is_of_the_content_alone() -> None:
+    assert digests({"x": IMAGES[2:4]}) == digests({"x": np.asfortranarray(IMAGES)})[2:4]
+    assert len(set(digests({"x": IMAGES}))) == 10
+    changed = IMAGES.copy()
+    changed[7, 1, 1] += 1e-3
+    assert shared(digests({"x": IMAGES}), digests({"x": changed})) == 9
+
+
+def test_all_inputs_count() -> None:
+    ids = np.arange(10)
+    assert shared(digests({"x": IMAGES, "id": ids}), digests({"x": IMAGES, "id": ids + 1})) == 0
+
+
+def test_what_a_pass_reads_is_remembered_by_split() -> None:
+    fixture, recorder = Fixture(), Recorder()
+    recorder.watch(fixture)
+    training = fixture.split("training")
+    training.inputs(0, 3)
+    training.take([2, 8])
+    fixture.split("validation")
+    assert len(training) == 10
+    assert len(training.labels) == 10
+    assert set(recorder.seen) == {"training"}
+    assert shared(digests({"x": IMAGES}), recorder.seen["training"]) == 4
