@@ -128,8 +128,8 @@ class Smaller:
 class Workload(Fixture):
     """A model of tensors: the reference network and its data.
 
-    ``outputs`` names what the network returns, in that order, or by its keys where it returns a mapping; ``scored`` is the
-    one that accuracy and parity are of, where there are several.
+    ``outputs`` names what the network returns, in that order, or by its keys where it returns a mapping; ``scored`` is
+    the one that accuracy and parity are of, where there are several.
     """
 
     outputs: ClassVar[tuple[str, ...]]
