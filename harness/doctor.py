@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.builder import Builder
 from harness.environments import Environments
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 from harness.machine import Detected, detect, mismatch
 from harness.metrics import metrics
 from harness.metrics.base import Metric
@@ -74,7 +74,7 @@ def _reach(runtime: type[Runtime]) -> str:
     try:
         return runtime.reach()
     except Exception as error:  # noqa: BLE001 - a broken installation is a finding, not a failure of the doctor
-        return f"does not load: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return f"does not load: {type(error).__name__}: {reason(error)}"
 
 
 def _passes(environments: Environments) -> Iterator[tuple[str, str]]:

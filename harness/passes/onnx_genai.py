@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import KpiError, first_line
+from harness.errors import KpiError, reason
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.hf_llm import ADAPTERS, adapter_folders, base_folder, language
 from harness.passes.hf_llm import FORMAT as HF_LLM
@@ -99,7 +99,7 @@ class OnnxGenAi(Pass):
         try:
             create_model(*where, **parse_extra_options(*where, [f"{key}={value}" for key, value in extra.items()]))
         except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
-            raise KpiError(f"the model builder stopped: {first_line(error)}", "see build.log") from error
+            raise KpiError(f"the model builder stopped: {reason(error)}", "see build.log") from error
         for name in (GRAPH, "genai_config.json", "tokenizer.json"):
             if not (out / name).is_file():
                 raise KpiError(f"the model builder left no {name}", "see build.log")

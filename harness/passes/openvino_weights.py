@@ -6,7 +6,7 @@ import math
 import shutil
 from typing import Any, Literal
 
-from harness.errors import KpiError, first_line
+from harness.errors import KpiError, reason
 from harness.language import LanguageModel
 from harness.libraries import import_torchvision
 from harness.passes.base import Job, Pass
@@ -71,7 +71,7 @@ class OpenVinoWeights(Pass):
                 job.source, compile=False, quantization_config=config, local_files_only=True
             )
         except (ValueError, RuntimeError) as error:
-            raise KpiError(f"the weights can't be compressed so: {first_line(error)}") from error
+            raise KpiError(f"the weights can't be compressed so: {reason(error)}") from error
         model.save_pretrained(job.out)
         for file in sorted(job.source.iterdir()):
             # The tokenizer's files belong to what is deployed; the manifest is the other artifact's.

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 from harness.measure.records import Proof
 from harness.registry import check_counts, options
 from harness.runtimes.base import Runtime, Session, TensorSession
@@ -109,8 +109,7 @@ class OnnxRuntime(Runtime):
                 str(artifact / "model.onnx"), settings, providers=[provider], provider_options=[chosen]
             )
         except Exception as error:
-            first = (str(error).splitlines() or [""])[0]
-            raise KpiError(f"ONNX Runtime can't load the artifact with {provider}: {first[:300]}") from error
+            raise KpiError(f"ONNX Runtime can't load the artifact with {provider}: {reason(error)}") from error
         return _OrtSession(session, provider, self.options.threads, folder)
 
     def _settings(self, ort: Any, batch: int | None, *, alone: bool) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 from harness.measure.records import Proof
 from harness.runtimes.base import Runtime
 
@@ -55,14 +55,8 @@ def require_device(device: str) -> str:
 
 
 def cannot_load(library: str, device: str, error: Exception) -> KpiError:
-    """What is said when an artifact can't be loaded: the last line of a trace is the one that tells."""
-    return KpiError(f"{library} can't load the artifact on {device}: {last_line(error)}")
-
-
-def last_line(error: Exception) -> str:
-    """The last line of a message that says anything."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return lines[-1][:300]
+    """What is said when an artifact can't be loaded."""
+    return KpiError(f"{library} can't load the artifact on {device}: {reason(error)}")
 
 
 def language_properties(options: Any, device: str) -> dict[str, Any]:
