@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from harness.artifact import read_artifact, write_manifest
+from harness.errors import KpiError, reason
 from harness.passes import find_pass
-from harness.passes.base import Job
+from harness.passes.base import Job, Pass
+from harness.passes.loadable import check_loadable
 from harness.protocol import serve
 from harness.workload import Fixture, Settings, code_digest, load_workload
 
@@ -53,7 +57,7 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         work.mkdir(parents=True, exist_ok=True)
         workload = _workload(request)
         job = Job(source, out, Path(scratch), work, workload, progress, Path(request["root"]))
-        notes = dict(cls(cls.Options(**request["options"])).run(job))
+        notes = run_step(cls(cls.Options(**request["options"])), job, request["options"])
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}
     step["seconds"] = round(time.monotonic() - started, 2)
@@ -65,6 +69,25 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
     }
     write_manifest(out, request["key"], cls.makes, kept)
     return {}
+
+
+def run_step(step: Pass, job: Job, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs a pass and checks what it wrote; whatever a library raises becomes one line that names pass and options."""
+    files = sorted(p.name for p in job.source.glob("model.*")) if job.source else []
+    told = ", ".join(f"{name} = {json.dumps(value)}" for name, value in chosen.items() if value is not None)
+    where = f'pass "{step.name}"' + (f" ({told})" if told else "") + (f" on {', '.join(files)}" if files else "")
+    try:
+        notes = dict(step.run(job))
+    except (KpiError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise KpiError(f"{where} stopped: {type(error).__name__}: {reason(error)}", step.remedy(error)) from error
+    try:
+        check_loadable(job, step.makes)
+    except KpiError as error:
+        raise KpiError(f"{where}: {error.message}", error.remedy or step.remedy(error)) from error
+    return notes
 
 
 def _portable(text: str, root: str) -> str:
