@@ -131,7 +131,7 @@ class Gate:
             elif issubclass(metric, ProofMetric):
                 record = self._single(subjects[0])
                 judgement = judge_exact(target.promise, metric.of(record))
-                notes = record.violations if judgement.verdict is Verdict.FAIL else ()
+                notes = (*metric.remarks(record), *(record.violations if judgement.verdict is Verdict.FAIL else ()))
             elif issubclass(metric, ProcessMetric):
                 judgement = self._judge_processes(target, metric, subjects)
                 disturbed = self._disturbed(subjects)

@@ -101,6 +101,12 @@ class ProofMetric(Metric):
     def of(cls, process: ProcessRecord) -> float:
         """The value in base units."""
 
+    @classmethod
+    def remarks(cls, process: ProcessRecord) -> list[str]:
+        """What a person should know beside the value, a line each."""
+        del process
+        return []
+
 
 class SampleMetric(Metric):
     """The mean of one score per evaluation sample, so that two recipes can be compared sample by sample.
