@@ -51,6 +51,7 @@ def _machine(here: Detected) -> Rows:
     return [
         ("processor", f"{here.cpu}, {here.cores} cores usable, {here.arch}"),
         ("instructions", " ".join(here.instructions) or "none that matter were found"),
+        ("integer arithmetic", f"that of {here.processor_class}"),
         ("governor", here.governor or "not visible (a virtual machine, or not Linux)"),
         ("memory", BYTES.format(here.memory)),
         ("gpu", ", ".join(here.gpus) or "none"),

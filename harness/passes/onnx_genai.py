@@ -54,6 +54,10 @@ class OnnxGenAi(Pass):
             if self.block_size & (self.block_size - 1) or self.block_size < 16:  # noqa: PLR2004 - what the operator takes
                 raise ValueError("block_size must be a power of 2, 16 at least")
 
+    @property
+    def integer(self) -> bool:
+        return str(self.options.precision) in ("int8", "int4")
+
     def run(self, job: Job) -> dict[str, Any]:
         workload = language(job, self.name)
         folder = base_folder(job, workload)

@@ -58,6 +58,11 @@ class OpenVinoWeights(Pass):
             if self.mode == "int8" and (four or self.group_size not in (None, -1)):
                 raise ValueError("group_size, ratio, all_layers, awq, scale_estimation and gptq are for int4")
 
+    @property
+    def integer(self) -> bool:
+        # OpenVINO multiplies such weights by activations that it quantizes while it runs.
+        return True
+
     def run(self, job: Job) -> dict[str, Any]:
         if not isinstance(job.workload, LanguageModel) or job.source is None:
             raise KpiError(f'pass "{self.name}" compresses exported language models')

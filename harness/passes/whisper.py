@@ -64,6 +64,10 @@ class WhisperWeights(Pass):
 
         sym: bool = False
 
+    @property
+    def integer(self) -> bool:
+        return True
+
     def run(self, job: Job) -> dict[str, Any]:
         if not isinstance(job.workload, Speech) or job.source is None:
             raise KpiError(f'pass "{self.name}" compresses exported speech recognizers')
