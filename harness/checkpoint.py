@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 
 if TYPE_CHECKING:
     import torch
@@ -70,9 +70,8 @@ def load_state(path: Path, *, allow_pickle: bool) -> dict[str, torch.Tensor]:
 
             state = load_file(path)
     except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise KpiError(
-            f"checkpoint {path.name} can't be read: {first}", "it may be truncated; fetch it again"
+            f"checkpoint {path.name} can't be read: {reason(error)}", "it may be truncated; fetch it again"
         ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.builder import Builder
 from harness.environments import Environments
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 from harness.machine import Detected, detect, mismatch
 from harness.metrics import metrics
 from harness.metrics.base import Metric
@@ -51,6 +51,7 @@ def _machine(here: Detected) -> Rows:
     return [
         ("processor", f"{here.cpu}, {here.cores} cores usable, {here.arch}"),
         ("instructions", " ".join(here.instructions) or "none that matter were found"),
+        ("integer arithmetic", f"that of {here.processor_class}"),
         ("governor", here.governor or "not visible (a virtual machine, or not Linux)"),
         ("memory", BYTES.format(here.memory)),
         ("gpu", ", ".join(here.gpus) or "none"),
@@ -74,7 +75,7 @@ def _reach(runtime: type[Runtime]) -> str:
     try:
         return runtime.reach()
     except Exception as error:  # noqa: BLE001 - a broken installation is a finding, not a failure of the doctor
-        return f"does not load: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        return f"does not load: {type(error).__name__}: {reason(error)}"
 
 
 def _passes(environments: Environments) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
 
 class KpiError(Exception):
@@ -42,6 +43,71 @@ def suggest(name: object, known: Iterable[str], kind: str) -> str:
     return f'unknown {kind} "{name}"{hint} (allowed: {shown or "none is defined"})'
 
 
-def first_line(error: Exception) -> str:
-    """The first line of a library's message that says anything."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+# Where a message of torch.onnx begins to say what is wrong, and where it ends.
+_SUMMARY = re.compile(r".*## Exception summary\s*|\s*\(Refer to the full stack trace above.*", re.DOTALL)
+_TYPE = re.compile(r"^<class '(?:\w+\.)*\w+'>:\s*")
+# Lines and sentences that say where in a library something happened, or where to read more: never why.
+_NOISE = re.compile(
+    r"^Exception from \S+:\d+:?$|^Caused by: \(\S+:\d+ in \w+\)$|^Check '.*' failed at \S+:\d+:?$"
+    r"|^FrontEnd API failed with \w+:$|^Summary:$|^(For more|For extended|For C\+\+|If you suspect) .*"
+    r"|^The error above occurred when calling .*|^consider using data-dependent friendly .*"
+    r"|^To facilitate the conversion .*|^Please fix either the inputs.*|^Traceback \(most recent call last\):$"
+    r"|^The above exception was the direct cause.*|^Model wasn't fully converted\.$"
+)
+_ASIDE = re.compile(
+    r"\s*For more information, run with \S+|\s*If you're using mark_dynamic, .*|\s*Refer to https?://\S+.*"
+    r"|/onnxruntime_src/\S+:\d+ (?:[\w:<>&*]+ )?\S+::\S+\([^()]*\)(?: const)? ?|^-+ "
+    r"|\s*Please check that model format: .*"
+)
+_BARE = (KeyError, IndexError, AssertionError, StopIteration, NotImplementedError)
+
+
+def reason(error: BaseException, limit: int = 600) -> str:
+    """Why something failed, in one line of at most ``limit`` characters: the sentences that carry the reason.
+
+    Colour codes and the lines that only say where in a library it happened are dropped. What an error was raised from
+    is followed to its end, since libraries wrap the reason. A text that is too long keeps its beginning and its end:
+    ONNX Runtime and OpenVINO say the reason last.
+    """
+    parts: list[str] = []
+    for each in _chain(error):
+        text = _sentences(each)
+        # Of an outer message and an inner one that repeat each other, one is enough.
+        parts = [part for part in parts if text not in part and part.rstrip(".") not in text]
+        parts.append(text)
+    return shortened(": ".join([*(part.rstrip(".:") for part in parts[:-1]), parts[-1]]), limit)
+
+
+def shortened(text: str, limit: int) -> str:
+    """``text`` in at most ``limit`` characters: the beginning and, twice as long, the end."""
+    if len(text) <= limit:
+        return text
+    head = limit // 3
+    return f"{text[:head].rstrip()} ... {text[len(text) - (limit - head - 5) :].lstrip()}"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from, the outermost first; a KpiError's message was chosen already."""
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        yield found
+        if isinstance(found, KpiError):
+            return
+        seen.add(id(found))
+        found = found.__cause__
+
+
+def _sentences(error: BaseException) -> str:
+    """What one error says, without colour codes and without the lines that carry no reason, as one line."""
+    if isinstance(error, KpiError):
+        return error.message
+    text = str(error)
+    if isinstance(error, _BARE) or not text.strip():
+        return f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__
+    text = _ESCAPES.sub("", text)
+    kept = _TYPE.sub("", _SUMMARY.sub("", text)) if "## Exception summary" in text else text
+    lines = [" ".join(line.split()) for line in kept.splitlines()]
+    useful = [line for line in lines if line and not _NOISE.match(line)]
+    return " ".join(_ASIDE.sub("", line) for line in useful or [line for line in lines if line]).strip()

@@ -18,7 +18,7 @@ from typing import Any
 
 import harness
 from harness.ledger import Answer, Ledger
-from harness.machine import Detected, mismatch
+from harness.machine import Detected, mismatch, other_processor
 from harness.measure.resume import stopped_runs
 from harness.spec import Spec, Target
 from harness.statistics import plan_looks
@@ -163,6 +163,7 @@ def evidence(
                 "machine": kpi.machine,
                 "device": spec.machines[kpi.machine].device,
                 "elsewhere": mismatch(spec.machines[kpi.machine], machine),
+                "other_processor": other_processor(spec.machines[kpi.machine], machine),
                 "usd_per_hour": price.usd_per_hour if (price := spec.machines[kpi.machine].price) else None,
                 "against": kpi.against,
             }

@@ -16,7 +16,7 @@ from harness.builder import Builder
 from harness.environments import Environments
 from harness.errors import KpiError, Unavailable
 from harness.ledger import Answer, off_target
-from harness.machine import Detected, mismatch
+from harness.machine import Detected, mismatch, other_processor
 from harness.machine_ratio import Side, judge_machines, processes_needed
 from harness.measure.campaign import Campaign, Subject
 from harness.measure.records import ProcessRecord
@@ -129,7 +129,7 @@ class Gate:
             elif issubclass(metric, ProofMetric):
                 record = self._single(subjects[0])
                 judgement = judge_exact(target.promise, metric.of(record))
-                notes = record.violations if judgement.verdict is Verdict.FAIL else ()
+                notes = (*metric.remarks(record), *(record.violations if judgement.verdict is Verdict.FAIL else ()))
             elif issubclass(metric, ProcessMetric):
                 judgement = self._judge_processes(target, metric, subjects)
                 disturbed = self._disturbed(subjects)
@@ -202,7 +202,20 @@ class Gate:
 
     def standing(self, target: Target) -> str:
         """Why the target proves nothing on this machine; empty where it gates."""
-        return "" if target.gates_everywhere else mismatch(self.spec.machines[target.machine], self.machine)
+        machine = self.spec.machines[target.machine]
+        if not target.gates_everywhere:
+            return mismatch(machine, self.machine)
+        promised = other_processor(machine, self.machine) if target.metric.computed else ""
+        if promised and any(self._integer(recipe) for recipe in self.spec.recipes_of(target)):
+            here = self.machine.processor_class
+            return f"integer arithmetic of {here} says nothing of the promised processor {promised}"
+        return ""
+
+    def _integer(self, recipe: Recipe) -> bool:
+        """Whether a recipe's artifact computes with integers: as a runtime proved, else as its passes say."""
+        records = [r for series in self.campaign.of_recipe(recipe.key) for r in series.records]
+        proven = [record.proof.integer for record in records if record.proof.integer is not None]
+        return any(proven) if proven else self.spec.computes_with_integers(recipe)
 
     def _reason(self, target: Target, judgement: Judgement) -> str:
         show = target.shown_in.format

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -73,7 +74,12 @@ class Detected:
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary for the evidence."""
-        return asdict(self)
+        return {**asdict(self), "class": self.processor_class}
+
+    @property
+    def processor_class(self) -> str:
+        """What integer arithmetic depends on, such as "x86-64 with VNNI and AMX"."""
+        return processor_class(self.arch, self.instructions)
 
     def has(self, device: str) -> bool:
         """Whether there is such a device at all."""
@@ -91,13 +97,47 @@ def mismatch(wanted: Machine, here: Detected) -> str:
         ("os", wanted.os, (here.os,)),
         ("arch", wanted.arch, (here.arch,)),
     ):
-        if pattern is not None and not any(fnmatch.fnmatchcase(f.lower(), pattern.lower()) for f in found):
+        if pattern is not None and not _fits(pattern, found):
             return f"{name} is {', '.join(found) or 'absent'}, promised for {pattern}"
     if wanted.cores is not None and not wanted.cores.holds(here.cores):
         return f"{here.cores} cores, promised for {wanted.cores.text}"
     if wanted.memory is not None and not wanted.memory.holds(here.memory):
         return f"{here.memory / 1e9:.0f} GB of memory, promised for {wanted.memory.text}"
     return ""
+
+
+def other_processor(wanted: Machine, here: Detected) -> str:
+    """The processor that a KPI was written for, as its pattern names it, where that is not this machine's.
+
+    Empty where it is, and where none is named: then this machine is as good as any.
+    """
+    named: tuple[tuple[str | None, tuple[str, ...]], ...] = ((wanted.cpu, (here.cpu,)), (wanted.arch, (here.arch,)))
+    if wanted.device in ("gpu", "npu"):
+        named = ((wanted.gpu, here.gpus), (wanted.npu, here.npus))
+    for pattern, found in named:
+        if pattern is not None and not _fits(pattern, found):
+            return pattern.strip("* ") or pattern
+    return ""
+
+
+def processor_class(arch: str, instructions: Sequence[str]) -> str:
+    """What the results of integer arithmetic depend on: the architecture, and which instructions multiply bytes.
+
+    Without VNNI x86 adds pairs of products in 16 bits, which saturate; AMX and Arm's dot product have kernels of their
+    own.
+    """
+    arm = arch.lower() in ("aarch64", "arm64")
+    name = "AArch64" if arm else "x86-64" if arch.lower() in ("x86_64", "amd64") else arch
+    if not instructions:
+        return f"{name} (its instructions are not known)"
+    if arm:
+        return f"{name} {'with' if 'asimddp' in instructions else 'without'} dot product"
+    vnni = any(instruction in instructions for instruction in ("avx512_vnni", "avx_vnni"))
+    return f"{name} {'with' if vnni else 'without'} VNNI" + (" and AMX" if "amx_int8" in instructions else "")
+
+
+def _fits(pattern: str, found: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in found)
 
 
 @cache

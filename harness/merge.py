@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.errors import KpiError
 from harness.ledger import json_number
+from harness.machine import processor_class
 from harness.machine_ratio import Side, judge_machines, side_in
 from harness.metrics import metrics
 from harness.metrics.base import MachineRatioMetric
@@ -86,7 +87,7 @@ def merge(files: Mapping[str, tuple[Mapping[str, Any], str]], key: str | None) -
     for target in first["targets"]:
         identity = _identity(target)
         answers = [(n, t) for n, data in pieces.items() for t in data["targets"] if _identity(t) == identity]
-        chosen, problem = _choose(target["id"], answers)
+        chosen, problem = _choose(target["id"], answers, {name: _class(data) for name, data in pieces.items()})
         if issubclass(metric := metrics()[chosen["metric"]], MachineRatioMetric):
             chosen, problem = _between_machines(chosen, metric, pieces) or (chosen, problem)
         targets.append(chosen)
@@ -130,14 +131,22 @@ def _artifacts(pieces: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _choose(name: str, answers: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[dict[str, Any], str]:
+def _class(evidence: Mapping[str, Any]) -> str:
+    """The processor's class on which a run was made: integer arithmetic may differ between two of them."""
+    machine = evidence["machine"]
+    return processor_class(str(machine.get("arch", "")), machine.get("instructions", ()))
+
+
+def _choose(
+    name: str, answers: Sequence[tuple[str, Mapping[str, Any]]], classes: Mapping[str, str]
+) -> tuple[dict[str, Any], str]:
     """The answer that counts, and what is wrong with the others beside it."""
     ranked = sorted(answers, key=lambda answer: _RANK.index(Verdict(answer[1]["verdict"])))
     file, best = ranked[0]
     decided = {t["verdict"] for _, t in answers if t["verdict"] in _DECIDED}
     chosen = {**best, "measurements": [f"{file}:{reference}" for reference in best["measurements"]], "file": file}
     if len(decided) > 1:
-        sides = ", ".join(f"{t['verdict']} in {n}" for n, t in answers if t["verdict"] in _DECIDED)
+        sides = ", ".join(f"{t['verdict']} in {n} ({classes[n]})" for n, t in answers if t["verdict"] in _DECIDED)
         return chosen, f"{name}: two machines disagree: {sides}"
     if not decided and best["verdict"] != Verdict.ERROR:
         return chosen, f"{name}: nobody proved it ({best['verdict']}: {best['reason']})"

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 
 VERSION = 1
 Handler = Callable[[Mapping[str, Any], Callable[[str], None]], Mapping[str, Any]]
@@ -78,5 +78,5 @@ def serve(handle: Handler) -> int:
 
 
 def _line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
-    return f"{type(error).__name__}: {lines[0]}"[:500]
+    name, said = type(error).__name__, reason(error)
+    return said if said.startswith(name) else f"{name}: {said}"

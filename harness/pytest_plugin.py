@@ -13,7 +13,7 @@ import pytest
 
 from harness.build.ahead import BuildAhead
 from harness.build.pool import parts_of
-from harness.errors import KpiError, SpecError, Unavailable, suggest
+from harness.errors import KpiError, SpecError, Unavailable, reason, suggest
 from harness.evidence import line
 from harness.explain import explain
 from harness.gate import Finding, Gate
@@ -327,8 +327,7 @@ class KpiPlugin:
         answer = item.stash.get(_ANSWER, None)
         if answer is None and report.failed and call.excinfo:
             # A bug, of the harness or of a test: the target still gets its verdict.
-            first = (str(call.excinfo.value).splitlines() or [""])[0]
-            answer = Answer(Verdict.ERROR, f"{call.excinfo.typename}: {first}"[:500])
+            answer = Answer(Verdict.ERROR, f"{call.excinfo.typename}: {reason(call.excinfo.value)}")
             item.stash[_ANSWER] = answer
         decisive = report.when == "call" or (report.when == "setup" and not report.passed)
         if answer is not None and decisive:

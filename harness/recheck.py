@@ -88,6 +88,19 @@ def _standing(
             yield f"{verdict} on another machine than promised: {kpi['elsewhere']}"
         elif verdict is Verdict.OFF_TARGET and not kpi["elsewhere"]:
             yield "OFF_TARGET on the very machine that was promised"
+    elif "machines" not in evidence and metric.computed:
+        promised = kpi.get("other_processor", "")
+        if verdict is Verdict.OFF_TARGET and not promised:
+            yield "OFF_TARGET on a processor that was promised"
+        elif verdict in _DECIDED and promised and _integer(target, evidence):
+            yield f"{verdict} of integer arithmetic on another processor than the promised {promised}"
+
+
+def _integer(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> bool:
+    """Whether what a verdict rests on is proven to have computed with integers."""
+    by_id = {measurement["id"]: measurement for measurement in evidence["measurements"]}
+    used = [by_id[name] for name in target["measurements"] if name in by_id]
+    return any(process["proof"]["integer_ops"] for measurement in used for process in measurement["processes"])
 
 
 def _judge(

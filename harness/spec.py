@@ -230,6 +230,11 @@ class Spec:
             found += [reference for recipe in found if (reference := self.reference_of(recipe))]
         return tuple({recipe.name: recipe for recipe in found}.values())
 
+    def computes_with_integers(self, recipe: Recipe) -> bool:
+        """Whether a pass of the recipe makes an artifact that computes with integers, as far as its options tell."""
+        steps = ((passes()[step.name], step.options) for step in recipe.passes)
+        return any(cls(cls.Options(**options)).integer for cls, options in steps)
+
     def reference_of(self, recipe: Recipe) -> Recipe | None:
         """What the recipe's parity is held against: its own choice, or the workload's."""
         name = recipe.reference or self.workloads[recipe.workload].reference

@@ -5,14 +5,19 @@ from __future__ import annotations
 import keyword
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from harness.errors import suggest
 from harness.metrics import metrics
 from harness.metrics.base import ArtifactMetric, MachineRatioMetric, Metric, PricedMetric, ProcessMetric, SampleMetric
-from harness.spec import DEVICES, Kpi, Machine, MeasureSettings, WorkloadSpec
+from harness.passes import passes
+from harness.scenarios import scenarios
+from harness.scenarios.base import Scenario
+from harness.spec import DEVICES, Kpi, Machine, MeasureSettings, PassSpec, WorkloadSpec
 from harness.spec_schema import KpiTable
 from harness.statistics import plan_looks
 from harness.targets import Promise, Relation
+from harness.tasks import played
 from harness.units import COUNT, SHARE
 
 _COMPARED = (Relation.DROP, Relation.GAIN)
@@ -44,6 +49,49 @@ def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload:
             raise ValueError(f"{text}: {metric.name} can't be compared with another recipe")
     _check_direction(metric, promise)
     _check_reach(metric, promise)
+
+
+def kpi_mistakes(
+    kpis: Sequence[Kpi], machines: Mapping[str, Machine], workloads: Mapping[str, WorkloadSpec]
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with KPIs in the light of the other tables, each mistake with the name of its KPI."""
+    yield from against_mistakes(kpis, machines)
+    for kpi in kpis:
+        for mistake in batch_mistakes(kpi, workloads[kpi.workload]):
+            yield kpi.name, mistake
+
+
+def batch_mistakes(kpi: Kpi, workload: WorkloadSpec) -> Iterator[str]:
+    """The targets of a KPI whose scenario sends a batch size that a recipe with a fixed one does not take."""
+    for target in kpi.targets:
+        names = [target.recipe, *([target.promise.versus] if target.promise.versus else [])]
+        if getattr(target.metric, "needs_reference", False):
+            names += [workload.recipes[name].reference or workload.reference or "" for name in names]
+        for recipe in (workload.recipes[name] for name in dict.fromkeys(names) if name in workload.recipes):
+            scenario = played(target.metric.scenario or "", workload.task)
+            fixed = next(((s.name, size) for s in recipe.passes if (size := _fixed_batch(s)) is not None), None)
+            if fixed is None or scenario not in scenarios():
+                continue
+            cls = scenarios()[scenario]
+            sent = cls(cls.Options(**recipe.scenarios.get(scenario, {}))).batch
+            if sent == fixed[1]:
+                continue
+            remedy = f"; set scenario.{scenario} = {{ batch = {fixed[1]} }} in the recipe" * ("batch" in _fields(cls))
+            sends = "batches of several sizes" if sent is None else f"batches of {sent}"
+            yield (
+                f"{target.metric_name}: scenario {scenario} sends {sends}, but recipe {recipe.name} takes {fixed[1]} "
+                f'(pass "{fixed[0]}", batch = {fixed[1]}){remedy}'
+            )
+
+
+def _fixed_batch(step: PassSpec) -> int | None:
+    cls = passes()[step.name]
+    return cls(cls.Options(**step.options)).batch
+
+
+def _fields(cls: type[Scenario[Any]]) -> Mapping[str, object]:
+    fields: Mapping[str, object] = cls.Options.__dataclass_fields__
+    return fields
 
 
 def against_mistakes(kpis: Sequence[Kpi], machines: Mapping[str, Machine]) -> Iterator[tuple[str, str]]:

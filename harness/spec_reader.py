@@ -30,9 +30,9 @@ from harness.spec import (
     WorkloadSpec,
 )
 from harness.spec_checks import (
-    against_mistakes,
     check_promise,
     impossible,
+    kpi_mistakes,
     mark_mistakes,
     price_mistakes,
     target_labels,
@@ -92,7 +92,7 @@ class _Reader(Tables):
             workloads = dict(self.workloads(root.workload))
             measure = self.measure(root.measure)
             kpis = list(self.kpis(root, machines, workloads))
-            for name, mistake in against_mistakes(kpis, machines):
+            for name, mistake in kpi_mistakes(kpis, machines, workloads):
                 self.say(f'[[kpi]] "{name}"', mistake)
             if not root.kpi:
                 self.say("", "no [[kpi]] table: nothing is promised")

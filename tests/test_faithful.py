@@ -89,7 +89,7 @@ def test_a_faithful_export_is_told_with_its_difference(tmp_path: Path, cls: type
     ids=["another class", "rounded", "by the batch"],
 )
 def test_an_export_that_answers_otherwise_is_an_error(tmp_path: Path, after: Any) -> None:
-    with pytest.raises(KpiError, match=r'what pass "onnx" wrote answers otherwise .* permitted are 0.1 %'):
+    with pytest.raises(KpiError, match=r'pass "onnx": what it wrote answers otherwise .* permitted are 0.1 %'):
         compared(job(tmp_path, Net(after)))
 
 
@@ -100,7 +100,7 @@ def test_a_network_that_is_random_is_an_error(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_none_are_named_with_the_sample(tmp_path: Path) -> None:
-    with pytest.raises(KpiError, match="read answers logits with NaN or infinity on sample 0"):
+    with pytest.raises(KpiError, match="it read answers logits with NaN or infinity on sample 0"):
         compared(job(tmp_path, Net(lambda _, made: made / 0)))
 
 

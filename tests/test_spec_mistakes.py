@@ -117,3 +117,25 @@ def test_what_no_one_should_write_is_a_mistake_like_any_other(
     problems: Problems, edit: Edit, old: str, new: str
 ) -> None:
     assert len(problems(edit((old, new)))) == 1
+
+
+FIXED = ('passes = ["onnx"]', 'passes = [{ pass = "onnx", batch = 1 }]')
+INT8_FIXED = ('passes = ["onnx", "openvino"', 'passes = [{ pass = "onnx", batch = 1 }, "openvino"')
+
+
+def test_a_scenario_with_another_batch_size_than_a_fixed_one_is_named(problems: Problems, edit: Edit) -> None:
+    """Of the recipe itself and of the one that it is compared with; batches that nothing asks for do no harm."""
+    found = problems(edit(FIXED, INT8_FIXED))
+    assert len(found) == 2
+    for line, recipe in zip(found, ("int8", "fp32"), strict=True):
+        assert '[[kpi]] "tiny-fast"' in line
+        assert f"accuracy.top1: scenario evaluate sends batches of 16, but recipe {recipe} takes 1" in line
+        assert "set scenario.evaluate = { batch = 1 } in the recipe" in line
+    one = "[workload.tiny.recipe.{}.scenario.evaluate]\nbatch = 1\n"
+    assert problems(edit(FIXED, INT8_FIXED) + one.format("fp32") + one.format("int8")) == ()
+
+
+def test_a_scenario_with_batches_of_several_sizes_can_not_run_a_fixed_one(problems: Problems, edit: Edit) -> None:
+    robust = ('"size" = "< 5 MB"', '"parity.adversarial" = "<= 0.5"')
+    (line,) = (line for line in problems(edit(INT8_FIXED, robust)) if "adversarial" in line)
+    assert "sends batches of several sizes, but recipe int8 takes 1" in line

@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.commands.base import Command, console
-from harness.machine import detect, mismatch
+from harness.machine import detect, mismatch, other_processor
 from harness.reports.text import plain
+from harness.spec import Spec, Target
 from harness.spec_reader import read_spec
 
 
@@ -36,7 +37,9 @@ class List(Command):
                 needs_device = target.metric.scenario is not None
                 if needs_device and not here.has(machine.device):
                     said = Text("unavailable", style="magenta")
-                elif why and not target.gates_everywhere:
+                elif why and (
+                    not target.gates_everywhere or _of_integers(spec, target, other_processor(machine, here))
+                ):
                     said = Text("off target", style="cyan")
                 else:
                     said, gating = Text("gates here", style="green"), gating + 1
@@ -46,3 +49,10 @@ class List(Command):
                 out.print(Text(f"  {plain(why)}", style="dim"))
         out.print(f"{len(spec.targets)} targets of {len(spec.kpis)} KPIs; {gating} gate on this machine")
         return 0
+
+
+def _of_integers(spec: Spec, target: Target, promised: str) -> bool:
+    """Whether the target is about integer arithmetic of another processor than this one."""
+    if not promised or not target.metric.computed:
+        return False
+    return any(spec.computes_with_integers(recipe) for recipe in spec.recipes_of(target))

@@ -157,6 +157,10 @@ class Campaign:
             self._known_conditions[subject.id] = conditions(self._machine, subject.inputs, versions, **more)
         return self._known_conditions[subject.id]
 
+    def of_recipe(self, recipe: str) -> list[Series]:
+        """What was measured of a recipe, by its key, in any scenario."""
+        return [series for series in self.series.values() if series.subject.recipe == recipe]
+
     def reference(self, subject: Subject) -> str:
         """The name of a subject's measurement in the evidence; ``tag`` tells apart processes that share a run."""
         return f"{subject.id}-{self.tag}" if self.tag else subject.id

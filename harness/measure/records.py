@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 class Proof:
     """What ran, read back from the runtime after loading.
 
-    ``heavy_ops`` and ``integer_ops`` count convolutions and matrix products as executed; None when the runtime does
-    not say. ``layers`` are its slowest operations: (name, kind, seconds per inference).
+    ``heavy_ops`` and ``integer_ops`` count convolutions, matrix products and recurrent layers as executed,
+    ``heavy_work`` and ``integer_work`` their multiplications per request; None when the runtime does not say.
+    ``float_layers`` are the heaviest that ran in floating point: (name, kind, share of the multiplications). ``layers``
+    are its slowest operations: (name, kind, seconds per inference).
     """
 
     runtime: str
@@ -26,8 +28,18 @@ class Proof:
     threads: int | None = None
     heavy_ops: int | None = None
     integer_ops: int | None = None
+    heavy_work: int | None = None
+    integer_work: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     layers: tuple[tuple[str, str, float], ...] = ()
+    float_layers: tuple[tuple[str, str, float], ...] = ()
+
+    @property
+    def integer(self) -> bool | None:
+        """Whether it computed with integers; None when the runtime does not say."""
+        if self.integer_ops is None:
+            return None
+        return self.integer_ops > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,8 @@ class ProcessRecord:
             raise ValueError(f"unknown fields {sorted(unknown)}")
         try:
             proof_data = dict(data["proof"])
-            proof_data["layers"] = tuple((str(n), str(k), float(s)) for n, k, s in proof_data.get("layers", ()))
+            for name in ("layers", "float_layers"):
+                proof_data[name] = tuple((str(n), str(k), float(s)) for n, k, s in proof_data.get(name, ()))
             return cls(
                 **{
                     **data,

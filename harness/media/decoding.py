@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,4 +125,4 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 def _said(error: Exception) -> str:
     """What FFmpeg says, without the path that it repeats."""
-    return str(getattr(error, "strerror", None) or error).splitlines()[0]
+    return str(getattr(error, "strerror", None) or reason(error))

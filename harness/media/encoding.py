@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.errors import KpiError
+from harness.errors import KpiError, reason
 from harness.media.decoding import import_av
 
 if TYPE_CHECKING:
@@ -88,5 +88,5 @@ class Encoder:
 
     def _failed(self, error: Exception) -> KpiError:
         where = "the frames" if self._path is None else f"the clip {self._path.name}"
-        said = str(getattr(error, "strerror", None) or error).splitlines()[0]
+        said = getattr(error, "strerror", None) or reason(error)
         return KpiError(f"{where} can't be encoded: {said}", "is the disk full?")

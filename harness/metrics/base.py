@@ -17,7 +17,8 @@ class Metric(ABC):
     """One named figure of an artifact.
 
     ``kind`` is the pytest marker and the name of the file in ``kpi_tests`` that asks for it; ``scenario`` is how the
-    artifact is exercised to get it; ``machine_bound`` says whether it counts only on the machine it was promised for.
+    artifact is exercised to get it; ``machine_bound`` says whether it counts only on the machine it was promised for;
+    ``computed`` whether it follows from what the artifact computes: of integers, it counts for one class of processor.
     """
 
     name: ClassVar[str]
@@ -26,6 +27,7 @@ class Metric(ABC):
     better: ClassVar[Literal["lower", "higher"]]
     scenario: ClassVar[str | None] = None
     machine_bound: ClassVar[bool] = True
+    computed: ClassVar[bool] = False
     tasks: ClassVar[frozenset[str] | None] = None
     range: ClassVar[tuple[float, float]] = (0.0, math.inf)
 
@@ -95,11 +97,18 @@ class ProofMetric(Metric):
 
     scenario: ClassVar[str | None] = "profile"
     machine_bound = False
+    computed = True
 
     @classmethod
     @abstractmethod
     def of(cls, process: ProcessRecord) -> float:
         """The value in base units."""
+
+    @classmethod
+    def remarks(cls, process: ProcessRecord) -> list[str]:
+        """What a person should know beside the value, a line each."""
+        del process
+        return []
 
 
 class SampleMetric(Metric):
@@ -112,6 +121,7 @@ class SampleMetric(Metric):
 
     scenario: ClassVar[str | None] = "evaluate"
     machine_bound = False
+    computed = True
     needs_reference: ClassVar[bool] = False
     paired: ClassVar[bool] = False
     worthless: ClassVar[float | None] = None

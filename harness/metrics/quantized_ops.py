@@ -1,4 +1,4 @@
-"""The share of the heavy operations that really run in integers."""
+"""The share of the heavy operations that really run in integers, weighed by their multiplications."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
 
 
-class QuantizedOps(ProofMetric):
-    """Formula: heavy operations executed on 8-bit (or smaller) integers / heavy operations executed.
+_SHOWN = 0.005
 
-    Heavy operations are convolutions and matrix products, counted in the graph that the runtime executes after its
-    own optimizations (ONNX Runtime: the profile; OpenVINO: the runtime model's ``runtimePrecision``).
+
+class QuantizedOps(ProofMetric):
+    """Formula: multiplications of heavy operations executed on 8-bit (or smaller) integers / those of all of them.
+
+    Heavy operations are convolutions, matrix products and recurrent layers of the graph that the runtime executes after
+    its own optimizations (ONNX Runtime: the profile; OpenVINO: the runtime model's ``runtimePrecision``). Where a shape
+    is not known there, the operations are counted instead.
     """
 
     name = "quantized.ops"
@@ -32,4 +36,16 @@ class QuantizedOps(ProofMetric):
         proof = process.proof
         if proof.heavy_ops is None or proof.integer_ops is None:
             raise Unavailable(f"{proof.runtime} does not say which operations run in integers")
+        if proof.heavy_work and proof.integer_work is not None:
+            return proof.integer_work / proof.heavy_work
         return proof.integer_ops / proof.heavy_ops if proof.heavy_ops else 0.0
+
+    @classmethod
+    def remarks(cls, process: ProcessRecord) -> list[str]:
+        proof = process.proof
+        heaviest = [(name, kind, share) for name, kind, share in proof.float_layers if share >= _SHOWN]
+        said = [f"{name} ({kind}), {SHARE.format(share)} of the multiplications" for name, kind, share in heaviest]
+        if proof.heavy_ops and not proof.heavy_work:
+            said.append(f"{proof.heavy_ops} operations are counted, not weighed: the runtime does not say their shapes")
+            return said
+        return [f"in floating point: {'; '.join(said)}"] if said else []

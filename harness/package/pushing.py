@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 from harness.package.contents import Contents, file_name
 from harness.package.writing import check_place, refused, settle, suffix_of
 
@@ -156,7 +156,7 @@ class Mlflow(Push):
                 else:
                     mlflow.log_artifact(str(written), "package")
         except Exception as error:
-            raise KpiError(f"MLflow refused the package: {_first(error)}", "is MLFLOW_TRACKING_URI right?") from error
+            raise KpiError(f"MLflow refused the package: {reason(error)}", "is MLFLOW_TRACKING_URI right?") from error
         return f"mlflow:{run.info.run_id}"
 
 
@@ -183,7 +183,7 @@ class AzureMl(Push):
             )
             made = client.models.create_or_update(model)
         except Exception as error:
-            raise KpiError(f"Azure ML refused the package: {_first(error)}", "is `az login` needed?") from error
+            raise KpiError(f"Azure ML refused the package: {reason(error)}", "is `az login` needed?") from error
         return f"azureml:{made.name}:{made.version}"
 
 
@@ -205,7 +205,3 @@ def _labels(contents: Contents) -> Mapping[str, str]:
         "kpi.package": f"sha256:{contents.digest}",
         "kpi.artifact": f"sha256:{contents.artifact}",
     }
-
-
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

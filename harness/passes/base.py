@@ -86,6 +86,21 @@ class Pass(ABC):
         """
         return 1e-3
 
+    @property
+    def integer(self) -> bool:
+        """Whether what it writes computes with integers, whose results depend on the processor's class."""
+        return False
+
+    @property
+    def batch(self) -> int | None:
+        """The only batch size that what it writes takes; None where it may vary."""
+        return None
+
+    def remedy(self, error: Exception) -> str:
+        """What to try where a library stopped with ``error`` while the pass ran; empty where that is not known."""
+        del error
+        return ""
+
     @abstractmethod
     def run(self, job: Job) -> Mapping[str, Any]:
         """Writes ``job.out``; what it returns (plain JSON) is kept in the manifest as this pass's notes.

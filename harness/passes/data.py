@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 from harness.classes import decisions
 from harness.errors import KpiError
@@ -29,6 +29,58 @@ def batches(
     for start in range(0, count, size):
         stop = min(start + size, count)
         yield data.inputs(start, stop), data.labels[start:stop]
+
+
+class Calibration(Sequence["Arrays"]):
+    """``count`` training samples in batches of one, fewer where the split has no more: what ranges are taken from.
+
+    They are read when they are asked for, so that their number costs no memory. Raises KpiError, with the sample's
+    place in the split, where one holds NaN or infinity: a single one would spoil every range behind it.
+    """
+
+    def __init__(self, workload: Workload, count: int) -> None:
+        self._split = workload.split("training")
+        self._count = min(count, len(self._split))
+        self.asked = count
+        if self._count == 0:
+            raise KpiError(f"the training split of {workload.settings.name} is empty")
+        for place, feeds in enumerate(self):
+            if wrong := _not_finite(feeds):
+                raise KpiError(
+                    f"calibration sample {place} (of the training split of {workload.settings.name}) holds {wrong}",
+                    "repair that sample or leave it out",
+                )
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> Arrays: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Arrays]: ...
+
+    def __getitem__(self, place: int | slice) -> Arrays | list[Arrays]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(self._count))]
+        if not 0 <= place < self._count:
+            raise IndexError(place)
+        return self._split.inputs(place, place + 1)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """How many samples were used and, where there were fewer than asked for, that it was so."""
+        said = f"{self._count} calibration samples were used, {self.asked} were asked for: there are no more"
+        return {"calibration": self._count, **({"fewer": said} if self._count < self.asked else {})}
+
+
+def _not_finite(feeds: Arrays) -> str:
+    import numpy as np
+
+    for name, array in feeds.items():
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            return f'{"NaN" if np.isnan(array).any() else "infinity"} in input "{name}"'
+    return ""
 
 
 def accuracy(workload: Workload, count: int, infer: Callable[[Arrays], Any]) -> float:

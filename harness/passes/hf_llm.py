@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import KpiError
+from harness.errors import KpiError, reason
 from harness.language import LanguageModel, Prompt
 from harness.passes.base import Job
 
@@ -80,7 +80,7 @@ def load_model(folder: Path, dtype: torch.dtype) -> Any:
     try:
         return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
     except (ValueError, OSError, RuntimeError) as error:
-        raise KpiError(f"the model in {folder.name} can't be loaded: {str(error).splitlines()[0][:300]}") from error
+        raise KpiError(f"the model in {folder.name} can't be loaded: {reason(error)}") from error
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import KpiError
+from harness.errors import KpiError, reason
 from harness.language import LanguageModel, Prompt
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.hf_llm import (
@@ -125,9 +125,7 @@ class Lora(Pass):
             return get_peft_model(model, config)
         except ValueError as error:
             names = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if _linear(part)})
-            raise KpiError(
-                f"targets: {str(error).splitlines()[0][:200]}", f"the layers are {', '.join(names)}"
-            ) from None
+            raise KpiError(f"targets: {reason(error)}", f"the layers are {', '.join(names)}") from None
 
     def _save(self, model: Any, out: Path, job: Job) -> None:
         from peft import get_peft_model_state_dict

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = "network"
-_WEIGHTS, _SHAPE = "model.safetensors", "network.json"
+_WEIGHTS, SHAPE = "model.safetensors", "network.json"
 _CHECKED = 200
 _BATCH = 32
 
@@ -86,7 +86,7 @@ class Narrow(Pass):
         state = {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}
         save_file(state, job.out / _WEIGHTS)
         shape = {"width": chosen.width, "pixels": chosen.pixels}
-        (job.out / _SHAPE).write_text(json.dumps(shape), encoding="utf-8")
+        (job.out / SHAPE).write_text(json.dumps(shape), encoding="utf-8")
         return {"parameters": sum(p.numel() for p in network.parameters()), "validation": right}
 
     def _train(self, job: Job, network: torch.nn.Module) -> None:
@@ -154,7 +154,7 @@ def network_of(job: Job) -> torch.nn.Module:
         return job.tensors.model()
     from safetensors.torch import load_file
 
-    shape = json.loads(job.input(_SHAPE).read_text(encoding="utf-8"))
+    shape = json.loads(job.input(SHAPE).read_text(encoding="utf-8"))
     network = job.tensors.smaller(shape["width"], shape["pixels"]).network
     network.load_state_dict(load_file(job.input(_WEIGHTS)))
     return network.eval()

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from harness.passes.base import Job
 
 
-def exportable(job: Job) -> torch.nn.Module:
-    """What ``onnx`` and ``torch`` write: the reference network, or the one that ``narrow`` left."""
+def exportable(job: Job, batch: int | None = None) -> torch.nn.Module:
+    """What ``onnx`` and ``torch`` write: the reference network, or the one that ``narrow`` left.
+
+    ``batch`` is the only batch size that it is asked with, None: any.
+    """
     import torch
 
     network = network_of(job)
@@ -23,9 +26,12 @@ def exportable(job: Job) -> torch.nn.Module:
         network.eval()
         job.remark("the network was in training mode: it was put into evaluation mode")
     names = tuple(job.tensors.outputs)
-    example = [torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.tensors.inputs]
-    with torch.no_grad():
-        said = network(*example)
+    example = [torch.zeros((batch or 2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.tensors.inputs]
+    try:
+        with torch.no_grad():
+            said = network(*example)
+    except Exception:  # noqa: BLE001 - the exporter meets it too, and says which axis it is about
+        return network
     named_outputs(names, said)
     if not isinstance(said, Mapping):
         return network

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from harness.classes import decisions
 from harness.errors import KpiError
 from harness.passes.base import Job, Pass
-from harness.passes.data import accuracy, batches, parse_drop
+from harness.passes.data import Calibration, accuracy, batches, parse_drop
+from harness.passes.ignored import check_ignored, named_operators, select
 from harness.registry import check_counts, options
 
 
@@ -25,7 +27,8 @@ class Nncf(Pass):
         """Settings under NNCF's names, and the accuracy limit.
 
         ``calibration``: training samples (NNCF's ``subset_size``); ``model_type``: NNCF's scheme for a kind of network;
-        ``max_drop``: the permitted loss of accuracy on ``tuning`` validation samples.
+        ``max_drop``: the permitted loss of accuracy on ``tuning`` validation samples; ``overflow_fix``: which weights
+        take half the range, for processors without VNNI; ``ignored``: operators that stay in floating point.
         """
 
         calibration: int = 128
@@ -34,11 +37,18 @@ class Nncf(Pass):
         fast_bias_correction: bool = True
         max_drop: str | None = None
         tuning: int = 600
+        overflow_fix: Literal["disable", "enable", "first_layer_only"] = "first_layer_only"
+        ignored: Mapping[str, Sequence[str]] | None = None
 
         def __post_init__(self) -> None:
             check_counts(calibration=self.calibration, tuning=self.tuning)
             if self.max_drop is not None:
                 parse_drop(self.max_drop)
+            check_ignored(self.ignored)
+
+    @property
+    def integer(self) -> bool:
+        return True
 
     @property
     def tolerance(self) -> None:
@@ -56,16 +66,23 @@ class Nncf(Pass):
             "model_type": nncf.ModelType.TRANSFORMER if self.options.model_type else None,
             "fast_bias_correction": self.options.fast_bias_correction,
         }
-        samples = [feeds for feeds, _ in batches(job.tensors, "training", self.options.calibration)]
+        operators = named_operators(model)
+        ignored = [operators[place][0] for place in select(self.options.ignored, operators)]
+        if ignored:
+            # Some of what is named may be no operator that NNCF would have quantized.
+            settings["ignored_scope"] = nncf.IgnoredScope(names=ignored, validate=False)
+        samples = Calibration(job.tensors, self.options.calibration)
         calibration = nncf.Dataset(samples)
         job.progress(f"quantizing with {len(samples)} samples")
+        advanced = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix(self.options.overflow_fix))
         if self.options.max_drop is None:
-            quantized = nncf.quantize(model, calibration, **settings)
+            quantized = nncf.quantize(model, calibration, advanced_parameters=advanced, **settings)
             notes: dict[str, Any] = {}
         else:
+            settings["advanced_quantization_parameters"] = advanced
             quantized, notes = self._controlled(job, model, calibration, settings)
         ov.save_model(quantized, str(job.out / "model.xml"), compress_to_fp16=False)
-        return {"calibration": len(samples), **notes}
+        return {**samples.notes, "ignored": ignored, **notes}
 
     def _controlled(
         self,

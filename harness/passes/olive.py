@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from harness.errors import KpiError, first_line, suggest
+from harness.errors import KpiError, reason, suggest
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.hf_llm import FORMAT as HF_LLM
 from harness.passes.hf_llm import base_folder, language
@@ -60,9 +60,9 @@ class Olive(Pass):
 
             run({**workflow, "input_model": self._model(job, workflow), **folders})
         except ModuleNotFoundError as error:
-            raise KpiError(f"{file.name}: Olive stopped: {first_line(error)}", _OTHER_BUILDER) from error
+            raise KpiError(f"{file.name}: Olive stopped: {reason(error)}", _OTHER_BUILDER) from error
         except Exception as error:
-            raise KpiError(f"{file.name}: Olive stopped: {first_line(error)}", "see build.log") from error
+            raise KpiError(f"{file.name}: Olive stopped: {reason(error)}", "see build.log") from error
         if _graph(job) is not None:
             copy_beside(job.input("."), job.out)
         for made in _made(out):

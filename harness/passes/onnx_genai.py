@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import KpiError, first_line
+from harness.errors import KpiError, reason
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.faithful_language import compare_causal
 from harness.passes.hf_llm import ADAPTERS, adapter_folders, base_folder, language
@@ -60,6 +60,10 @@ class OnnxGenAi(Pass):
             check_counts(block_size=self.block_size)
             if self.block_size & (self.block_size - 1) or self.block_size < 16:  # noqa: PLR2004 - what the operator takes
                 raise ValueError("block_size must be a power of 2, 16 at least")
+
+    @property
+    def integer(self) -> bool:
+        return str(self.options.precision) in ("int8", "int4")
 
     def run(self, job: Job) -> dict[str, Any]:
         workload = language(job, self.name)
@@ -118,7 +122,7 @@ class OnnxGenAi(Pass):
         try:
             create_model(*where, **parse_extra_options(*where, [f"{key}={value}" for key, value in extra.items()]))
         except (ValueError, RuntimeError, NotImplementedError, KeyError) as error:
-            raise KpiError(f"the model builder stopped: {first_line(error)}", "see build.log") from error
+            raise KpiError(f"the model builder stopped: {reason(error)}", "see build.log") from error
         for name in (GRAPH, "genai_config.json", "tokenizer.json"):
             if not (out / name).is_file():
                 raise KpiError(f"the model builder left no {name}", "see build.log")

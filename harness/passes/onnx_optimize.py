@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from harness.passes.base import Job, Pass
+from harness.passes.onnx_files import weights_beside
 from harness.registry import options
 
 
@@ -15,7 +16,8 @@ class OnnxOptimize(Pass):
     title = "optimize the ONNX graph"
     takes = frozenset({"onnx"})
     makes = "onnx"
-    requires = ("onnxruntime",)
+    requires = ("onnxruntime", "onnx")
+    version = 2
 
     @options
     class Options:
@@ -34,5 +36,10 @@ class OnnxOptimize(Pass):
         }[self.options.level]
         settings.optimized_model_filepath = str(job.out / "model.onnx")
         settings.log_severity_level = 3
+        if weights_beside(job.input("model.onnx")):
+            # Otherwise the graph would still point at the weights in the folder that it was read from.
+            settings.add_session_config_entry(
+                "session.optimized_model_external_initializers_file_name", "model.onnx.data"
+            )
         ort.InferenceSession(str(job.input("model.onnx")), settings, providers=["CPUExecutionProvider"])
         return {"level": self.options.level}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.passes.base import Job, Pass
-from harness.passes.data import Arrays, accuracy, batches, parse_drop
+from harness.passes.data import Arrays, Calibration, accuracy, batches, parse_drop
 from harness.passes.fall_back import quantize_within
-from harness.passes.prepare import prepare
+from harness.passes.ignored import check_ignored, ignored_in_onnx
+from harness.passes.onnx_files import prepare, remove, weights_beside
 from harness.registry import check_counts, options
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _HEAVY = ("Conv", "Gemm", "MatMul")
+_AXIS = 13  # the first opset in which a scale for each channel can be written down
+_STRIDE = 4  # samples whose activations are in memory at once while histograms are made
 
 
 class OnnxStaticInt8(Pass):
@@ -28,13 +31,15 @@ class OnnxStaticInt8(Pass):
     takes = frozenset({"onnx"})
     makes = "onnx"
     requires = ("onnxruntime", "onnx")
+    version = 2
 
     @options
     class Options:
         """Settings under ONNX Runtime's names, and the accuracy limit.
 
         ``calibration``: training samples to calibrate on; ``max_drop``: the permitted loss of accuracy ("1 pp") on
-        ``tuning`` validation samples.
+        ``tuning`` validation samples; ``reduce_range``: weights in 7 bits, for processors without VNNI; ``ignored``:
+        operators that stay in floating point.
         """
 
         format: Literal["qdq", "qoperator"] = "qdq"
@@ -43,11 +48,23 @@ class OnnxStaticInt8(Pass):
         calibration: int = 128
         max_drop: str | None = None
         tuning: int = 600
+        reduce_range: bool = False
+        ignored: Mapping[str, Sequence[str]] | None = None
 
         def __post_init__(self) -> None:
             check_counts(calibration=self.calibration, tuning=self.tuning)
             if self.max_drop is not None:
                 parse_drop(self.max_drop)
+            check_ignored(self.ignored)
+
+    @property
+    def integer(self) -> bool:
+        return True
+
+    def remedy(self, error: Exception) -> str:
+        del error
+        other = "set per_channel = false, or " if self.options.per_channel else ""
+        return f"{other}name the operators that it stumbles over in ignored"
 
     @property
     def tolerance(self) -> None:
@@ -56,63 +73,91 @@ class OnnxStaticInt8(Pass):
     def run(self, job: Job) -> dict[str, Any]:
         import onnx
 
-        prepared = prepare(job.input("model.onnx"), job.scratch / "prepared.onnx")
-        nodes = [n.name for n in onnx.load(prepared, load_external_data=False).graph.node if n.op_type in _HEAVY]
-        final = job.out / "model.onnx"
-        self._quantize(job, prepared, final, exclude=())
-        notes: dict[str, Any] = {"heavy_nodes": len(nodes), "returned_to_fp32": []}
+        source, final = job.input("model.onnx"), job.out / "model.onnx"
+        least = _AXIS if self.options.per_channel else 0
+        prepared = prepare(
+            source,
+            job.scratch / "prepared.onnx",
+            least_opset=least,
+            remedy="set per_channel = false",
+        )
+        before, graph = (onnx.load(file, load_external_data=False).graph for file in (source, prepared))
+        ignored = ignored_in_onnx(self.options.ignored, before, graph)
+        nodes = [node.name for node in graph.node if node.op_type in _HEAVY and node.name not in ignored]
+        samples = Calibration(job.tensors, self.options.calibration)
+        quantizer = _Quantizer(job, self.options, prepared, samples, ignored)
+        quantizer.write(final)
+        notes: dict[str, Any] = {"heavy_nodes": len(nodes), "returned_to_fp32": [], "ignored": ignored, **samples.notes}
         if self.options.max_drop is None:
             return notes
         floor = self._accuracy(job, prepared) - parse_drop(self.options.max_drop)
 
         def attempt(exclude: Sequence[str]) -> float:
-            self._quantize(job, prepared, final, exclude=exclude)
+            quantizer.write(final, exclude=exclude)
             return self._accuracy(job, final)
 
-        found = quantize_within(nodes, floor, attempt, lambda: self._harm(job, prepared, nodes), job.progress)
+        found = quantize_within(nodes, floor, attempt, lambda: _harm(job, quantizer, nodes), job.progress)
         return {**notes, "returned_to_fp32": list(found.excluded), "validation": found.accuracy, "floor": floor}
 
-    def _quantize(
-        self, job: Job, source: Path, out: Path, *, exclude: Sequence[str] = (), only: Sequence[str] | None = None
-    ) -> None:
+    def _accuracy(self, job: Job, model: Path) -> float:
+        session, name = _session(model), job.tensors.scored_output
+        return accuracy(job.tensors, self.options.tuning, lambda feeds: session.run([name], feeds)[0])
+
+
+class _Quantizer:
+    """ONNX Runtime's static quantizer for one prepared graph, its ranges taken once."""
+
+    def __init__(self, job: Job, options: Any, prepared: Path, samples: Calibration, ignored: Sequence[str]) -> None:
+        self.prepared = prepared
+        self._job = job
+        self._options = options
+        self._samples = samples
+        self._ignored = ignored
+        self._beside = weights_beside(prepared)
+
+    def write(self, out: Path, *, exclude: Sequence[str] = (), only: Sequence[str] | None = None) -> None:
+        """Writes the graph with all operators quantized but those to exclude, or with those in ``only`` quantized."""
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-        job.progress(f"quantizing, {len(exclude)} operators stay in FP32" if only is None else f"trying {only[0]}")
+        said = f"quantizing, {len(exclude)} operators stay in FP32" if only is None else f"trying {only[0]}"
+        self._job.progress(said)
+        remove(out)
         # QDQ keeps signed activations fast on every processor; the operator format has no signed convolution on x86.
-        qdq = self.options.format == "qdq"
+        qdq = self._options.format == "qdq"
         quantize_static(
-            str(source),
+            str(self.prepared),
             str(out),
-            _reader(job, self.options.calibration),
+            _reader(self._samples),
             quant_format=QuantFormat.QDQ if qdq else QuantFormat.QOperator,
-            per_channel=self.options.per_channel,
+            per_channel=self._options.per_channel,
+            reduce_range=self._options.reduce_range,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method={
                 "minmax": CalibrationMethod.MinMax,
                 "entropy": CalibrationMethod.Entropy,
                 "percentile": CalibrationMethod.Percentile,
-            }[self.options.method],
+            }[self._options.method],
             nodes_to_quantize=None if only is None else list(only),
-            nodes_to_exclude=list(exclude),
-            calibration_cache_path=str(job.scratch / "calibration.json"),
+            nodes_to_exclude=[*self._ignored, *exclude],
+            use_external_data_format=self._beside,
+            calibration_cache_path=str(self._job.scratch / "calibration.json"),
+            # Histograms are made of whole activations: of a few samples at a time, whatever their number.
+            extra_options={"CalibStridedMinMax": _STRIDE},
         )
 
-    def _accuracy(self, job: Job, model: Path) -> float:
-        session, name = _session(model), job.tensors.scored_output
-        return accuracy(job.tensors, self.options.tuning, lambda feeds: session.run([name], feeds)[0])
 
-    def _harm(self, job: Job, prepared: Path, nodes: Sequence[str]) -> dict[str, float]:
-        """Mean squared error of the logits when only that one operator is quantized."""
-        feeds, _ = next(batches(job.tensors, "training", 32, size=32))
-        name = job.tensors.scored_output
-        wanted = _logits(prepared, feeds, name)
-        trial = job.scratch / "trial.onnx"
-        harm = {}
-        for node in nodes:
-            self._quantize(job, prepared, trial, only=[node])
-            harm[node] = float(((_logits(trial, feeds, name) - wanted) ** 2).mean())
-        return harm
+def _harm(job: Job, quantizer: _Quantizer, nodes: Sequence[str]) -> dict[str, float]:
+    """Mean squared error of the logits when only that one operator is quantized."""
+    feeds, _ = next(batches(job.tensors, "training", 32, size=32))
+    name = job.tensors.scored_output
+    wanted = _logits(quantizer.prepared, feeds, name)
+    trial = job.scratch / "trial.onnx"
+    harm = {}
+    for node in nodes:
+        quantizer.write(trial, only=[node])
+        harm[node] = float(((_logits(trial, feeds, name) - wanted) ** 2).mean())
+    return harm
 
 
 def _session(model: Path) -> Any:
@@ -128,16 +173,23 @@ def _logits(model: Path, feeds: Arrays, name: str) -> npt.NDArray[np.float32]:
     return logits
 
 
-def _reader(job: Job, count: int) -> Any:
+def _reader(samples: Calibration) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """Hands the calibration samples to ONNX Runtime one by one."""
+        """Hands the calibration samples to ONNX Runtime one by one, in strides where it asks for them."""
 
         def __init__(self) -> None:
-            self.samples = (feeds for feeds, _ in batches(job.tensors, "training", count))
+            self._left: Iterator[Arrays] = iter(samples)
+
+        def __len__(self) -> int:
+            # ONNX Runtime wants whole strides; the last one may hold fewer samples.
+            return -(-len(samples) // _STRIDE) * _STRIDE
+
+        def set_range(self, start_index: int, end_index: int) -> None:
+            self._left = (samples[place] for place in range(start_index, min(end_index, len(samples))))
 
         def get_next(self) -> Arrays | None:
-            return next(self.samples, None)
+            return next(self._left, None)
 
     return Reader()

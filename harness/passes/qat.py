@@ -61,6 +61,10 @@ class Qat(Pass):
             if not 0 < self.learning_rate < 1:
                 raise ValueError("learning_rate must be above 0 and below 1")
 
+    @property
+    def integer(self) -> bool:
+        return bool(self.options.fake_quantize)
+
     def run(self, job: Job) -> dict[str, Any]:
         import torch
         from safetensors.torch import save_file

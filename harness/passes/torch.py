@@ -7,11 +7,12 @@ from typing import Any
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.narrow import FORMAT
 from harness.passes.network import exportable
-from harness.registry import options
+from harness.passes.onnx import FIXED, example, one_line
+from harness.registry import check_counts, options
 
 
 class Torch(Pass):
-    """``torch.export`` with a dynamic batch axis, saved as ``model.pt2``."""
+    """``torch.export`` with a dynamic batch axis unless told otherwise, saved as ``model.pt2``."""
 
     name = "torch"
     title = "export to a PyTorch program"
@@ -22,23 +23,35 @@ class Torch(Pass):
 
     @options
     class Options:
-        """``fuse``: fold batch normalization into the convolutions before it (torch.fx must be able to trace it)."""
+        """``fuse``: fold batch normalization into the convolutions before it (torch.fx must be able to trace it).
+
+        ``batch``: the only batch size that the program takes, by default any.
+        """
 
         fuse: bool = False
+        batch: int | None = None
+
+        def __post_init__(self) -> None:
+            check_counts(batch=self.batch)
+
+    @property
+    def batch(self) -> int | None:
+        size: int | None = self.options.batch
+        return size
 
     def run(self, job: Job) -> dict[str, Any]:
         import torch
 
         torch.set_num_threads(1)
-        model = exportable(job)
+        model = exportable(job, self.batch)
         if self.options.fuse:
             from torch.fx.experimental.optimization import fuse
 
             model = fuse(model)
-        example = tuple(torch.zeros((2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.tensors.inputs)
-        batch = torch.export.Dim("batch", min=1, max=4096)
-        with torch.no_grad():
-            program = torch.export.export(model, example, dynamic_shapes=tuple({0: batch} for _ in example))
+        size = torch.export.Dim("batch", min=1, max=4096)
+        shapes = None if self.batch else tuple({0: size} for _ in job.tensors.inputs)
+        with torch.no_grad(), one_line("a PyTorch program", self.batch, "" if self.batch else FIXED):
+            program = torch.export.export(model, example(job, self.batch), dynamic_shapes=shapes)
         torch.export.save(program, str(job.out / "model.pt2"))
         names = {"inputs": [s.name for s in job.tensors.inputs], "outputs": list(job.tensors.outputs)}
         return {"parameters": sum(p.numel() for p in model.parameters()), **names}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import KpiError, first_line
+from harness.errors import KpiError, reason
 from harness.libraries import import_torchvision
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.faithful_language import compare_whisper
@@ -72,6 +72,10 @@ class WhisperWeights(Pass):
 
         sym: bool = False
 
+    @property
+    def integer(self) -> bool:
+        return True
+
     def run(self, job: Job) -> dict[str, Any]:
         if not isinstance(job.workload, Speech) or job.source is None:
             raise KpiError(f'pass "{self.name}" compresses exported speech recognizers')
@@ -87,7 +91,7 @@ class WhisperWeights(Pass):
                 local_files_only=True,
             )
         except (ValueError, RuntimeError) as error:
-            raise KpiError(f"the weights can't be compressed so: {first_line(error)}") from error
+            raise KpiError(f"the weights can't be compressed so: {reason(error)}") from error
         model.save_pretrained(job.out)
         for file in sorted(job.source.iterdir()):
             # The tokenizer's files belong to what is deployed; the manifest is the other artifact's.

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from harness.artifact import read_artifact, write_manifest
+from harness.errors import KpiError, reason
 from harness.overlap import Recorder
 from harness.passes import faithful, find_pass
-from harness.passes.base import Job
+from harness.passes.base import Job, Pass
 from harness.protocol import serve
 from harness.workload import Fixture, Settings, code_digest, load_workload
 
@@ -56,15 +59,12 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         recorder = Recorder()
         recorder.watch(workload)
         job = Job(source, out, Path(scratch), work, workload, progress, Path(request["root"]))
-        chosen = cls(cls.Options(**request["options"]))
-        notes = dict(chosen.run(job))
-        seen = recorder.seen
-        compared = notes.pop("compared", None) or faithful.check(job, chosen)
+        notes = run_step(cls(cls.Options(**request["options"])), job, request["options"])
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}
-    if compared is not None:
+    if compared := notes.pop("compared", None):
         step["compared"] = compared
-    if seen:
+    if seen := recorder.seen:
         step["seen"] = seen
     if job.remarks:
         step["remarks"] = job.remarks
@@ -77,6 +77,23 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
     }
     write_manifest(out, request["key"], cls.makes, kept)
     return {}
+
+
+def run_step(step: Pass, job: Job, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs a pass and checks what it wrote; whatever a library raises becomes one line that names pass and options."""
+    files = sorted(p.name for p in job.source.glob("model.*")) if job.source else []
+    told = ", ".join(f"{name} = {json.dumps(value)}" for name, value in chosen.items() if value is not None)
+    where = f'pass "{step.name}"' + (f" ({told})" if told else "") + (f" on {', '.join(files)}" if files else "")
+    try:
+        notes = dict(step.run(job))
+        if "compared" not in notes:
+            notes["compared"] = faithful.check(job, step)
+    except (KpiError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise KpiError(f"{where} stopped: {type(error).__name__}: {reason(error)}", step.remedy(error)) from error
+    return notes
 
 
 def _portable(text: str, root: str) -> str:

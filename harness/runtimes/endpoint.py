@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 from harness.load.client import Client
 from harness.load.dialects import DIALECTS
 from harness.load.endpoint import Endpoint
@@ -154,7 +154,7 @@ class EndpointSession(Session):
             except TimeoutError:
                 return f"{path} did not answer"
             except Exception as error:  # noqa: BLE001 - refused, reset, no HTTP: all of them mean "not yet"
-                said = _line(error)
+                said = reason(error, 200)
                 continue
             if status == _OK:
                 return ""
@@ -224,7 +224,3 @@ class EndpointSession(Session):
 
 def _shortened(said: dict[str, Any]) -> str:
     return json.dumps(said)[:2000]
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

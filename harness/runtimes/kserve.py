@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 from harness.measure.records import Proof
 from harness.registry import options
 from harness.runtimes.base import Runtime, Session, TensorSession
@@ -142,7 +142,7 @@ class Client:
             up = self._client.is_server_ready(**self._brief)
         except Exception as error:
             raise Unavailable(
-                f"no model server answers at {self.url}: {_line(error)}", "start it, or check url"
+                f"no model server answers at {self.url}: {reason(error)}", "start it, or check url"
             ) from error
         if not up or not self.ready():
             raise Unavailable(f"the server at {self.url} has no model {self.model!r} ready", "load it, or check model")
@@ -193,17 +193,12 @@ class Client:
         self._client.close()
 
     def _explain(self, error: Exception) -> KpiError:
-        said = _line(error)
+        said = reason(error)
         if any(word in said.lower() for word in ("deadline exceeded", "timed out", "timeout")):
             return KpiError(
                 f"the server at {self.url} took longer than {self.options.timeout_s:g} s", "raise timeout_s"
             )
         return KpiError(f"the server at {self.url} failed: {said}", "see its log")
-
-
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
 
 
 class _KServeSession(TensorSession):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 from harness.measure.records import Proof
 from harness.registry import check_counts, options
 from harness.runtimes.base import Runtime, Session, TensorSession
+from harness.runtimes.work import HeavyOp, onnx_work, weighed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +39,13 @@ _REMEDY = {
     "QNN": "pip install onnxruntime-qnn in place of onnxruntime",
 }
 _DEFAULT = {"cpu": "CPU", "gpu": "CUDA", "npu": "QNN"}
-_HEAVY = ("Conv", "Gemm", "MatMul", "Attention")
+_HEAVY = ("Conv", "Gemm", "MatMul", "Attention", "LSTM", "GRU", "RNN")
 _INTEGER = ("QLinear", "Integer", "QGemm", "DynamicQuantize", "MatMulNBits", "QAttention")
+
+
+_EXECUTED = "executed.onnx"
+_Node = tuple[tuple[Sequence[int] | None, ...], bool]
+"""Of an operator: the shapes of its inputs, None for what is computed; whether its first factor is transposed."""
 
 
 class OnnxRuntime(Runtime):
@@ -104,13 +110,18 @@ class OnnxRuntime(Runtime):
         if folder is not None:
             settings.enable_profiling = True
             settings.profile_file_prefix = str(Path(folder.name) / "profile")
+            if short == "CPU":
+                # Weights that are packed for the processor are missing from the profile; their shapes stand here.
+                settings.optimized_model_filepath = str(Path(folder.name) / _EXECUTED)
+                settings.add_session_config_entry(
+                    "session.optimized_model_external_initializers_file_name", f"{_EXECUTED}.data"
+                )
         try:
             session = ort.InferenceSession(
                 str(artifact / "model.onnx"), settings, providers=[provider], provider_options=[chosen]
             )
         except Exception as error:
-            first = (str(error).splitlines() or [""])[0]
-            raise KpiError(f"ONNX Runtime can't load the artifact with {provider}: {first[:300]}") from error
+            raise KpiError(f"ONNX Runtime can't load the artifact with {provider}: {reason(error)}") from error
         return _OrtSession(session, provider, self.options.threads, folder)
 
     def _settings(self, ort: Any, batch: int | None, *, alone: bool) -> Any:
@@ -168,13 +179,14 @@ class _OrtSession(TensorSession):
         """What the profiler wrote: which operators ran where, and for how long."""
         with folder:
             events = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
+            graph = _executed(Path(folder.name) / _EXECUTED)
         runs = self._runs
         nodes = [e for e in events if e.get("cat") == "Node" and str(e.get("name", "")).endswith("_kernel_time")]
         providers = sorted({str(node["args"]["provider"]) for node in nodes})
         if providers and providers != [self._provider]:
             raise KpiError(f"asked for {self._provider}, the operators ran on {' and '.join(providers)}")
         heavy = [node for node in nodes if any(word in node["args"]["op_name"] for word in _HEAVY)]
-        integer = [node for node in heavy if any(word in node["args"]["op_name"] for word in _INTEGER)]
+        seen = weighed([_heavy_op(node, graph) for node in heavy], runs)
         spent: dict[tuple[str, str], float] = {}
         for node in nodes:
             key = (str(node["name"]).removesuffix("_kernel_time"), str(node["args"]["op_name"]))
@@ -184,9 +196,44 @@ class _OrtSession(TensorSession):
         opaque = not heavy
         return replace(
             plain,
-            precision="unknown" if opaque else "int8" if integer else "fp32",
-            heavy_ops=None if opaque else len(heavy) // runs,
-            integer_ops=None if opaque else len(integer) // runs,
+            precision="unknown" if opaque else "int8" if seen["integer_ops"] else "fp32",
+            **({} if opaque else seen),
             details={**plain.details, "operators": len(nodes) // runs},
             layers=tuple((name, kind, seconds) for (name, kind), seconds in slowest),
         )
+
+
+def _executed(file: Path) -> dict[str, _Node]:
+    """The operators of the graph that ran, by name; none where it was not written or can't be read here."""
+    try:
+        import onnx
+    except ImportError:
+        return {}
+    if not file.exists():
+        return {}
+    graph = onnx.load(file, load_external_data=False).graph
+    stored = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    return {
+        node.name: (
+            tuple(stored.get(name) for name in node.input),
+            any(attribute.name == "transA" and attribute.i for attribute in node.attribute),
+        )
+        for node in graph.node
+        if node.name
+    }
+
+
+def _heavy_op(event: Mapping[str, Any], graph: Mapping[str, _Node]) -> HeavyOp:
+    """What the profiler says of a heavy operator, with the shapes of its weights."""
+    name, kind = str(event["name"]).removesuffix("_kernel_time"), str(event["args"]["op_name"])
+    inputs, outputs = (
+        [tuple(shape) for entry in event["args"].get(f"{side}_type_shape", ()) for shape in entry.values()]
+        for side in ("input", "output")
+    )
+    stored, transposed = graph.get(name, ((), False))
+    # The profiler leaves out weights that were packed: those behind them are not where they seem to be.
+    shapes: list[Sequence[int] | None] = list(inputs)
+    if stored and len(stored) != len(inputs):
+        shapes = [inputs[0] if inputs else None, *stored[1:]]
+    integer = any(word in kind for word in _INTEGER)
+    return HeavyOp(name, kind, integer, onnx_work(kind, shapes, outputs, transposed=transposed))

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.errors import KpiError, Unavailable, first_line, suggest
+from harness.errors import KpiError, Unavailable, reason, suggest
 from harness.measure.records import Proof
 from harness.passes.adapters import SUFFIX
 from harness.passes.onnx_llm import FORMAT, GRAPH, precision_of, read_graph
@@ -89,7 +89,7 @@ class OnnxRuntimeGenAi(Runtime):
             config.overlay(json.dumps({"model": {"decoder": {"session_options": settings}}}))
             session = _GenAiSession(og.Model(config), artifact, self.options.threads)
         except (RuntimeError, ValueError, KeyError) as error:
-            raise KpiError(f"ONNX Runtime GenAI can't load the artifact: {first_line(error)}") from error
+            raise KpiError(f"ONNX Runtime GenAI can't load the artifact: {reason(error)}") from error
         if session.device != _PROVIDERS[provider]:
             raise KpiError(f"asked for {provider}, ONNX Runtime GenAI runs on {session.device}")
         session.use(self.options.adapter or None)
@@ -112,9 +112,7 @@ class _GenAiSession(AdapterSession):
             try:
                 self._adapters.load(str(file), file.stem)
             except RuntimeError as error:
-                raise KpiError(
-                    f"{file.name} can't be loaded: {first_line(error)}", "build the artifact again"
-                ) from error
+                raise KpiError(f"{file.name} can't be loaded: {reason(error)}", "build the artifact again") from error
         self._active: str | None = None
 
     @property

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 from harness.measure.records import Proof
 from harness.runtimes.base import Runtime
+from harness.runtimes.work import HeavyOp, convolution, recurrent, weighed
 
-_HEAVY = frozenset({"Convolution", "FullyConnected", "MatMul", "Deconvolution"})
+_HEAVY = frozenset({"Convolution", "FullyConnected", "MatMul", "Deconvolution", "RNNSeq", "RNNCell"})
 _INTEGER = frozenset({"i8", "u8", "i4", "u4", "I8", "U8", "I4", "U4"})
 
 
@@ -55,14 +58,8 @@ def require_device(device: str) -> str:
 
 
 def cannot_load(library: str, device: str, error: Exception) -> KpiError:
-    """What is said when an artifact can't be loaded: the last line of a trace is the one that tells."""
-    return KpiError(f"{library} can't load the artifact on {device}: {last_line(error)}")
-
-
-def last_line(error: Exception) -> str:
-    """The last line of a message that says anything."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return lines[-1][:300]
+    """What is said when an artifact can't be loaded."""
+    return KpiError(f"{library} can't load the artifact on {device}: {reason(error)}")
 
 
 def language_properties(options: Any, device: str) -> dict[str, Any]:
@@ -81,12 +78,7 @@ def compiled_proof(compiled: Any, runtime: str, layers: tuple[tuple[str, str, fl
     """What a compiled model says of itself: devices, precisions, threads."""
     import openvino as ov
 
-    heavy = integer = 0
-    for node in compiled.get_runtime_model().get_ordered_ops():
-        info = node.get_rt_info()
-        if _text(info, "layerType") in _HEAVY:
-            heavy += 1
-            integer += _text(info, "runtimePrecision") in _INTEGER
+    found = weighed(_heavy_ops(compiled))
     known = {str(name) for name in compiled.get_property("SUPPORTED_PROPERTIES")}
 
     def read(name: str) -> Any:
@@ -98,13 +90,41 @@ def compiled_proof(compiled: Any, runtime: str, layers: tuple[tuple[str, str, fl
         runtime=runtime,
         version=ov.__version__.split("-")[0],
         device=", ".join(str(name) for name in compiled.get_property("EXECUTION_DEVICES")),
-        precision=f"int8+{precision}" if integer else precision,
+        precision=f"int8+{precision}" if found["integer_ops"] else precision,
         threads=None if threads is None else int(threads),
-        heavy_ops=heavy,
-        integer_ops=integer,
+        **found,
         details={"streams": str(read("NUM_STREAMS")), "hint": str(read("PERFORMANCE_HINT"))},
         layers=layers,
     )
+
+
+def _heavy_ops(compiled: Any) -> Iterator[HeavyOp]:
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        info = node.get_rt_info()
+        kind = _text(info, "layerType")
+        if kind in _HEAVY:
+            integer = _text(info, "runtimePrecision") in _INTEGER
+            yield HeavyOp(node.get_friendly_name(), kind, integer, _work(kind, node))
+
+
+def _work(kind: str, node: Any) -> int | None:
+    """The multiplications of an operation of the runtime's graph; None while a shape is not fixed."""
+    ports = [port.get_partial_shape() for port in (*node.inputs(), *node.outputs())]
+    if not all(shape.is_static for shape in ports):
+        return None
+    shapes = [tuple(shape.to_shape()) for shape in ports]
+    inputs, out = shapes[: len(node.inputs())], shapes[len(node.inputs())]
+    if kind == "RNNSeq":
+        # States (batch, steps, width); the weights are the two inputs of three axes in front of the bias.
+        return recurrent(inputs[0][0] * inputs[0][1], inputs[-3:-1])
+    if kind == "RNNCell":
+        return recurrent(inputs[0][0], inputs[-3:-1])
+    if kind == "Convolution":
+        return convolution(out, inputs[1], out[1])
+    if kind == "Deconvolution":
+        return convolution(inputs[0], inputs[1], inputs[0][1])
+    work: int = math.prod(out) * inputs[0][-1]
+    return work
 
 
 def _text(info: Any, key: str) -> str:

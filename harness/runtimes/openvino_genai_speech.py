@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import KpiError
+from harness.errors import KpiError, reason
 from harness.measure.records import Proof
-from harness.runtimes.openvino_common import GenAiRuntime, cannot_load, last_line, require_device
+from harness.runtimes.openvino_common import GenAiRuntime, cannot_load, require_device
 from harness.runtimes.speech import SpeechSession, Transcript
 from harness.runtimes.whisper_common import FORMAT, NETWORKS, WhisperOptions, asked, properties, whisper_proof
 
@@ -60,7 +60,7 @@ class _GenAiSpeechSession(SpeechSession):
         try:
             said = self._pipeline.generate(samples, self._config)
         except RuntimeError as error:
-            raise KpiError(f"OpenVINO GenAI can't recognize an utterance: {last_line(error)}") from error
+            raise KpiError(f"OpenVINO GenAI can't recognize an utterance: {reason(error)}") from error
         text = said.texts[0].strip()
         end = time.perf_counter()
         return Transcript(text, int(said.perf_metrics.get_num_generated_tokens()), end - start)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.artifact import read_artifact
-from harness.errors import KpiError, Unavailable
+from harness.errors import KpiError, Unavailable, reason
 from harness.measure.records import Proof
 from harness.registry import check_counts, options
 from harness.runtimes.base import Runtime, Session, TensorSession
@@ -75,8 +75,7 @@ class TorchRuntime(Runtime):
         try:
             model = torch.export.load(str(artifact / "model.pt2")).module()
         except Exception as error:
-            first = (str(error).splitlines() or [""])[0]
-            raise KpiError(f"PyTorch can't load the artifact: {type(error).__name__}: {first[:300]}") from error
+            raise KpiError(f"PyTorch can't load the artifact: {reason(error)}") from error
         kind = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[self.options.precision]
         model = model.to(device=target, dtype=kind)
         if self.options.channels_last:

@@ -71,5 +71,8 @@ def whisper_proof(artifact: Path, encoder: Any, decoder: Any, runtime: str, vers
         precision=f"{max(stored, key=lambda kind: stored[kind])} weights, {proofs[0].precision.removeprefix('int8+')}",
         heavy_ops=sum(proof.heavy_ops or 0 for proof in proofs),
         integer_ops=sum(proof.integer_ops or 0 for proof in proofs),
+        heavy_work=None,
+        integer_work=None,
+        float_layers=(),
         details={**proofs[0].details, "constants": stored},
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from harness.errors import KpiError
+from harness.errors import KpiError, reason
 from harness.search.space import Choice, Node, Picked
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Study:
             if type(error).__module__.partition(".")[0] not in ("optuna", "sqlalchemy", "sqlite3", "alembic"):
                 raise
             raise KpiError(
-                f"{folder / 'study.db'} can't be used: {(str(error).splitlines() or [type(error).__name__])[0]}",
+                f"{folder / 'study.db'} can't be used: {reason(error, 200)}",
                 "remove the folder to begin anew",
             ) from error
         self._kept: dict[str, Any] = dict(self._checks.user_attrs)

@@ -23,6 +23,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHttpException
 
+from harness.errors import reason
 from harness.protocol import leave
 from harness.servers.batching import Answer, Delta, Engine
 
@@ -209,8 +210,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         engine = Engine(chosen.artifact, chosen.device, precision=chosen.precision, cache_gb=chosen.cache_gb)
     except RuntimeError as error:
-        said = [line.strip() for line in str(error).splitlines() if line.strip()]
-        sys.stderr.write(f"{chosen.artifact} can't be served: {said[-1] if said else error}\n")
+        sys.stderr.write(f"{chosen.artifact} can't be served: {reason(error)}\n")
         return 1
     settings = uvicorn.Config(
         make_app(engine, chosen.model),

@@ -19,6 +19,7 @@ from harness.watch.imports import closure, parsed
 
 _EXTENSIONS = ("metrics", "passes", "runtimes", "scenarios")
 _WORKLOAD = ("task", "fixture", "checkpoint", "checkpoint_sha256", "model", "data", "allow_pickle", "trust_remote_code")
+_PROCESSOR = ("cpu", "gpu", "npu", "arch")  # what says which processor's integer arithmetic was promised
 _UNREAD = (".md", ".pyc", ".swp", ".swx", ".orig", ".rej", "~")
 
 Reasons = dict[str, str]
@@ -97,6 +98,8 @@ def _machine(old: Spec, new: Spec, target: Target) -> str:
     was, now = old.machines[target.machine], new.machines[target.machine]
     if was == now:
         return ""
+    if target.metric.computed and any(getattr(was, name) != getattr(now, name) for name in _PROCESSOR):
+        return f"[machine.{target.machine}]"
     priced = issubclass(target.metric, (PricedMetric, MachineRatioMetric))
     if was.device == now.device and (target.gates_everywhere or (was.price != now.price and not priced)):
         parts = ("cpu", "gpu", "npu", "cores", "memory", "os", "arch")
