@@ -22,6 +22,10 @@ class Unavailable(KpiError):
     """A device, a library, data or weights are not here: nothing is wrong, but nothing can be proven either."""
 
 
+class FixtureMistake(KpiError):
+    """A fixture uses what the harness gives it in a way that can't work; the worker adds the fixture's line."""
+
+
 class SpecError(KpiError):
     """The file of promises can't be used; ``problems`` holds every mistake found, one line each."""
 

@@ -24,6 +24,7 @@ from harness.metrics.base import ArtifactMetric, MachineRatioMetric, ProcessMetr
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
 from harness.scenarios.base import Scored
+from harness.scoring import computing
 from harness.spec import Recipe, Spec, Target
 from harness.statistics import plan_looks
 from harness.store import Store
@@ -327,13 +328,15 @@ class Gate:
         judgement = judge_samples(
             target.promise, scores[0], others, self.spec.measure.confidence, metric.better, paired=metric.paired
         )
-        return judgement, metric.remarks(self._outputs(subjects[0]), references[0])
+        with computing(metric, subjects[0].recipe, answers := self._outputs(subjects[0]), self.builder.log):
+            return judgement, metric.remarks(answers, references[0])
 
     def _scores(self, metric: type[SampleMetric], subject: Subject, reference: Any) -> list[float]:
         """The per-sample scores, kept with the measurement so that the verdict can be recomputed."""
         kept = self.campaign.of(subject).scores
         if metric.name not in kept:
-            kept[metric.name] = metric.scores(self._outputs(subject), reference)
+            with computing(metric, subject.recipe, answers := self._outputs(subject), self.builder.log):
+                kept[metric.name] = metric.scores(answers, reference)
             self.campaign.of(subject).scored_with[metric.name] = metric.identity()
             self.campaign.keep(subject)
         return kept[metric.name]
