@@ -67,7 +67,9 @@ class CheckedSplit(Split):
             raise self._wrong(f'{call}: "{spec.name}" {fault}', "return np.asarray(...)")
         expected = (count, *spec.shape)
         if array.shape != expected:
-            remedy = batch_axis(array.shape, count, spec.shape) or "TensorSpec gives the shape of one sample"
+            whole = array.shape[1:] == spec.shape
+            usual = "return the samples from start to stop" if whole else "TensorSpec gives the shape of one sample"
+            remedy = batch_axis(array.shape, count, spec.shape) or usual
             raise self._wrong(f'{call}: "{spec.name}" has the shape {array.shape}, expected {expected}', remedy)
         if array.dtype != np.dtype(spec.dtype):
             said = f'{call}: "{spec.name}" is {array.dtype}, its TensorSpec says {spec.dtype}'

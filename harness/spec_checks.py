@@ -10,6 +10,7 @@ from harness.errors import suggest
 from harness.metrics import metrics
 from harness.metrics.base import ArtifactMetric, MachineRatioMetric, Metric, PricedMetric, ProcessMetric, SampleMetric
 from harness.spec import DEVICES, Kpi, Machine, MeasureSettings, WorkloadSpec
+from harness.spec_hints import wrong_task
 from harness.spec_schema import KpiTable
 from harness.statistics import plan_looks
 from harness.targets import Promise, Relation
@@ -25,7 +26,7 @@ def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload:
     """Raises ValueError when the promise makes no sense for the metric, the recipe or the workload."""
     text = f"{promise.text!r}"
     if metric.tasks is not None and workload.task and workload.task not in metric.tasks:
-        raise ValueError(f"{text}: {metric.name} is not defined for the task {workload.task!r}")
+        raise ValueError(f"{text}: {wrong_task(metric, workload.task)}")
     if getattr(metric, "needs_reference", False):
         own = workload.recipes.get(recipe)
         reference = (own.reference if own else None) or workload.reference
@@ -47,7 +48,7 @@ def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload:
 
 
 def against_mistakes(kpis: Sequence[Kpi], machines: Mapping[str, Machine]) -> Iterator[tuple[str, str]]:
-    """The KPIs whose ``against`` makes no sense, each with what is wrong."""
+    """The KPIs whose ``against`` makes no sense, each with what is wrong; ``machines`` are those of a known price."""
     names = {kpi.name: kpi for kpi in kpis}
     for kpi in kpis:
         asked = any(issubclass(target.metric, MachineRatioMetric) for target in kpi.targets)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DTYPES = ("bool", "float16", "float32", "float64", "int16", "int32", "int64", "int8", "uint8")
 """What NumPy, PyTorch, ONNX and the runtimes all know, by one name."""
+_SHORT = {"half": "float16", "float": "float32", "double": "float64", "short": "int16", "int": "int32", "long": "int64"}
+"""PyTorch's other names: NumPy means something else by some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,10 @@ class TensorSpec:
                 "give one sample's shape without the batch axis, and pad samples to one length",
             )
         if self.dtype not in DTYPES:
-            raise FixtureMistake(f'input "{self.name}": {suggest(self.dtype, DTYPES, "dtype")}')
+            meant = f'unknown dtype "{self.dtype}"; write "{_SHORT.get(self.dtype)}"'
+            raise FixtureMistake(
+                f'input "{self.name}": {meant if self.dtype in _SHORT else suggest(self.dtype, DTYPES, "dtype")}'
+            )
         object.__setattr__(self, "shape", tuple(map(int, given)))
 
 
