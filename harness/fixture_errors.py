@@ -13,10 +13,10 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from harness.errors import FixtureMistake, KpiError, first_line
+from harness.errors import FixtureMistake, KpiError
 
 _HARNESS = Path(__file__).resolve().parent
-_LONGEST = 40
+_LONGEST, _MOST = 40, 600
 Handler = Callable[[Mapping[str, Any], Callable[[str], None]], Mapping[str, Any]]
 
 
@@ -62,7 +62,7 @@ def located(error: BaseException, root: Path, of: str = "") -> KpiError | None:
 def place_of(error: BaseException, root: Path) -> str:
     """``fixtures/mine/data.py:12 in load(), called by split("evaluation")``; empty where no frame is the project's."""
     if isinstance(error, SyntaxError) and error.filename and (file := _own(error.filename, root)):
-        return f"{file}:{error.lineno}"
+        return f"{file}:{error.lineno}" if error.lineno else file
     frames = [(frame, line, file) for frame, line in _frames(error) if (file := _own(frame.f_code.co_filename, root))]
     if not frames:
         return ""
@@ -135,8 +135,9 @@ def _said(error: BaseException) -> str:
         return f"{type(error).__name__}: {error.msg}"
     if isinstance(error, SystemExit):
         return f"it ended the process: SystemExit: {error.code}"
-    said = first_line(error) if isinstance(error, Exception) else str(error)
-    return type(error).__name__ if said == type(error).__name__ else f"{type(error).__name__}: {said}"
+    # The whole message: its reason may stand in any of its lines.
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}"[:_MOST] if said else type(error).__name__
 
 
 def _remedy(error: BaseException) -> str:

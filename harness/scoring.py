@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.errors import KpiError, first_line
+from harness.errors import KpiError
 from harness.metrics.base import Metric
 
 
@@ -28,7 +28,7 @@ def computing(metric: type[Metric], recipe: str, answers: Any, log: Path) -> Ite
         given = " and ".join(f"{name} {value.shape}" for name, value in _arrays(answers))
         raise KpiError(
             f"{metric.name} can't be computed from what {recipe} answers{f', {given}' if given else ''}: "
-            f"{type(error).__name__}: {first_line(error)}",
+            f"{type(error).__name__}: {error}",
             f"check the model's outputs and the fixture's labels; the trace is in {log.name}",
         ) from error
 

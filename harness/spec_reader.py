@@ -273,6 +273,8 @@ class _Reader(Recipes):
             for mistake in (*price_mistakes(table, root.machine.get(table.machine)), *mark_mistakes(table.marks)):
                 self.say(where, mistake)
             targets = tuple(self.targets(where, table, workload))
+            if table.wrong("name"):
+                continue
             yield Kpi(
                 table.name,
                 table.workload,

@@ -206,8 +206,8 @@ def test_what_a_split_gives_wrongly(asked: Callable[..., str], source: str, said
         ),
         (
             "        linear = torch",
-            "        raise ValueError('weights')\n        linear = torch",
-            "27 in model(): ValueError: w",
+            "        raise ValueError('these\\nweights')\n        linear = torch",
+            "27 in model(): ValueError: these weights",
         ),
     ],
 )
@@ -268,6 +268,15 @@ def test_what_is_installed_below_the_project_is_not_the_users_own(tmp_path: Path
     with pytest.raises(IndexError) as caught:
         installed.take()
     assert located(caught.value, tmp_path) is None
+
+
+def test_a_fixture_that_says_on_import_what_is_not_here_is_unavailable(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    text = 'from harness.errors import Unavailable\nraise Unavailable("no licence", "ask for one")\n'
+    (tmp_path / "unlicensed.py").write_text(text, encoding="utf-8")
+    with pytest.raises(Unavailable, match="no licence"):
+        load_workload(tmp_path, "unlicensed", Settings.from_json(settings))
 
 
 def test_a_healthy_fixture_gives_what_it_gave(tmp_path: Path, settings: dict[str, Any]) -> None:
