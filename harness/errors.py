@@ -23,6 +23,10 @@ class Unavailable(KpiError):
     """A device, a library, data or weights are not here: nothing is wrong, but nothing can be proven either."""
 
 
+class FixtureMistake(KpiError):
+    """A fixture uses what the harness gives it in a way that can't work; the worker adds the fixture's line."""
+
+
 class SpecError(KpiError):
     """The file of promises can't be used; ``problems`` holds every mistake found, one line each."""
 
@@ -34,12 +38,16 @@ class SpecError(KpiError):
         return "\n".join(self.problems)
 
 
-def suggest(name: object, known: Iterable[str], kind: str) -> str:
-    """Says that ``name`` is no known ``kind``, with the nearest match and what is allowed."""
-    names, most = sorted(known), 20
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+def suggest(name: object, known: Iterable[str], kind: str, *, cutoff: float = 0.5) -> str:
+    """Says that ``name`` is no known ``kind``, with the nearest match and what is allowed.
+
+    ``cutoff`` says how alike the nearest must be, from 0 to 1. Of very many names the nearest are listed.
+    """
+    names, most = sorted(known), 60
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=cutoff)
     hint = f'; did you mean "{near[0]}"?' if near else ""
-    shown = ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    listed = names if len(names) <= most else sorted(difflib.get_close_matches(str(name), names, n=most, cutoff=0.0))
+    shown = ", ".join(listed) + (f", and {len(names) - most} more" if len(names) > most else "")
     return f'unknown {kind} "{name}"{hint} (allowed: {shown or "none is defined"})'
 
 

@@ -83,7 +83,7 @@ class Gate:
         # What slows both recipes of a pair cancels out.
         self.pair_looks = plan_looks(spec.measure.looks, spec.measure.confidence)
         self._samples = _samples_per_scenario(spec)
-        self.scorer = Scorer(spec, self.campaign, folder)
+        self.scorer = Scorer(spec, self.campaign, folder, self.builder.log)
 
     def _finish_building(self) -> None:
         """Nothing is timed while artifacts are built; called before a target's budget begins."""

@@ -27,7 +27,15 @@ from harness.reports.annotations import Announcer
 from harness.reports.header import header
 from harness.reports.junit import properties
 from harness.reports.progress import Progress
-from harness.selection import Selection, arguments_of, judges_targets, kinds, target_of
+from harness.selection import (
+    Selection,
+    arguments_of,
+    judges_targets,
+    kinds,
+    send_deselected,
+    sent_deselected,
+    target_of,
+)
 from harness.spec import DEVICES, Spec, Target
 from harness.spec_reader import read_spec
 from harness.store import Store
@@ -40,6 +48,7 @@ Judge = Callable[[Target, Finding], None]
 _PLUGIN = "kpi-gate"
 _BUILT_AHEAD = 3
 _BUILDERS = 2
+_BENCHMARK = [f"benchmark_{name}" for name in ("json", "save", "autosave", "compare", "histogram", "only")]
 _ANSWER = pytest.StashKey[Answer]()
 _WORDS = {
     Verdict.UNAVAILABLE: ("unavailable", "u", "UNAVAILABLE"),
@@ -178,8 +187,16 @@ class KpiPlugin:
         self._selected = [target for item in session.items if (target := target_of(item))]
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        keys = [target.key for item in items if (target := target_of(item))]
         if self.recorder:
-            self.recorder.deselected.update(target.key for item in items if (target := target_of(item)))
+            self.recorder.deselected.update(keys)
+        elif self.worker is not None:
+            send_deselected(self.config, keys)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        if self.recorder:
+            self.recorder.deselected.update(sent_deselected(node))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
@@ -292,20 +309,8 @@ class KpiPlugin:
 
     def _feed_benchmark(self, request: pytest.FixtureRequest, target: Target, finding: Finding) -> None:
         """Gives pytest-benchmark the same samples, when one of its options says that they are wanted."""
-        wanted = any(
-            self.config.getoption(name, default=None)
-            for name in (
-                "benchmark_json",
-                "benchmark_save",
-                "benchmark_autosave",
-                "benchmark_compare",
-                "benchmark_histogram",
-                "benchmark_only",
-            )
-        )
-        if not wanted or target.metric.kind() != "latency":
-            return
-        if not self.config.pluginmanager.hasplugin("benchmark"):
+        wanted = any(self.config.getoption(name, default=None) for name in _BENCHMARK)
+        if not wanted or target.metric.kind() != "latency" or not self.config.pluginmanager.hasplugin("benchmark"):
             return
         from harness.reports.benchmark import Replay
 

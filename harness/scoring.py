@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifact import read_artifact
+from harness.computing import computing
 from harness.errors import KpiError
 from harness.measure.campaign import Campaign, Subject
 from harness.metrics.base import SampleMetric
@@ -25,8 +26,9 @@ _KEPT = 3
 class Scorer:
     """Scores of what recipes answered, each recipe asked once."""
 
-    def __init__(self, spec: Spec, campaign: Campaign, folder: Path) -> None:
+    def __init__(self, spec: Spec, campaign: Campaign, folder: Path, log: Path) -> None:
         self.spec = spec
+        self._log = log
         self._campaign = campaign
         self._folder = folder
         self._read: dict[str, Any] = {}
@@ -50,7 +52,9 @@ class Scorer:
             if place == 0:
                 used[0], said = self._worst(target, metric, recipe, used[0], other)
                 scores[0] = self._scores(metric, used[0], other)
-                notes += [*said, *self._overlaps(used[0]), *metric.remarks(self.outputs(metric, used[0]), other)]
+                notes += [*said, *self._overlaps(used[0])]
+                with computing(metric, used[0].recipe, answers := self.outputs(metric, used[0]), self._log):
+                    notes += metric.remarks(answers, other)
             else:
                 _check_worth(metric, recipe, scores[place])
         self._check_same_data([subject for subject in used if subject.scenario == used[0].scenario])
@@ -142,7 +146,8 @@ class Scorer:
         outputs = self.outputs(metric, subject, compared=compared)
         kept = self._campaign.of(subject).scores
         if metric.name not in kept:
-            kept[metric.name] = metric.scores(outputs, reference)
+            with computing(metric, subject.recipe, outputs, self._log):
+                kept[metric.name] = metric.scores(outputs, reference)
             self._campaign.of(subject).scored_with[metric.name] = metric.identity()
             self._campaign.keep(subject)
         return kept[metric.name]
@@ -160,9 +165,10 @@ class Scorer:
             scenario.publish(file, self._folder / "results" / f"{subject.recipe.replace('/', '-')}.json")
             self._read[subject.id] = scenario.read(file)
         read = self._read[subject.id]
-        metric.check(read, subject.recipe)
-        if compared:
-            metric.check_compared(read, subject.recipe)
+        with computing(metric, subject.recipe, read, self._log):
+            metric.check(read, subject.recipe)
+            if compared:
+                metric.check_compared(read, subject.recipe)
         return read
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.metrics import metrics
 from harness.order import in_order
@@ -13,6 +13,8 @@ from harness.spec import Spec, Target
 
 if TYPE_CHECKING:
     import pytest
+
+_DESELECTED = "kpi_deselected"
 
 
 @cache
@@ -38,6 +40,21 @@ def target_of(item: pytest.Item) -> Target | None:
     callspec = getattr(item, "callspec", None)
     found = callspec.params.get("target") if callspec else None
     return found if isinstance(found, Target) else None
+
+
+def send_deselected(config: pytest.Config, keys: Iterable[tuple[str, str, str]]) -> None:
+    """Tells the process that keeps the ledger, when this worker of pytest-xdist ends, which targets were left out.
+
+    Only workers collect: what ``-k`` and ``-m`` leave out is known to them alone.
+    """
+    output: dict[str, list[list[str]]] = config.workeroutput  # type: ignore[attr-defined]
+    output.setdefault(_DESELECTED, []).extend(list(key) for key in keys)
+
+
+def sent_deselected(node: Any) -> set[tuple[str, str, str]]:
+    """The keys of the targets that an ended worker left out; none of a worker that died."""
+    told = getattr(node, "workeroutput", {}).get(_DESELECTED, ())
+    return {(kpi, metric, bound) for kpi, metric, bound in told}
 
 
 class Selection:

@@ -14,6 +14,7 @@ from harness.passes import passes
 from harness.scenarios import scenarios
 from harness.scenarios.base import Scenario
 from harness.spec import DEVICES, Kpi, Machine, MeasureSettings, PassSpec, WorkloadSpec
+from harness.spec_hints import wrong_task
 from harness.spec_schema import KpiTable
 from harness.statistics import plan_looks
 from harness.targets import Promise, Relation
@@ -30,7 +31,7 @@ def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload:
     """Raises ValueError when the promise makes no sense for the metric, the recipe or the workload."""
     text = f"{promise.text!r}"
     if metric.tasks is not None and workload.task and workload.task not in metric.tasks:
-        raise ValueError(f"{text}: {metric.name} is not defined for the task {workload.task!r}")
+        raise ValueError(f"{text}: {wrong_task(metric, workload.task)}")
     if getattr(metric, "needs_reference", False):
         own = workload.recipes.get(recipe)
         reference = (own.reference if own else None) or workload.reference
@@ -57,8 +58,9 @@ def kpi_mistakes(
     """What is wrong with KPIs in the light of the other tables, each mistake with the name of its KPI."""
     yield from against_mistakes(kpis, machines)
     for kpi in kpis:
-        for mistake in batch_mistakes(kpi, workloads[kpi.workload]):
-            yield kpi.name, mistake
+        if kpi.workload in workloads:
+            for mistake in batch_mistakes(kpi, workloads[kpi.workload]):
+                yield kpi.name, mistake
 
 
 def batch_mistakes(kpi: Kpi, workload: WorkloadSpec) -> Iterator[str]:
@@ -95,7 +97,7 @@ def _fields(cls: type[Scenario[Any]]) -> Mapping[str, object]:
 
 
 def against_mistakes(kpis: Sequence[Kpi], machines: Mapping[str, Machine]) -> Iterator[tuple[str, str]]:
-    """The KPIs whose ``against`` makes no sense, each with what is wrong."""
+    """The KPIs whose ``against`` makes no sense, each with what is wrong; ``machines`` are those of a known price."""
     names = {kpi.name: kpi for kpi in kpis}
     for kpi in kpis:
         asked = any(issubclass(target.metric, MachineRatioMetric) for target in kpi.targets)

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness import spec_schema as schema
 from harness.errors import SpecError, suggest
 from harness.metrics import metrics
-from harness.passes import passes
-from harness.passes.base import REFERENCE
-from harness.placement import Placement
-from harness.prices import owned, rented
-from harness.runtimes import runtimes
-from harness.scenarios import scenarios
+from harness.prices import Price, owned, rented
 from harness.search import space
 from harness.spec import (
     Kpi,
     Machine,
     MeasureSettings,
-    PassSpec,
     Published,
     Recipe,
     Spec,
@@ -37,7 +31,8 @@ from harness.spec_checks import (
     price_mistakes,
     target_labels,
 )
-from harness.spec_tables import Tables
+from harness.spec_hints import misspelled_headers, unknown_metric, unknown_task
+from harness.spec_recipes import Recipes
 from harness.targets import Promise, Relation, parse_promise
 from harness.tasks import TASKS
 from harness.units import BYTES, COUNT, SHARE, TIME
@@ -63,7 +58,8 @@ def read_spec(path: Path) -> Spec:
     try:
         data = tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, and what int() says of 5000 digits
-        raise SpecError([f"{path.name}: not valid TOML: {error}"]) from None
+        headers = [f"{path.name}: {said}" for said in misspelled_headers(text, schema.Root.model_fields)]
+        raise SpecError([*headers, f"{path.name}: not valid TOML: {error}"]) from None
     except RecursionError:
         raise SpecError([f"{path.name}: tables are nested too deep"]) from None
     return _Reader(path).read(data)
@@ -78,11 +74,20 @@ def read_recipe(path: Path, workload: str, name: str, table: Mapping[str, Any]) 
     return made
 
 
-class _Reader(Tables):
-    """Walks the tables once; mistakes are gathered, so that all are told at once."""
+class _Reader(Recipes):
+    """Walks the tables once; mistakes are gathered, so that all are told at once.
+
+    ``unread`` are workloads whose recipes are not known, ``unpriced`` machines whose price is not: what follows from
+    that is not told as a mistake of its own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.unread: set[str] = set()
+        self.unpriced: set[str] = set()
 
     def read(self, data: dict[str, Any]) -> Spec:
-        root = self.table(schema.Root, data, "")
+        root = self.table(schema.Root, _kpis_meant(data), "")
         machines: dict[str, Machine] = {}
         workloads: dict[str, WorkloadSpec] = {}
         kpis: list[Kpi] = []
@@ -92,9 +97,10 @@ class _Reader(Tables):
             workloads = dict(self.workloads(root.workload))
             measure = self.measure(root.measure)
             kpis = list(self.kpis(root, machines, workloads))
-            for name, mistake in kpi_mistakes(kpis, machines, workloads):
+            priced = {name: machine for name, machine in machines.items() if name not in self.unpriced}
+            for name, mistake in kpi_mistakes(kpis, priced, workloads):
                 self.say(f'[[kpi]] "{name}"', mistake)
-            if not root.kpi:
+            if not root.kpi and not root.wrong("kpi"):
                 self.say("", "no [[kpi]] table: nothing is promised")
         if self.problems:
             raise SpecError(self.problems)
@@ -106,6 +112,7 @@ class _Reader(Tables):
             table = self.table(schema.MachineTable, data, where)
             if table is None:
                 # Known by name all the same, so that one mistake is told once.
+                self.unpriced.add(name)
                 yield name, Machine(name, "cpu")
                 continue
             least: dict[str, Promise | None] = {"cores": None, "memory": None}
@@ -118,27 +125,36 @@ class _Reader(Tables):
                             raise ValueError(f'{text!r} compares recipes; write a plain bound like ">= 8"')
                     except ValueError as error:
                         self.say(where, f"{key}: {error}")
-            price = None
-            try:
-                if isinstance(table.price, str):
-                    price = rented(table.price)
-                elif table.price is not None:
-                    price = owned(**table.price.model_dump())
-            except ValueError as error:
-                self.say(where, f"price: {error}")
+            price = self.price(name, table)
             yield name, Machine(**{**table.model_dump(), "name": name, **least, "price": price})
+
+    def price(self, name: str, table: schema.MachineTable) -> Price | None:
+        """What the machine costs; None where the table does not say, or has a mistake there."""
+        if table.wrong("price"):
+            self.unpriced.add(name)
+        try:
+            if isinstance(table.price, str):
+                return rented(table.price)
+            return None if table.price is None else owned(**table.price.model_dump())
+        except ValueError as error:
+            self.unpriced.add(name)
+            self.say(f"[machine.{name}]", f"price: {error}")
+            return None
 
     def workloads(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, WorkloadSpec]]:
         for name, data in tables.items():
             where = f"[workload.{name}]"
             table = self.table(schema.WorkloadTable, data, where)
+            if table is None or table.wrong("recipe"):
+                self.unread.add(name)
             if table is None:
                 yield name, WorkloadSpec(name, "", "", {})
                 continue
-            if table.task not in TASKS:
-                self.say(where, f"task: {suggest(table.task, TASKS, 'task')}")
+            if table.task not in TASKS and not table.wrong("task"):
+                self.say(where, f"task: {unknown_task(table.task)}")
             folder = self.path.parent.joinpath(*table.fixture.split("."))
-            if not _is_file(folder / "__init__.py") and not _is_file(folder.with_suffix(".py")):
+            there = _is_file(folder / "__init__.py") or _is_file(folder.with_suffix(".py"))
+            if not there and not table.wrong("fixture"):
                 near = [f"{folder.parent.name}.{p.parent.name}" for p in folder.parent.glob("*/__init__.py")]
                 self.say(where, f"fixture: {suggest(table.fixture, near, 'fixture')}")
             recipes = {
@@ -146,16 +162,17 @@ class _Reader(Tables):
                 for recipe_name, recipe_data in table.recipe.items()
                 if (recipe := self.recipe(name, recipe_name, recipe_data)) is not None
             }
-            if table.reference is not None and table.reference not in table.recipe:
+            known = name not in self.unread
+            if known and table.reference is not None and table.reference not in table.recipe:
                 self.say(where, f"reference: {suggest(table.reference, table.recipe, 'recipe')}")
             for recipe in recipes.values():
-                if recipe.reference is not None and recipe.reference not in table.recipe:
+                if known and recipe.reference is not None and recipe.reference not in table.recipe:
                     here = f"[workload.{name}.recipe.{recipe.name}]"
                     self.say(here, f"reference: {suggest(recipe.reference, table.recipe, 'recipe')}")
             for template_name, template in table.search.items():
                 self.searched(name, template_name, template, table.recipe)
             plain = self.sources(where, table)
-            published = tuple(self.published(where, table))
+            published = tuple(self.published(where, table, plain["task"]))
             # A recipe with mistakes is still known by name.
             broken = {n: Recipe(name, n, "", {}, ()) for n in table.recipe if n not in recipes}
             yield name, WorkloadSpec(name, recipes={**recipes, **broken}, published=published, **plain)
@@ -191,102 +208,7 @@ class _Reader(Tables):
                 inner.say(where, f"reference: {suggest(made.reference, recipes, 'recipe')}")
         self.problems += dict.fromkeys(inner.problems)
 
-    def recipe(self, workload: str, name: str, data: object, where: str = "") -> Recipe | None:
-        where = where or f"[workload.{workload}.recipe.{name}]"
-        table = self.table(schema.RecipeTable, data, where)
-        if table is None:
-            return None
-        before = len(self.problems)
-        runtime_name, runtime_table = self.named(table.runtime, "name", where, "runtime")
-        runtime_options: dict[str, Any] | None = None
-        if runtime_name is not None and runtime_name not in runtimes():
-            self.say(where, f"runtime: {suggest(runtime_name, runtimes(), 'runtime')}")
-        elif runtime_name is not None:
-            runtime_options = self.options(runtimes()[runtime_name], runtime_table, f"{where} runtime")
-        made, steps = self.passes(where, table.passes)
-        if made and runtime_name and runtime_name in runtimes() and made not in runtimes()[runtime_name].runs:
-            runs = " or ".join(sorted(runtimes()[runtime_name].runs))
-            self.say(where, f'runtime "{runtime_name}" runs {runs}, but the passes make {made}')
-        settings, overrides = self.scenario_tables(
-            where, table, None if runtime_options is None else runtime_name, runtime_table
-        )
-        if table.environment is not None and not self.environment(table.environment):
-            known = {p.stem for folder in self.environment_folders() for p in folder.glob("*.txt")}
-            self.say(where, f"environment: {suggest(table.environment, known, 'environment')}")
-        placement = Placement()
-        try:
-            cores = (table.cores,) if isinstance(table.cores, str) else tuple(table.cores)
-            placement = Placement(cores, table.numa_node, table.instances or max(1, len(cores)))
-        except ValueError as error:
-            self.say(where, str(error))
-        if len(self.problems) > before or runtime_name is None or runtime_options is None:
-            return None
-        return Recipe(
-            workload,
-            name,
-            runtime_name,
-            runtime_options,
-            tuple(steps),
-            table.environment,
-            table.reference,
-            placement,
-            settings,
-            overrides,
-        )
-
-    def passes(self, where: str, entries: Sequence[schema.PassTable]) -> tuple[str, list[PassSpec]]:
-        """The format that the passes make ("" when one is wrong), and the passes."""
-        made = REFERENCE
-        steps: list[PassSpec] = []
-        for index, entry in enumerate(entries):
-            here = f"{where} passes[{index}]"
-            pass_name, pass_table = self.named(entry, "pass", here, "pass")
-            if pass_name is None or pass_name not in passes():
-                if pass_name is not None:
-                    self.say(here, suggest(pass_name, passes(), "pass"))
-                made = ""
-                continue
-            cls = passes()[pass_name]
-            if made and made not in cls.takes:
-                took = " or ".join(sorted(cls.takes))
-                self.say(here, f'pass "{pass_name}" reads {took}, but what comes before it is {made}')
-            made = cls.makes
-            steps.append(PassSpec(pass_name, self.options(cls, pass_table, f"{here} ({pass_name})") or {}))
-        return made, steps
-
-    def scenario_tables(
-        self, where: str, table: schema.RecipeTable, runtime: str | None, runtime_table: Mapping[str, Any]
-    ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-        """The options per scenario, and the runtime's options where a scenario overrides them."""
-        settings: dict[str, dict[str, Any]] = {}
-        overrides: dict[str, dict[str, Any]] = {}
-        for name, data in table.scenario.items():
-            here = f"{where} scenario.{name}"
-            if name not in scenarios():
-                self.say(here, suggest(name, scenarios(), "scenario"))
-                continue
-            plain = dict(data)
-            override = plain.pop("runtime", None)
-            settings[name] = self.options(scenarios()[name], plain, here) or {}
-            if override is not None:
-                if not isinstance(override, dict):
-                    self.say(here, "runtime must be a table of the runtime's options")
-                    continue
-                if runtime is None or runtime not in runtimes():
-                    continue
-                merged = self.options(runtimes()[runtime], {**runtime_table, **override}, f"{here} runtime")
-                overrides[name] = merged or {}
-        return settings, overrides
-
-    def environment_folders(self) -> tuple[Path, ...]:
-        from harness.environments import FOLDER
-
-        return (self.path.parent / "environments", FOLDER)
-
-    def environment(self, name: str) -> bool:
-        return any(name == p.stem for folder in self.environment_folders() for p in folder.glob("*.txt"))
-
-    def published(self, where: str, table: schema.WorkloadTable) -> Iterator[Published]:
+    def published(self, where: str, table: schema.WorkloadTable, task: str) -> Iterator[Published]:
         for index, data in enumerate(table.published):
             here = f"{where} published[{index}]"
             line = self.table(schema.PublishedTable, data, here)
@@ -295,7 +217,7 @@ class _Reader(Tables):
             values: dict[str, tuple[float, float]] = {}
             for metric, text in line.values.items():
                 if metric not in metrics():
-                    self.say(here, suggest(metric, metrics(), "metric"))
+                    self.say(here, unknown_metric(metric, task))
                     continue
                 try:
                     low, _, high = text.partition("..")
@@ -323,7 +245,7 @@ class _Reader(Tables):
         if table.looks is not None:
             chosen["looks"] = tuple(table.looks)
         settings = MeasureSettings(**chosen)
-        if wrong := impossible(settings):
+        if not any(map(table.wrong, schema.MeasureTable.model_fields)) and (wrong := impossible(settings)):
             self.say("[measure]", wrong)
             return default
         return settings
@@ -338,21 +260,21 @@ class _Reader(Tables):
             table = self.table(schema.KpiTable, data, where)
             if table is None:
                 continue
-            if table.name in seen:
+            if table.name in seen and not table.wrong("name"):
                 self.say(where, "the name stands twice; each KPI needs its own")
             seen.add(table.name)
-            if table.machine not in machines:
+            if table.machine not in machines and not table.wrong("machine"):
                 self.say(where, f"machine: {suggest(table.machine, machines, 'machine')}")
-            if table.workload not in workloads:
+            if table.workload not in workloads and not table.wrong("workload"):
                 self.say(where, f"workload: {suggest(table.workload, workloads, 'workload')}")
-                continue
-            workload = workloads[table.workload]
-            if table.recipe not in workload.recipes:
+            workload = None if table.workload in self.unread else workloads.get(table.workload)
+            if workload is not None and table.recipe not in workload.recipes and not table.wrong("recipe"):
                 self.say(where, f"recipe: {suggest(table.recipe, workload.recipes, 'recipe')}")
-                continue
             for mistake in (*price_mistakes(table, root.machine.get(table.machine)), *mark_mistakes(table.marks)):
                 self.say(where, mistake)
             targets = tuple(self.targets(where, table, workload))
+            if table.wrong("name"):
+                continue
             yield Kpi(
                 table.name,
                 table.workload,
@@ -364,18 +286,22 @@ class _Reader(Tables):
                 tuple(dict.fromkeys(table.marks)),
             )
 
-    def targets(self, where: str, table: schema.KpiTable, workload: WorkloadSpec) -> Iterator[Target]:
+    def targets(self, where: str, table: schema.KpiTable, workload: WorkloadSpec | None) -> Iterator[Target]:
+        """The targets of a KPI; of a workload that is not known only names and bounds are checked."""
         promises: list[tuple[str, Promise]] = []
         for name, texts in table.targets.items():
+            if not name and table.wrong("targets"):
+                continue
             if name not in metrics():
-                self.say(where, suggest(name, metrics(), "metric"))
+                self.say(where, unknown_metric(name, workload.task if workload else ""))
                 continue
             if not texts:
                 self.say(where, f"{name}: an empty list promises nothing")
             for text in [texts] if isinstance(texts, str) else texts:
                 try:
                     promise = parse_promise(text, metrics()[name].dimension)
-                    check_promise(metrics()[name], promise, table.recipe, workload)
+                    if workload is not None:
+                        check_promise(metrics()[name], promise, table.recipe, workload)
                 except ValueError as error:
                     self.say(where, f"{name}: {error}")
                     continue
@@ -384,6 +310,16 @@ class _Reader(Tables):
                 promises.append((name, promise))
         for (name, promise), label in zip(promises, target_labels(promises), strict=True):
             yield Target(table.name, table.workload, table.recipe, table.machine, name, promise, label)
+
+
+def _kpis_meant(data: dict[str, Any]) -> dict[str, Any]:
+    """``[[kpis]]`` followed by ``[kpi.targets]``: these targets are those of its last table."""
+    kpi = data.get("kpi")
+    lists = [key for key in data if key not in schema.Root.model_fields and isinstance(data[key], list)]
+    if not isinstance(kpi, dict) or len(lists) != 1 or not all(isinstance(table, dict) for table in data[lists[0]]):
+        return data
+    *before, last = data[lists[0]] or [{}]
+    return {**{key: value for key, value in data.items() if key != "kpi"}, lists[0]: [*before, {**last, **kpi}]}
 
 
 def _is_folder(path: Path) -> bool:

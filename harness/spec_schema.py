@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, TypeAdapter
 
 from harness.passes import passes
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
+from harness.spec_messages import pattern
 
 # A name may be in any language; control characters would break a terminal, a file or a JUnit report.
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_PLAIN = pattern(r"^[^\x00-\x1f\x7f]+$", "text without control characters")
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PLAIN)]
 # What pytest takes for one word in `-m "nightly and cpu"`.
-Mark = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_WORD = pattern(r"^[A-Za-z_][A-Za-z0-9_]*$", "one word of letters, digits and _, as -m takes it")
+Mark = Annotated[str, StringConstraints(pattern=_WORD)]
+_DOTTED = pattern(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", 'a package below this folder, written like "fixtures.mine"')
+_DIGEST = pattern(r"^[0-9a-f]{64}$", "a SHA-256: 64 digits from 0 to 9 and a to f")
 PassTable = str | dict[str, Any]
 
 
@@ -21,6 +27,17 @@ class Table(BaseModel):
     """A TOML table that refuses keys it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    stand_ins: ClassVar[dict[str, Any]] = {}
+    """What takes the place of a key that must be there and is wrong or missing."""
+    _wrong: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def mark_wrong(self, keys: Iterable[str]) -> None:
+        """Remembers keys whose mistakes were told."""
+        self._wrong = frozenset(keys)
+
+    def wrong(self, key: str) -> bool:
+        """Whether a mistake of this key was told: its value then says nothing."""
+        return key in self._wrong
 
 
 class OwnedTable(Table):
@@ -35,6 +52,7 @@ class OwnedTable(Table):
 class MachineTable(Table):
     """``[machine.NAME]``: patterns (shell globs) over what is detected, and least amounts such as ">= 64"."""
 
+    stand_ins: ClassVar[dict[str, Any]] = {"device": "cpu"}
     device: Literal["cpu", "gpu", "npu", "edge"]
     cpu: str | None = None
     gpu: str | None = None
@@ -49,6 +67,7 @@ class MachineTable(Table):
 class RecipeTable(Table):
     """``[workload.NAME.recipe.NAME]``: passes in order, the runtime, settings per scenario."""
 
+    stand_ins: ClassVar[dict[str, Any]] = {"runtime": "", "passes": [""]}
     runtime: str | dict[str, Any]
     passes: list[PassTable] = Field(min_length=1)
     environment: Name | None = None
@@ -62,6 +81,7 @@ class RecipeTable(Table):
 class PublishedTable(Table):
     """``[[workload.NAME.published]]``: somebody else's figures, shown beside ours."""
 
+    stand_ins: ClassVar[dict[str, Any]] = {"source": "", "recipe": "", "machine": "", "values": {}}
     source: str
     recipe: str
     machine: str
@@ -71,12 +91,13 @@ class PublishedTable(Table):
 class WorkloadTable(Table):
     """``[workload.NAME]``: a task and where its model and data are found."""
 
+    stand_ins: ClassVar[dict[str, Any]] = {"task": "", "fixture": "_"}
     task: str
-    fixture: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+    fixture: Annotated[str, StringConstraints(pattern=_DOTTED)]
     reference: str | None = None
     checkpoint: str | None = None
     model: Annotated[str, StringConstraints(min_length=1)] | None = None
-    checkpoint_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    checkpoint_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
     data: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
@@ -89,6 +110,13 @@ class WorkloadTable(Table):
 class KpiTable(Table):
     """``[[kpi]]``: targets that must hold together."""
 
+    stand_ins: ClassVar[dict[str, Any]] = {
+        "name": "_",
+        "workload": "",
+        "recipe": "",
+        "machine": "",
+        "targets": {"": ""},
+    }
     name: Name
     workload: str
     recipe: str

@@ -163,7 +163,7 @@ def judge_samples(
 
 
 def too_small(promise: Promise, judgement: Judgement, shown: Dimension) -> Iterator[str]:
-    """Says so when an evaluation set is too small for what is promised of it."""
+    """Says so when an evaluation set is too small for what is promised of it, and more samples might matter."""
     show = shown.format
     if judgement.of == "samples" and judgement.low < promise.limit < judgement.high:
         yield (
@@ -173,7 +173,9 @@ def too_small(promise: Promise, judgement: Judgement, shown: Dimension) -> Itera
     if judgement.of == "paired samples":
         neutral = 1.0 if promise.relation in (Relation.SHARE, Relation.RATIO) else 0.0
         promised, known = abs(promise.limit - neutral), (judgement.high - judgement.low) / 2
-        if 0 < promised < known:
+        # Far from the bound the verdict would be the same with more samples.
+        near = judgement.verdict is Verdict.INCONCLUSIVE or abs(judgement.value - promise.limit) < 2 * known
+        if near and 0 < promised < known:
             needed = math.ceil(judgement.n * (known / promised) ** 2)
             apart = judged_in(shown, Relation.DROP).format
             yield (

@@ -11,16 +11,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec, spec_from_file_location
+from numbers import Integral
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.errors import KpiError, Unavailable
+from harness.arrays import a, array_fault, batch_axis
+from harness.errors import FixtureMistake, KpiError, Unavailable, suggest
+from harness.fixture_errors import located
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import torch
+
+
+DTYPES = ("bool", "float16", "float32", "float64", "int16", "int32", "int64", "int8", "uint8")
+"""What NumPy, PyTorch, ONNX and the runtimes all know, by one name."""
+_SHORT = {"half": "float16", "float": "float32", "double": "float64", "short": "int16", "int": "int32", "long": "int64"}
+"""PyTorch's other names: NumPy means something else by some of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +55,43 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One input of the model; ``shape`` is that of one sample, without the batch axis."""
+    """One input of the model; ``shape`` is that of one sample, without the batch axis, which is always the first.
+
+    Sizes are fixed: axes of variable length, inputs that all samples share (a scalar, a state) and another batch axis
+    are not supported yet. Raises FixtureMistake for what is not a shape or a type.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        given: Any = self.shape
+        if not isinstance(self.name, str) or not self.name:
+            raise FixtureMistake(f"TensorSpec: the name of an input must be text, not {self.name!r}")
+        if not isinstance(given, tuple | list):
+            raise FixtureMistake(
+                f'input "{self.name}": the shape must be a tuple, not {given!r}', "write (3, 224, 224)"
+            )
+        if not given:
+            raise FixtureMistake(
+                f'input "{self.name}": the shape is empty; a scalar that all samples share is not supported yet',
+                "write (1,) for one number a sample, or make it a constant of the model",
+            )
+        # NumPy's integers are numbers too; True is not a size.
+        odd = [size for size in given if isinstance(size, bool) or not isinstance(size, Integral) or size < 1]
+        if odd:
+            raise FixtureMistake(
+                f'input "{self.name}": {odd[0]!r} in the shape {given!r} is not a whole number above 0; axes of '
+                "variable length are not supported yet",
+                "give one sample's shape without the batch axis, and pad samples to one length",
+            )
+        if self.dtype not in DTYPES:
+            meant = f'unknown dtype "{self.dtype}"; write "{_SHORT.get(self.dtype)}"'
+            raise FixtureMistake(
+                f'input "{self.name}": {meant if self.dtype in _SHORT else suggest(self.dtype, DTYPES, "dtype")}'
+            )
+        object.__setattr__(self, "shape", tuple(map(int, given)))
 
 
 class Split(ABC):
@@ -70,9 +111,20 @@ class Split(ABC):
 
 
 class ArraySplit(Split):
-    """A split that fits in memory: arrays by tensor name, the first axis counting samples, with their labels."""
+    """A split that fits in memory: arrays by tensor name, the first axis counting samples, with their labels.
+
+    Raises FixtureMistake where there are not as many samples as labels.
+    """
 
     def __init__(self, arrays: Mapping[str, npt.NDArray[np.generic]], labels: npt.NDArray[np.int64]) -> None:
+        if not isinstance(arrays, Mapping):
+            raise FixtureMistake(f"ArraySplit: the arrays are {a(arrays)}", "give a dictionary: input name to array")
+        for what, array in (("labels", labels), *((f'"{name}"', array) for name, array in arrays.items())):
+            if fault := array_fault(array):
+                raise FixtureMistake(f"ArraySplit: {what} {fault}", "write np.asarray(...)")
+            if len(array) != len(labels):
+                said = f"ArraySplit: {what} has {len(array)} samples, and there are {len(labels)} labels"
+                raise FixtureMistake(said, batch_axis(array.shape, len(labels)) or "give one label a sample")
         self._arrays = dict(arrays)
         self._labels = labels
 
@@ -219,8 +271,11 @@ def load_workload(root: Path, fixture: str, settings: Settings) -> Fixture:
     """Imports ``fixture`` from below ``root`` and makes its workload; KpiError when it does not define one."""
     try:
         module = _import_below(root, fixture)
-    except Exception as error:
-        raise KpiError(f"fixture {fixture} can't be imported: {type(error).__name__}: {error}") from error
+    except Unavailable:
+        raise
+    except (Exception, SystemExit) as error:
+        told = located(error, root) or KpiError(f"{type(error).__name__}: {error}")
+        raise KpiError(f"fixture {fixture} can't be imported: {told.message}", told.remedy) from error
     own = [
         member
         for member in vars(module).values()

@@ -14,6 +14,8 @@ import psutil
 import pytest
 
 from harness import doctor
+from harness.cli import _parser
+from harness.commands import commands
 from harness.environments import Environments
 from harness.machine import detect
 from harness.spec_reader import read_spec
@@ -206,3 +208,21 @@ def test_a_build_that_is_ended_leaves_no_process_behind(two_workloads: Project, 
 def test_the_shipped_promises(command: list[str], project: Project) -> None:
     done = kpi(project, *command, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_the_file_is_named_before_or_behind_every_command(name: str) -> None:
+    own = {
+        "schema": [],
+        "verify": ["package"],
+        "score": ["x.json"],
+        "merge": ["a", "b"],
+        "report": ["x"],
+        "package": ["k"],
+    }
+    needed = {**own, "explain": ["k"], "search": ["k"], "compare-machines": ["a", "b"], "recipes": ["w"]}.get(name, [])
+    needed = needed or {"env": ["list"], "cache": ["list"]}.get(name, [])
+    before = _parser().parse_known_args(["--kpis", "other.toml", name, *needed])[0]
+    behind = _parser().parse_known_args([name, *needed, "--kpis", "other.toml"])[0]
+    assert before.kpis == behind.kpis == Path("other.toml")
+    assert _parser().parse_known_args([name, *needed])[0].kpis == Path("kpis.toml")

@@ -292,3 +292,11 @@ def test_runs_of_before_the_history_are_found(
     assert 'did you mean "latency"' in capsys.readouterr().err
     assert main(["history"]) == 0
     assert "2 runs" in capsys.readouterr().out
+
+
+def test_what_is_the_same_does_not_read_as_if_it_had_changed() -> None:
+    same = terminal(pair(Made("a", FAST, 1000), Made("a", FAST, 1000)), 100, colour=False)
+    assert "2 same" in same
+    assert "no change was shown for 2 targets (97 % confidence for each; the machine may drift by" in same
+    worse = terminal(pair(Made("a", size=1000), Made("a", size=1200, artifact="b" * 64)), 100, colour=False)
+    assert "1 of 1 target changed (97 % confidence for each" in worse

@@ -14,7 +14,7 @@ from harness.measure.records import ProcessRecord, Proof
 from harness.metrics.latency import LatencyP99
 from harness.targets import parse_promise
 from harness.units import POINTS, SHARE
-from harness.verdict import judge_samples, too_small
+from harness.verdict import Verdict, judge_samples, too_small
 from tests.project import Project
 
 OTHER = """
@@ -130,14 +130,26 @@ def test_as_many_samples_as_the_note_asks_for_would_do() -> None:
     promise = parse_promise("drop <= 1 pp vs fp32", SHARE)
 
     def note(times: int) -> list[str]:
-        scores, others = [1.0] * 90 * times + [0.0] * 10 * times, [1.0] * 85 * times + [0.0] * 15 * times
-        others[0], others[-1] = 0.0, 1.0
+        # Three of a hundred are lost, three are gained.
+        scores, others = [0.0] * 3 * times + [1.0] * 97 * times, [1.0] * 97 * times + [0.0] * 3 * times
         return list(too_small(promise, judge_samples(promise, scores, others, 0.97), POINTS))
 
     needed = int(note(1)[0].rpartition("; ")[2].split()[0])
     assert 100 < needed < 100_000
     assert note(needed // 100 // 2)
     assert not note(needed // 100 * 2)
+
+
+@pytest.mark.parametrize(
+    ("lost", "verdict", "notes"),
+    [(20, Verdict.FAIL, 0), (5, Verdict.INCONCLUSIVE, 1), (12, Verdict.FAIL, 1)],
+    ids=["far from the bound", "undecided", "near the bound"],
+)
+def test_few_samples_are_noted_only_where_more_might_matter(lost: int, verdict: Verdict, notes: int) -> None:
+    promise = parse_promise("drop <= 2 pp vs fp32", SHARE)
+    judgement = judge_samples(promise, [0.0] * lost + [1.0] * (100 - lost), [1.0] * 100, 0.97)
+    assert judgement.verdict is verdict
+    assert len(list(too_small(promise, judgement, POINTS))) == notes
 
 
 def test_a_tail_from_too_few_samples_is_refused_with_the_number_needed() -> None:

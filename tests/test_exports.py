@@ -46,6 +46,15 @@ class Branching(torch.nn.Module):
         return -image.flatten(1)[:, :CLASSES]
 
 
+class Guarding(Branching):
+    """Looks at a value, but never does anything else because of it."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        if image.abs().sum() > 1e30:
+            return -image.flatten(1)[:, :CLASSES]
+        return image.flatten(1)[:, :CLASSES]
+
+
 @pytest.mark.parametrize("name", ["onnx", "torch"])
 @pytest.mark.parametrize("network", [Fixed, Constant])
 def test_a_network_of_one_batch_size_names_axis_and_option(
@@ -80,5 +89,8 @@ def test_what_torch_export_cannot_follow_names_the_line_and_the_other_exporter(t
         apply("onnx", tmp_path / "dynamo", Stripes(Branching()))
     assert "if image.sum() > 0" in caught.value.message
     assert 'exporter = "torchscript"' in caught.value.remedy
-    made, _ = apply("onnx", tmp_path / "traced", Stripes(Branching()), exporter="torchscript")
+    # A trace keeps the branch that its example took: right only where the others are never taken.
+    with pytest.raises(KpiError, match="answers otherwise than what it read"):
+        apply("onnx", tmp_path / "wrong", Stripes(Branching()), exporter="torchscript")
+    made, _ = apply("onnx", tmp_path / "traced", Stripes(Guarding()), exporter="torchscript")
     assert logits(made, Stripes().split("evaluation").inputs(0, 3)).shape == (3, CLASSES)

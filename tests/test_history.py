@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import sqlite3
 import subprocess
@@ -15,6 +17,7 @@ from harness.errors import KpiError
 from harness.history.database import FILE, DamagedHistory, History, trend
 from harness.history.machine_name import machine_id
 from harness.history.points import before, of_machine
+from harness.package.earlier import earlier_run
 from harness.verdict import Verdict
 from tests.made_runs import MACHINE, Made, evidence, keep, latencies
 from tests.project import ROOT, Project
@@ -206,3 +209,37 @@ def test_a_history_that_is_locked_is_waited_for_by_readers(tmp_path: Path) -> No
     assert [p.value for p in history.trend("a")] == [1]  # write-ahead log: no wait at all
     holder.execute("ROLLBACK")
     holder.close()
+
+
+def test_an_earlier_run_that_proves_a_kpi_is_named_where_the_latest_measured_a_part(tmp_path: Path) -> None:
+    whole = Made("a", latencies(0.001, 6, 1), scores=[1.0] * 100)
+    proving, part, failing = (
+        evidence([whole], EARLY),
+        evidence([Made("a", size=1000)], LATE),
+        evidence([Made("a", size=9000)], LATE),
+    )
+    history = entered(tmp_path / ".kpi", proving, part)
+    latest, missed = tmp_path / "latest.json", tmp_path / "missed.json"
+    latest.write_text(json.dumps(part), encoding="utf-8")
+    missed.write_text(json.dumps(failing), encoding="utf-8")
+    said = earlier_run("a", latest, history)
+    kept = tmp_path / f".kpi/runs/{EARLY.replace(':', '-')}/evidence.json"
+    assert said == f"an earlier run proves it (2026-01-01 00:00): name it with --evidence {kept}"
+    # What was measured and missed is not mended by an earlier run.
+    assert earlier_run("a", missed, history) == ""
+    alone = entered(tmp_path / "other", part)
+    assert earlier_run("a", latest, alone) == (
+        f"run all targets of a: `pytest -k a`; no earlier run in {tmp_path / 'other' / FILE} proves it"
+    )
+
+
+def test_the_command_that_packs_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    entered(tmp_path / ".kpi", evidence([Made("a", latencies(0.001, 6, 1), scores=[1.0] * 100)], EARLY))
+    (tmp_path / ".kpi/latest").mkdir()
+    (tmp_path / ".kpi/latest/evidence.json").write_text(json.dumps(evidence([Made("a")], LATE)), encoding="utf-8")
+    error = io.StringIO()
+    with contextlib.redirect_stderr(error):
+        assert main(["package", "a"]) == 1
+    assert "a is not proven: " in error.getvalue()
+    assert "--evidence .kpi/runs/2026-01-01T00-00-00.000+00-00/evidence.json; or --force packs it" in error.getvalue()

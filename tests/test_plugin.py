@@ -80,6 +80,15 @@ def test_one_verdict_per_target(project: Project, arguments: list[str], code: in
     assert set(verdicts.values()) <= {"PASS", "INCONCLUSIVE"}
 
 
+def test_several_processes_leave_the_ledger_of_one(project: Project) -> None:
+    ledgers = []
+    for arguments in ([], ["-n", "2"]):
+        assert project.pytest("-k", "size", *arguments).returncode == 0
+        ledgers.append({t["id"]: (t["verdict"], t["reason"]) for t in project.evidence()["targets"]})
+    assert ledgers[0] == ledgers[1]
+    assert ledgers[0]["stripes-int8:p50"] == ("INCONCLUSIVE", "not measured: not selected by -k or -m")
+
+
 def test_stopping_at_the_first_failure_keeps_the_ledger_complete(project: Project) -> None:
     project.change('"< 20 kB"', '"< 2 kB"')
     project.change('">= 80 %"', '">= 99 %"')

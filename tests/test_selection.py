@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from harness.machine import detect
 from harness.options import part_of
 from harness.order import build_effort, in_order, is_timed, needed
-from harness.selection import Selection, judges_targets, kinds
+from harness.selection import Selection, judges_targets, kinds, send_deselected, sent_deselected
 from harness.spec import Spec
 from harness.spec_reader import read_spec
 
@@ -139,3 +141,12 @@ def test_a_part_that_does_not_exist_is_a_mistake(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is not a part such as 3/7"):
         part_of(text)
     assert part_of("3/7") == (3, 7)
+
+
+def test_what_a_worker_left_out_reaches_the_ledger_as_it_was() -> None:
+    config, keys = SimpleNamespace(workeroutput={}), [("a", "size", "< 1 MB"), ("a", "latency.p50", "< 3 ms")]
+    for key in keys:
+        send_deselected(config, [key])  # type: ignore[arg-type]
+    plain = json.loads(json.dumps(config.workeroutput))  # what goes from process to process
+    assert sent_deselected(SimpleNamespace(workeroutput=plain)) == set(keys)
+    assert sent_deselected(SimpleNamespace()) == set()  # it died

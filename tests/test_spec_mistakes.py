@@ -34,14 +34,24 @@ MISTAKES = {
     "empty list": ('["< 3 ms", "<= 0.5 x fp32"]', "[]", "latency.p50", "promises nothing"),
     "no text": ('"< 5 MB"', "5", '"tiny-fast"', "targets.size"),
     "proof compared": ('"size" =', '"quantized.ops" = ">= 1 x fp32"\n"size" =', "quantized.ops", "can't be compared"),
-    "formats": (INT8, 'passes = ["onnx", "torch"]', "recipe.int8] passes[1]", "reads network or reference"),
-    "first pass": ('passes = ["onnx"]', 'passes = ["openvino"]', "fp32] passes[0]", "before it is reference"),
+    "formats": (INT8, 'passes = ["onnx", "torch"]', "recipe.int8] passes[1]", "or the workload's own model"),
+    "first pass": ('passes = ["onnx"]', 'passes = ["openvino"]', "fp32] passes[0]", 'comes first; put "onnx" before'),
+    "pass after": (INT8, 'passes = ["torch", "nncf"]', "int8] passes[1]", '"torch" before it makes torch; "onnx" or'),
+    "a runtime's format": ('runtime = "onnxruntime"', 'runtime = "torch"', "fp32]", 'choose runtime "kserve" or'),
+    "a single table": ("[[kpi]]", "[kpi]", "kpi = {", "write [[kpi]] with two brackets"),
+    "no quotes": ('seconds = "0.5 s"', "seconds = 5", "seconds = 5", 'must be text in quotes, as in "0.5 s"'),
+    "a bound as a number": ('"< 5 MB"', "5", "targets.size = 5", 'must be text in quotes, as in "< 5 MB"'),
+    "another device": ('device = "cpu"', 'device = "gpux"', "device = 'gpux'", "did you mean 'gpu'?"),
+    "a fraction": ("samples = 50", "samples = 5.5", "samples = 5.5", "must be a whole number"),
+    "an option's text": ("calibration = 8", 'calibration = "8"', "calibration = '8'", "must be a whole number"),
+    "no list": ('passes = ["onnx"]', 'passes = "onnx"', "passes = 'onnx'", "must be a list"),
+    "no table": ('passes = ["onnx"]', 'passes = ["onnx", 3]', "passes.1 = 3", "must be text in quotes or a table"),
     "a recipe's cores": ('passes = ["onnx"]', 'passes = ["onnx"]\ncores = "3-1"', "fp32]", "write a list like"),
     "server": (
         'runtime = "onnxruntime"', 'runtime = { name = "kserve" }', "fp32] runtime", "give either url or command"
     ),
     "runtime": ('passes = ["onnx"]', 'passes = ["torch"]', "fp32]", 'runtime "onnxruntime" runs onnx'),
-    "no passes": ('passes = ["onnx"]', "passes = []", "fp32]", "at least 1 item"),
+    "no passes": ('passes = ["onnx"]', "passes = []", "fp32]: passes = []", "name at least one pass"),
     "no pass name": ('passes = ["onnx"]', "passes = [{}]", "fp32] passes[0]", 'needs the key "pass"'),
     "no runtime name": ('runtime = "onnxruntime"', "runtime = {}", "fp32]", 'needs the key "name"'),
     "pass option": ("calibration = 8", "calibration = 0", "(nncf)", "calibration must be at least 1"),
@@ -74,7 +84,7 @@ MISTAKES = {
     "pytest's mark": ('recipe = "int8"', 'recipe = "int8"\nmarks = ["skip"]', '"tiny-fast": marks', "to pytest"),
     "a mark for no -m": ('recipe = "int8"', 'recipe = "int8"\nmarks = ["not"]', '"tiny-fast": marks', "with -m"),
     "a mark of two words": ('recipe = "int8"', 'recipe = "int8"\nmarks = ["by night"]', '"tiny-fast"', "marks.0"),
-    "no looks": ("[6, 9]", "[]", "[measure]: looks", "at least 1 item"),
+    "no looks": ("[6, 9]", "[]", "[measure]: looks = []", "name at least one number of processes"),
 }  # fmt: skip
 
 
@@ -139,3 +149,65 @@ def test_a_scenario_with_batches_of_several_sizes_can_not_run_a_fixed_one(proble
     robust = ('"size" = "< 5 MB"', '"parity.adversarial" = "<= 0.5"')
     (line,) = (line for line in problems(edit(INT8_FIXED, robust)) if "adversarial" in line)
     assert "sends batches of several sizes, but recipe int8 takes 1" in line
+
+
+def mistakes(said: tuple[str, ...]) -> list[str]:
+    """Without the file's name."""
+    return [line.removeprefix("kpis.toml: ") for line in said]
+
+
+def test_a_missing_fixture_hides_no_other_mistake_and_brings_no_false_one(problems: Problems, edit: Edit) -> None:
+    told = mistakes(
+        problems(
+            edit(
+                ('fixture = "fixtures.tiny"\n', ""),
+                ("image-classification", "text-classification"),
+                ('passes = ["onnx"]', 'passes = ["onx"]'),
+                ('"< 5 MB"', '"< 5 ms"'),
+            )
+        )
+    )
+    assert told[0] == '[workload.tiny]: the key "fixture" is missing'
+    assert told[1].startswith(
+        '[workload.tiny]: task: unknown task "text-classification" (allowed: image-classification'
+    )
+    assert told[2].startswith('[workload.tiny.recipe.fp32] passes[0]: unknown pass "onx"; did you mean "onnx"?')
+    assert told[3].startswith('[[kpi]] "tiny-fast": size: unit')
+    assert len(told) == 4
+
+
+@pytest.mark.parametrize("name", ["kpi", "workload", "machine"])
+def test_a_table_in_the_plural_is_one_mistake(problems: Problems, valid: str, name: str) -> None:
+    """What it holds is read as what was meant: ``[[kpis]]`` does not make ``[kpi.targets]`` a mistake too."""
+    for header in (f"[{name}", f"[[{name}"):
+        valid = valid.replace(f"\n{header}.", f"\n{header}s.").replace(f"\n{header}]", f"\n{header}s]")
+    first = f'unknown key "{name}s"; did you mean "{name}"?'
+    assert [line.startswith(first) for line in mistakes(problems(valid))] == [True]
+    own = valid.replace("[kpis.targets]", "[kpi.targets]")
+    assert [line.startswith(first) for line in mistakes(problems(own))] == [True]
+    told = mistakes(problems(own.replace('"< 5 MB"', '"< 5 ms"').replace("calibration = 8", "calibration = 0")))
+    assert len(told) == 3, told
+
+
+def test_where_toml_itself_gives_up_the_misspelled_table_is_named(problems: Problems, valid: str) -> None:
+    twice = valid.replace("[[kpi]]", "[[kpis]]") + '\n[[kpis]]\nname = "b"\n[kpi.targets]\n"size" = "< 5 MB"\n'
+    told = mistakes(problems(twice))
+    assert [line.partition(";")[0] for line in told[:2]] == [
+        'line 37: unknown table "kpis"',
+        'line 49: unknown table "kpis"',
+    ]
+    assert told[2].startswith("not valid TOML: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('device = "cpu"', 'device = "tpu"\nprice = 3'),
+        ("[workload.tiny]", "[workload]\ntiny = 5\n[workload.other]"),
+        ('machine = "here"\n', ""),
+        ('recipe = "int8"\n', ""),
+        ('workload = "tiny"\n', ""),
+    ],
+)
+def test_a_broken_table_brings_no_unknown_name_along(problems: Problems, edit: Edit, old: str, new: str) -> None:
+    assert not [line for line in problems(edit((old, new))) if "unknown" in line and "other" not in line]

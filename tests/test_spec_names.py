@@ -10,9 +10,12 @@ from typing import Any
 import jsonschema
 import pytest
 
+from harness.metrics import metrics
 from harness.spec_schema import json_schema
+from harness.tasks import TASKS
 
 SHIPPED = Path(__file__).resolve().parent.parent / "kpis.toml"
+TASK = "image-classification"
 Edit = Callable[..., str]
 Problems = Callable[[str], tuple[str, ...]]
 
@@ -78,6 +81,41 @@ def test_an_unknown_name_is_refused_with_the_nearest(  # one parameter for each 
     assert where in told[0]
     assert said in told[0]
     assert f'did you mean "{near}"?' in told[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("accuracy.eer", "; of this kind: accuracy.top1 ("),  # not the nearest of another task, accuracy.wer
+        ("accuracy.macro_f1", "; of this kind: accuracy.top1 ("),
+        ("accuracy.top-1", '; did you mean "accuracy.top1"? ('),
+        ("latency.p-50", '; did you mean "latency.p50"? ('),
+        ("latency", "; of this kind: latency.p50, latency.p95, latency.p99 ("),
+        ("p99", '; did you mean "latency.p99"? ('),
+        ("nonsense", " ("),
+    ],
+)
+def test_an_unknown_metric_is_told_with_those_of_its_kind_and_task(
+    problems: Problems, edit: Edit, name: str, said: str
+) -> None:
+    (told,) = problems(edit(('"size" = "< 5 MB"', f'"{name}" = "< 5 MB"')))
+    start = f'kpis.toml: [[kpi]] "tiny-fast": unknown metric "{name}"{said}metrics of image-classification: '
+    assert told.startswith(start)
+    # All of the task, and none that only another task has.
+    listed = told.removeprefix(start).removesuffix(")").split(", ")
+    assert listed == sorted(name for name, cls in metrics().items() if not cls.tasks or TASK in cls.tasks)
+
+
+def test_a_metric_of_another_task_is_told_with_those_of_its_kind(problems: Problems, edit: Edit) -> None:
+    (told,) = problems(edit(('"size" = "< 5 MB"', '"accuracy.wer" = "<= 5 %"')))
+    assert "accuracy.wer is not defined for the task 'image-classification'; its metrics of this kind are" in told
+    assert told.endswith("accuracy.top1")
+
+
+def test_another_kind_of_model_is_no_typo_of_a_task(problems: Problems, edit: Edit) -> None:
+    (told,) = problems(edit(("image-classification", "text-classification")))
+    assert "did you mean" not in told
+    assert all(task in told for task in TASKS)
 
 
 def test_the_schema_is_one_and_takes_the_shipped_file(valid: str) -> None:

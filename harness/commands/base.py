@@ -13,9 +13,10 @@ from harness.errors import KpiError
 
 
 class Command(ABC):
-    """One command: its name, one line of help, its arguments. All have ``--kpis``, the file of promises.
+    """One command: its name, one line of help, its arguments.
 
-    ``for_programs`` says that what it prints is read by one.
+    All have ``--kpis``, the file of promises, before or behind their name. ``for_programs`` says that what it prints
+    is read by one.
     """
 
     name: ClassVar[str]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.commands.base import Command, evidence_argument, read_asked
+from harness.commands.base import Command, evidence_argument, folder_of_runs, read_asked
+from harness.errors import KpiError
 from harness.reports.text import plain
 from harness.store import Store
 from harness.units import BYTES
@@ -35,13 +36,19 @@ class Package(Command):
 
     @classmethod
     def run(cls, chosen: argparse.Namespace) -> int:
-        from harness.package.contents import collect
+        from harness.history.database import History
+        from harness.package.contents import NotProven, collect
+        from harness.package.earlier import earlier_run
         from harness.package.pushing import pusher
         from harness.package.writing import place, write
 
         file, _, _ = read_asked(chosen)
         push = pusher(chosen.push) if chosen.push else None
-        contents = collect(chosen.kpi, file, Store(), force=chosen.force)
+        try:
+            contents = collect(chosen.kpi, file, Store(), force=chosen.force)
+        except NotProven as error:
+            remedy = "" if chosen.evidence else earlier_run(chosen.kpi, file, History(folder_of_runs(chosen.kpis)))
+            raise KpiError(error.message, "; or ".join(filter(None, (remedy, error.remedy)))) from error
         out = place(chosen.out or Path(contents.name), contents)
         write(contents, out)
         if contents.forced:

@@ -6,7 +6,6 @@ import argparse
 import os
 import signal
 import sys
-from pathlib import Path
 
 from harness.commands.base import Command
 from harness.reports.text import plain
@@ -20,7 +19,6 @@ class Watch(Command):
 
     @classmethod
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--kpis", type=Path, default=argparse.SUPPRESS, help="the file of promises")
         parser.set_defaults(passes_on=True)
 
     @classmethod

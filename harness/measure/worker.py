@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cores import check, in_force, pin
 from harness.errors import KpiError
+from harness.fixture_checks import checked
+from harness.fixture_errors import naming_fixture
 from harness.measure.energy import EnergyMeter
 from harness.measure.kernel import run_kernel
 from harness.measure.meeting import Meeting
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+@naming_fixture
 def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict[str, Any]:
     """Loads, plays the scenario, reads back what ran; the result is a ProcessRecord as plain JSON."""
     node, cores = request["numa_node"], request["cores"]
@@ -71,9 +74,6 @@ def _observe(
     phases.end("import")
     inputs = {p.stem: np.load(p) for p in sorted(Path(request["inputs"]).glob("*.npy"))}
 
-    def workload() -> Fixture:
-        return load_workload(Path(request["root"]), request["fixture"], Settings.from_json(request["settings"]))
-
     window: dict[str, Any] = {}
     timed: list[float] = []
     energy = EnergyMeter()
@@ -99,7 +99,7 @@ def _observe(
         seconds=request["seconds"],
         samples=request["samples"],
         subset=request.get("subset"),
-        workload=workload,
+        workload=lambda: _workload(request),
         outputs=Path(request["outputs"]),
         progress=progress,
         watch=watch,
@@ -148,6 +148,11 @@ def _observe(
         "system": {**between(before, after), "window": window or None, "timed": timed or None, **placed},
         "proof": asdict(proof),
     }
+
+
+def _workload(request: Mapping[str, Any]) -> Fixture:
+    root = Path(request["root"])
+    return checked(load_workload(root, request["fixture"], Settings.from_json(request["settings"])), root)
 
 
 def _check_finite(answer: Mapping[str, npt.NDArray[np.generic]]) -> None:

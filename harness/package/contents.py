@@ -52,8 +52,12 @@ class Contents:
     digests: Mapping[str, str]
 
 
+class NotProven(KpiError):
+    """The evidence does not prove the KPI, and nobody said that it is to be packed all the same."""
+
+
 def collect(kpi: str, evidence_file: Path, store: Store, *, force: bool) -> Contents:
-    """Gathers and checks everything; KpiError when the KPI is not proven, unless forced, or something does not fit.
+    """Gathers and checks everything; NotProven when the KPI is not, unless forced; KpiError when something is wrong.
 
     Evidence that does not hold, or an artifact that is gone or damaged, is refused even with ``force``.
     """
@@ -63,7 +67,7 @@ def collect(kpi: str, evidence_file: Path, store: Store, *, force: bool) -> Cont
         raise SpecError([suggest(kpi, {target["kpi"] for target in evidence["targets"]}, "KPI")])
     binding = proof_gap(kpi, evidence)
     if binding and not force:
-        raise KpiError(f"{kpi} is not proven: {binding}", "--force packs it all the same, and writes so on it")
+        raise NotProven(f"{kpi} is not proven: {binding}", "--force packs it all the same, and writes so on it")
     artifact = _artifact(targets, evidence_file, store)
     for target in targets:
         for said in recheck(target, evidence, artifact):

@@ -91,10 +91,11 @@ def check(job: Job, chosen: Pass) -> dict[str, Any] | None:
     except Exception as error:
         raise KpiError(f'pass "{name}": what it wrote does not run: {reason(error)}', chosen.remedy(error)) from error
     comparison = Comparison(name, chosen.tolerance)
-    for rows in _batches(count, fixed_batch(job.out)):
+    for rows in _batches(count, chosen.batch or fixed_batch(job.out)):
         feeds = {key: array[rows] for key, array in samples.items()}
         wanted = _run(read, feeds, f'pass "{name}": what it read')
         found = _run(written, feeds, f'pass "{name}": what it wrote')
+        _check_batch(name, wanted, len(rows))
         if len(rows) == 1:
             _check_repeats(name, wanted, _run(read, feeds, f'pass "{name}": what it read'))
         comparison.add(wanted, found, rows)
@@ -168,6 +169,16 @@ def _check_finite(name: str, which: str, outputs: Arrays, rows: Sequence[int]) -
             raise KpiError(
                 f'pass "{name}": what it {which} answers {output} with NaN or infinity on sample {bad}',
                 "look for overflow, a division by zero or damaged weights in the model",
+            )
+
+
+def _check_batch(name: str, outputs: Arrays, size: int) -> None:
+    for output, array in outputs.items():
+        if array.shape[:1] != (size,):
+            raise KpiError(
+                f'pass "{name}": what it read answers {output} of shape {array.shape} to a batch of {size}: its first '
+                "axis is not the batch",
+                "set batch = 1 where the network is exported, or keep the first axis in the network",
             )
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 from harness.artifact import read_artifact, write_manifest
 from harness.errors import KpiError, reason
+from harness.fixture_checks import checked, described
+from harness.fixture_errors import naming_fixture
 from harness.overlap import Recorder
 from harness.passes import faithful, find_pass
 from harness.passes.base import Job, Pass
@@ -27,13 +29,10 @@ REQUEST_SAMPLES = 64
 
 def describe(request: Mapping[str, Any], _: Callable[[str], None]) -> dict[str, Any]:
     """Identifies the workload: what its artifacts depend on, where its weights and data come from."""
-    workload = _workload(request)
-    return {
-        "fingerprint": workload.fingerprint(),
-        "code": code_digest(Path(request["root"]), request["fixture"]),
-        "about": workload.about(),
-        "inputs": workload.input_names,
-    }
+    root = Path(request["root"])
+    fingerprint, about, inputs = described(_workload(request), root)
+    code = code_digest(root, request["fixture"])
+    return {"fingerprint": fingerprint, "code": code, "about": about, "inputs": inputs}
 
 
 def samples(request: Mapping[str, Any], _: Callable[[str], None]) -> dict[str, Any]:
@@ -102,10 +101,11 @@ def _portable(text: str, root: str) -> str:
 
 
 def _workload(request: Mapping[str, Any]) -> Fixture:
-    settings = Settings.from_json(request["settings"])
-    return load_workload(Path(request["root"]), request["fixture"], settings)
+    root, settings = Path(request["root"]), Settings.from_json(request["settings"])
+    return checked(load_workload(root, request["fixture"], settings), root)
 
 
+@naming_fixture
 def _dispatch(request: Mapping[str, Any], progress: Callable[[str], None]) -> Mapping[str, Any]:
     return {"describe": describe, "samples": samples, "pass": run_pass}[request["op"]](request, progress)
 

@@ -77,9 +77,12 @@ def remarks(compared: Comparison) -> Iterator[str]:
             "the machine"
         )
     if counted := sum(row.state is not State.SHOWN for row in compared.rows):
+        changed = sum(row.state in CHANGED for row in compared.rows)
+        targets = f"{counted} target{'s' if counted > 1 else ''}"
         yield (
-            f"a change lies beyond what the machine may drift ({_PERCENT * compared.margin:.1f} %) at "
-            f"{_PERCENT * compared.confidence:g} % confidence for each of {counted} targets"
+            f"{f'{changed} of {targets} changed' if changed else f'no change was shown for {targets}'} "
+            f"({_PERCENT * compared.confidence:g} % confidence for each; the machine may drift by "
+            f"{_PERCENT * compared.margin:.1f} %)"
         )
 
 
