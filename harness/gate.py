@@ -322,6 +322,10 @@ class Gate:
         for recipe, _ in judged:
             reference = self.spec.reference_of(recipe) if metric.needs_reference else None
             references.append(self._outputs(by_recipe[reference.key]) if reference else None)
+            if reference is not None:
+                metric.check(references[-1], reference.name)
+        for recipe, subject in judged:
+            metric.check(self._outputs(subject), recipe.name)
         scores = [self._scores(metric, subject, other) for (_, subject), other in zip(judged, references, strict=True)]
         others = scores[1] if target.promise.versus else None
         judgement = judge_samples(

@@ -120,6 +120,14 @@ class SampleMetric(Metric):
         """One score per sample, of what the scenario left; ``reference`` is that of the FP32 recipe."""
 
     @classmethod
+    def check(cls, outputs: Any, recipe: str) -> None:
+        """Looks at what a recipe left before it is scored; KpiError names the recipe where a score would say nothing.
+
+        Called for every recipe that a target compares. Does nothing unless a metric has something to refuse.
+        """
+        del outputs, recipe
+
+    @classmethod
     def remarks(cls, outputs: Any, reference: Any) -> list[str]:
         """What a person should know beside the score, a line each, such as samples that differ."""
         del outputs, reference
