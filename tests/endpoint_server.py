@@ -1,6 +1,7 @@
 """A language model's endpoint in every protocol, without a model: answers take a known time, some go wrong.
 
 ``python -m tests.endpoint_server --port N [--service-ms 10] [--at-once 1] [--fault drop --every 10]``
+With ``--prompt-ms`` it takes that long to read a prompt whose beginning it has not seen: a cache of prefixes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from aiohttp import web
 
 TOKENS = 4
+PREFIX = 32
 KNOWN = ("/health", "/v1/models", "/info", "/v2/health/ready", "/v2/models/model", "/seen")
 
 
@@ -27,7 +29,8 @@ class Endpoint:
         self.chosen = chosen
         self.turn = asyncio.Semaphore(chosen.at_once)
         self.came = itertools.count(1)
-        self.seen: dict[str, Any] = {"posts": 0, "bodies": [], "authorization": []}
+        self.seen: dict[str, Any] = {"posts": 0, "bodies": [], "authorization": [], "from_cache": 0}
+        self.prefixes: set[str] = set()
 
     async def about(self, request: web.Request) -> web.Response:
         if self.chosen.fault == "never-ready":
@@ -52,6 +55,7 @@ class Endpoint:
         counted = number - self.chosen.after
         fault = self.chosen.fault if counted > 0 and counted % self.chosen.every == 0 else ""
         async with self.turn:
+            await self.read_prompt(asked)
             await asyncio.sleep(self.chosen.service_ms / 2e3)
             if fault == "drop":
                 assert request.transport is not None
@@ -71,6 +75,14 @@ class Endpoint:
                 return await self.streamed(request, fault)
             await asyncio.sleep(self.chosen.service_ms / 2e3)
         return web.json_response(whole(request.path, fault), headers={"Connection": "close"} if fault else None)
+
+    async def read_prompt(self, asked: dict[str, Any]) -> None:
+        text = asked["messages"][0]["content"] if "messages" in asked else str(asked.get("prompt"))
+        if text[:PREFIX] in self.prefixes:
+            self.seen["from_cache"] += 1
+        elif self.chosen.prompt_ms:
+            await asyncio.sleep(self.chosen.prompt_ms / 1e3)
+        self.prefixes.add(text[:PREFIX])
 
     async def streamed(self, request: web.Request, fault: str) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -136,6 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--service-ms", type=float, default=0)
+    parser.add_argument("--prompt-ms", type=float, default=0)
     parser.add_argument("--at-once", type=int, default=1000)
     parser.add_argument("--fault", default="")
     parser.add_argument("--every", type=int, default=1)

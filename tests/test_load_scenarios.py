@@ -116,6 +116,23 @@ def test_prompts_and_answers_have_the_lengths_asked_for(folder: Path) -> None:
     assert of("serving.tokens", record) == pytest.approx(4 * of("serving.throughput", record))
 
 
+@pytest.mark.parametrize("words", [None, 50])
+def test_a_cache_of_prefixes_answers_no_request_unless_it_may(folder: Path, words: int | None) -> None:
+    with session("--prompt-ms", "40") as loaded:
+        from tests.endpoints import seen
+
+        record = play(Load, loaded, folder, requests=40, words=words, tokens=4)
+        assert record.details["repeat_prompts"] is False
+        assert min(record.series["ttft_s"]) >= 0.04
+        searched = play(Capacity, loaded, folder, words=words, tokens=4, start=20.0, budget_s=1.0, precision=0.5)
+        assert searched.details["repeat_prompts"] is False
+        assert seen(loaded.endpoint)["from_cache"] == 0
+        record = play(Load, loaded, folder, requests=40, words=words, tokens=4, repeat_prompts=True)
+        assert record.details["repeat_prompts"] is True
+        assert of("serving.ttft.p50", record) < 0.04
+        assert seen(loaded.endpoint)["from_cache"] > 20
+
+
 def test_what_a_protocol_can_not_do_is_said_before_anything_is_timed(folder: Path) -> None:
     made = HttpEndpoint(HttpEndpoint.Options(command=COMMAND, protocol="tgi"))
     loaded = made.load(Path("/nowhere"), "cpu", 1, profile=False)
@@ -164,7 +181,9 @@ def test_a_server_that_dies_under_way_is_told_apart_from_one_that_fails(folder: 
 @pytest.mark.skipif(shutil.which("ab") is None, reason="no ApacheBench here: apt install apache2-utils")
 def test_apachebench_drives_the_same_scenario(folder: Path) -> None:
     with session("--service-ms", str(SERVICE_MS)) as loaded:
-        record = play(Load, loaded, folder, driver="ab", concurrency=4, requests=60, tokens=4, limit_s=0.5)
+        record = play(
+            Load, loaded, folder, driver="ab", repeat_prompts=True, concurrency=4, requests=60, tokens=4, limit_s=0.5
+        )
     assert record.completed == len(record.samples_s) == 60
     assert of("serving.throughput", record) == pytest.approx(record.details["ab"]["rate"], rel=0.05)
     assert of("serving.goodput", record) <= of("serving.throughput", record)
@@ -216,6 +235,7 @@ def test_the_search_ends_where_nothing_or_everything_is_borne() -> None:
         (Load, {"concurrency": 0}, "concurrency must be at least 1"),
         (Load, {"rate": 0.0}, "must be above 0"),
         (Load, {"driver": "ab", "rate": 5.0}, "ab knows no rate"),
+        (Load, {"driver": "ab"}, "ab sends one prompt again and again: set repeat_prompts = true"),
         (Load, {"ttft_limit_s": -1.0}, "must be above 0"),
         (Capacity, {"percentile": 0.0}, "between 0 and 100"),
         (Capacity, {"precision": 2.0}, "between 0.01 and 1"),
