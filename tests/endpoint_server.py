@@ -19,6 +19,7 @@ from aiohttp import web
 
 TOKENS = 4
 PREFIX = 32
+DETAILS = "reasoning_details"
 KNOWN = ("/health", "/v1/models", "/info", "/v2/health/ready", "/v2/models/model", "/seen")
 
 
@@ -98,7 +99,12 @@ class Endpoint:
         return response
 
     async def events(self, path: str, fault: str) -> AsyncIterator[bytes]:
-        count = 0 if fault == "empty" else TOKENS - (fault == "short")
+        for _ in range(self.chosen.thoughts):
+            thought = "hm"
+            said = [{"type": "reasoning.text", "text": thought}] if self.chosen.channel == DETAILS else thought
+            yield b"data: %s\n\n" % json.dumps({"choices": [{"delta": {self.chosen.channel: said}}]}).encode()
+            await asyncio.sleep(self.chosen.thought_ms / 1e3)
+        count = 0 if fault in {"empty", "thoughts"} else TOKENS - (fault == "short")
         for number in range(count):
             if number == 1:
                 await asyncio.sleep(self.chosen.service_ms / 2e3)
@@ -110,7 +116,7 @@ class Endpoint:
                     yield b'data: {"error": {"message": "no memory left"}}\n\n'
             yield b"data:" + json.dumps(piece(path, number, last=number == count - 1)).encode() + b"\r\n\r\n"
         if path.startswith("/v1"):
-            yield b'data: {"choices": [], "usage": {"completion_tokens": %d}}\n\n' % count
+            yield b'data: {"choices": [], "usage": {"completion_tokens": %d}}\n\n' % (self.chosen.thoughts + count)
             if fault != "unfinished":
                 yield b"data: [DONE]\n\n"
 
@@ -149,6 +155,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--service-ms", type=float, default=0)
     parser.add_argument("--prompt-ms", type=float, default=0)
+    parser.add_argument("--thoughts", type=int, default=0, help="events that come before the answer")
+    parser.add_argument("--thought-ms", type=float, default=0)
+    parser.add_argument("--channel", default="reasoning_content", help="the field that the thoughts are in")
     parser.add_argument("--at-once", type=int, default=1000)
     parser.add_argument("--fault", default="")
     parser.add_argument("--every", type=int, default=1)

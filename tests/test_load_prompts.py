@@ -72,7 +72,8 @@ class Remembering(LanguageSession):
         self.asked.append(prompt)
         time.sleep(0.001)
         wall = time.perf_counter() - start
-        return Generation("x", most_tokens, len(prompt.split()), ended=False, ttft_s=wall / 2, wall_s=wall, generate_s=wall)
+        times = {"ttft_s": wall / 2, "wall_s": wall, "generate_s": wall}
+        return Generation("x", most_tokens, len(prompt.split()), ended=False, **times)
 
     def log_probabilities(self, prompt: str, answer: str) -> tuple[npt.NDArray[np.float32], Sequence[int]]:
         raise NotImplementedError

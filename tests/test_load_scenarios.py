@@ -102,6 +102,20 @@ def test_every_figure_of_a_closed_loop(folder: Path) -> None:
         ttft.bounds(record, 0.95)
 
 
+def test_a_time_of_the_answer_alone_needs_answers(folder: Path) -> None:
+    thoughts = ("--thoughts", "4", "--thought-ms", "10", "--channel", "reasoning")
+    with session(*thoughts) as loaded:
+        record = play(Load, loaded, folder, requests=40, tokens=8, exactly=True)
+    assert of("serving.ttft_content.p50", record) - of("serving.ttft.p50", record) > 0.02
+    # One in four stops while it thinks: the percentile of the others would be too good.
+    with session(*thoughts, "--fault", "thoughts", "--every", "4") as loaded:
+        record = play(Load, loaded, folder, requests=40, tokens=8)
+    assert of("serving.ttft.p50", record) > 0
+    with pytest.raises(KpiError, match="10 of 40 answers under load ended in their thoughts") as caught:
+        of("serving.ttft_content.p50", record)
+    assert caught.value.remedy == "raise load.tokens"
+
+
 def test_prompts_and_answers_have_the_lengths_asked_for(folder: Path) -> None:
     with session() as loaded:
         record = play(Load, loaded, folder, requests=20, words=50, tokens=4, stream=False)
@@ -111,8 +125,10 @@ def test_prompts_and_answers_have_the_lengths_asked_for(folder: Path) -> None:
     assert len(body["messages"][0]["content"].split()) == 50
     assert body["max_tokens"] == 4
     assert "ignore_eos" not in body
-    with pytest.raises(KpiError, match="have no ttft_s"):
-        of("serving.ttft.p50", record)
+    for name, series in (("serving.ttft.p50", "ttft_s"), ("serving.ttft_content.p50", "ttft_content_s")):
+        with pytest.raises(KpiError, match=f"have no {series}") as caught:
+            of(name, record)
+        assert caught.value.remedy == "set load.stream = true"
     assert of("serving.tokens", record) == pytest.approx(4 * of("serving.throughput", record))
 
 
