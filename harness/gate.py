@@ -18,7 +18,7 @@ from harness.errors import KpiError, Unavailable
 from harness.ledger import Answer, off_target
 from harness.machine import Detected, mismatch
 from harness.machine_ratio import Side, judge_machines, processes_needed
-from harness.measure.campaign import Campaign, Subject
+from harness.measure.campaign import Campaign, Series, Subject
 from harness.measure.records import ProcessRecord
 from harness.metrics.base import ArtifactMetric, MachineRatioMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.runtimes import runtimes
@@ -327,6 +327,7 @@ class Gate:
         for recipe, subject in judged:
             metric.check(self._outputs(subject), recipe.name)
         scores = [self._scores(metric, subject, other) for (_, subject), other in zip(judged, references, strict=True)]
+        _require_alike(metric, [(recipe, self.campaign.of(subject)) for recipe, subject in judged])
         others = scores[1] if target.promise.versus else None
         judgement = judge_samples(
             target.promise, scores[0], others, self.spec.measure.confidence, metric.better, paired=metric.paired
@@ -338,7 +339,7 @@ class Gate:
         kept = self.campaign.of(subject).scores
         if metric.name not in kept:
             kept[metric.name] = metric.scores(self._outputs(subject), reference)
-            self.campaign.of(subject).scored_with[metric.name] = metric.identity()
+            self.campaign.of(subject).scored_with[metric.name] = metric.scored_with(self._outputs(subject))
             self.campaign.keep(subject)
         return kept[metric.name]
 
@@ -355,6 +356,18 @@ class Gate:
             scenario.publish(file, self.folder / "results" / f"{subject.recipe.replace('/', '-')}.json")
             self._read[subject.id] = scenario.read(file)
         return self._read[subject.id]
+
+
+def _require_alike(metric: type[SampleMetric], judged: Sequence[tuple[Recipe, Series]]) -> None:
+    """KpiError where two recipes were scored by different means: their difference would be that of the means."""
+    (first, one), *others = ((recipe, series.scored_with.get(metric.name, {})) for recipe, series in judged)
+    for other, two in others:
+        differing = [key for key in {**one, **two} if one.get(key) != two.get(key)]
+        if differing:
+            raise KpiError(
+                f"{first.name} and {other.name} are scored differently: {', '.join(differing)}",
+                "set the options of the scenario alike in both recipes",
+            )
 
 
 def _shortened(remarks: Sequence[str]) -> tuple[str, ...]:

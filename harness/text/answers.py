@@ -30,6 +30,8 @@ class Limits:
 
 
 DEFAULT = Limits()
+SCORED = Limits(repeated=0.01)
+"""What a score may be taken of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def require_answers(
     option: str,
     tokens: int,
     after: str = "",
-    limits: Limits = DEFAULT,
+    limits: Limits = SCORED,
 ) -> None:
     """KpiError where too many outputs were cut off, are empty or repeat each other: a score of them says nothing.
 
