@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The workload's table in ``kpis.toml``; ``cache`` is a folder where generated data may be kept."""
+    """The workload's table in ``kpis.toml``; ``cache`` is a folder where generated data may be kept.
+
+    ``chat_template`` is "none" or the path of a file; None is the model's own.
+    """
 
     name: str
     task: str
@@ -36,6 +39,7 @@ class Settings:
     allow_pickle: bool
     trust_remote_code: bool
     cache: Path
+    chat_template: str | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Settings:

@@ -12,6 +12,7 @@ from harness.libraries import import_torchvision
 from harness.passes.base import Job, Pass
 from harness.passes.optimum_openvino import FORMAT
 from harness.registry import check_counts, options
+from harness.weights import require_floats
 
 _BITS = {"int8": 8, "int4": 4}
 
@@ -61,6 +62,7 @@ class OpenVinoWeights(Pass):
     def run(self, job: Job) -> dict[str, Any]:
         if not isinstance(job.workload, LanguageModel) or job.source is None:
             raise KpiError(f'pass "{self.name}" compresses exported language models')
+        require_floats(job.workload.folder(), f'"{self.name}"')
         import_torchvision()
         from optimum.intel import OVModelForCausalLM, OVWeightQuantizationConfig
 
