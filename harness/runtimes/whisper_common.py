@@ -84,8 +84,8 @@ def whisper_proof(
     """What the two compiled networks say of themselves; both must run alike."""
     proofs = [compiled_proof(compiled, runtime) for compiled in (encoder, decoder)]
     if len({(proof.device, proof.precision.removeprefix("int8+")) for proof in proofs}) != 1:
-        told = " and ".join(f"{proof.precision} on {proof.device}" for proof in proofs)
-        raise KpiError(f"encoder and decoder run differently: {told}")
+        ran = " and ".join(f"{proof.precision} on {proof.device}" for proof in proofs)
+        raise KpiError(f"encoder and decoder run differently: {ran}")
     stored: dict[str, int] = {}
     for name in NETWORKS:
         for kind, size in constants(artifact / name).items():

@@ -56,7 +56,8 @@ class Recognize(Scenario[SpeechSession], Scored):
     def read(cls, file: Path) -> Recognized:
         lines, beside = read_lines(file), file.with_suffix(_CHOSEN)
         chosen = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-        return Recognized(*([said[key] for said in lines] for key in ("id", "text", "reference")), **chosen)
+        ids, texts, references = ([said[key] for said in lines] for key in ("id", "text", "reference"))
+        return Recognized(ids, texts, references, **chosen)
 
     @classmethod
     def publish(cls, file: Path, results: Path) -> None:
