@@ -50,8 +50,10 @@ class LanguageModel(Fixture):
 
         Raises Unavailable when the weights are not here, KpiError when they are of no causal language model.
         """
-        folder = named_folder(self.settings) or self.own_folder()
-        require_causal(folder)
+        folder = named_folder(self.settings, require_causal)
+        if folder is None:
+            folder = self.own_folder()
+            require_causal(folder)
         return folder
 
     def folder_with_template(self, scratch: Path, *, needed: bool = True) -> Path:

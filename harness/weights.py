@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,18 @@ _PACKAGES = {
     "bitsandbytes": "bitsandbytes",
     "gptq": "gptqmodel",
     "compressed-tensors": "compressed-tensors",
-    "mxfp4": "kernels",
+    "mxfp4": "",
+    "bitnet": "",
 }
+"""Which distributions an export reads a quantized checkpoint with; empty where transformers does it alone."""
 GATED = "accept its licence on https://huggingface.co/{name}, put a token into HF_TOKEN"
 
 
-def named_folder(settings: Settings) -> Path | None:
+def named_folder(settings: Settings, require: Callable[[Path], None] = lambda _: None) -> Path | None:
     """The folder that the workload's ``model`` names, None when it names none: config, safetensors, tokenizer.
 
-    Raises Unavailable when the weights are not here, KpiError when they are a pickle that nobody said to trust.
+    ``require`` looks at it before anything else does. Raises Unavailable when the weights are not here, KpiError when
+    they are a pickle that nobody said to trust.
     """
     named = settings.model
     if named is None:
@@ -39,8 +42,11 @@ def named_folder(settings: Settings) -> Path | None:
     if Path(named).is_absolute():
         if not (Path(named) / "config.json").is_file():
             raise Unavailable(f"{named} holds no config.json", "name a folder that holds a Hugging Face model")
-        return _checked(Path(named), settings)
-    return _checked(_hub_folder(named), settings)
+        folder = Path(named)
+    else:
+        folder = _hub_folder(named)
+    require(folder)
+    return _checked(folder, settings)
 
 
 def folder_digest(folder: Path, cache: Path) -> str:
@@ -118,7 +124,7 @@ def require_exportable(folder: Path) -> None:
     found = quantized_as(folder)
     method = found.partition(",")[0]
     needed = _PACKAGES.get(method)
-    if not found or (needed and any(_installed(name) for name in needed.split(" or "))):
+    if not found or needed == "" or (needed and any(_installed(name) for name in needed.split(" or "))):
         return
     if needed is None:
         raise KpiError(

@@ -25,7 +25,7 @@ from harness.runtimes.onnxruntime_genai import _template
 from harness.runtimes.openvino_genai import OpenVinoGenAi
 from harness.runtimes.optimum_intel import OptimumIntel
 from harness.spec_reader import read_spec
-from harness.weights import quantized_as, require_causal
+from harness.weights import quantized_as, require_causal, require_exportable
 from harness.workload import Settings
 from tests.test_language import chat_module
 
@@ -137,7 +137,7 @@ def test_a_template_in_the_toml_is_for_language_models_and_a_path_from_there(tmp
 def test_encoder_decoders_are_named_before_anything_else(tmp_path: Path, kind: str) -> None:
     model = tmp_path / "model"
     write(model, "config.json", {"model_type": kind, "is_encoder_decoder": True})
-    write(model, "model.safetensors", "")
+    write(model, "pytorch_model.bin", "a pickle is told only where the model could be used")
     with pytest.raises(KpiError, match=f"of the type {kind}, an encoder-decoder, which is not supported"):
         job(tmp_path, model).workload.fingerprint()
     write(model, "config.json", {"model_type": "llama"})
@@ -179,6 +179,11 @@ def test_what_is_quantized_already_is_said_before_the_export(tmp_path: Path) -> 
         with pytest.raises(Unavailable, match=r"already \(gptq, 4 bits\): the export needs gptqmodel") as caught:
             made.run(job(tmp_path / str(number), model))
         assert caught.value.remedy.startswith("pip install gptqmodel")
+    (tmp_path / "fp8").mkdir()
+    with pytest.raises(KpiError, match=r"already \(fp8, 4 bits\), which the export can't read"):
+        require_exportable(quantized(tmp_path / "fp8", "fp8"))
+    (tmp_path / "mxfp4").mkdir()
+    require_exportable(quantized(tmp_path / "mxfp4", "mxfp4"))
     # A server may know what to do with it.
     served = job(tmp_path / "served", model)
     HuggingFace(HuggingFace.Options()).run(served)
