@@ -114,7 +114,7 @@ def _default(templates: Any, file: Path) -> str:
 
 
 def _object(file: Path) -> dict[str, Any]:
-    """A JSON file's object, empty where there is no file."""
+    """A JSON file's object, empty where the file is missing."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -130,7 +130,7 @@ def test_a_template_in_the_toml_is_for_language_models_and_a_path_from_there(tmp
         read_spec(tmp_path / "kpis.toml")
 
 
-# Models that are none, or not as they should be
+# Models that can't be used, or not as they came
 
 
 @pytest.mark.parametrize("kind", ["marian", "m2m_100", "t5", "bart"])

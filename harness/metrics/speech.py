@@ -119,7 +119,7 @@ class Wer(_ErrorRate):
 class Cer(_ErrorRate):
     """Formula: (substitutions + deletions + insertions) / characters of the references, over all recordings.
 
-    Characters are Unicode code points; a space between words is one, except beside scripts that are written without.
+    Characters are Unicode code points; a space between words is one, except next to scripts written without spaces.
     """
 
     name = "accuracy.cer"

@@ -246,7 +246,7 @@ def _has(og: Any, provider: str) -> bool:
 def _template(artifact: Path, variables: Variables) -> str | None:
     """The artifact's template with the variables set at its beginning, which the library can't be told otherwise.
 
-    None where there are none.
+    None where no variable is set.
     """
     if not variables:
         return None

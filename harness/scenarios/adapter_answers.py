@@ -43,7 +43,7 @@ class AdapterAnswers:
     tokens: int
 
     def require(self, recipe: str) -> None:
-        """KpiError where too many answers of either kind were cut off, or those with the adapter are none.
+        """KpiError where too many answers were cut off, or too many of those with the adapter are empty or all alike.
 
         What the base model says may be as poor as it is, as long as it came to its end.
         """

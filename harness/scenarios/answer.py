@@ -49,7 +49,7 @@ class Answers:
     after: str = ""
 
     def require(self, recipe: str) -> None:
-        """KpiError where the outputs are no answers that a score could be taken of; it names the recipe."""
+        """KpiError, with the recipe's name, where too many outputs were cut off, are empty or all alike."""
         require_answers(
             self.prompts,
             self.outputs,

@@ -54,8 +54,8 @@ class Recognize(Scenario[SpeechSession], Scored):
 
     @classmethod
     def read(cls, file: Path) -> Recognized:
-        lines, beside = read_lines(file), file.with_suffix(_CHOSEN)
-        chosen = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+        lines, choices = read_lines(file), file.with_suffix(_CHOSEN)
+        chosen = json.loads(choices.read_text(encoding="utf-8")) if choices.is_file() else {}
         ids, texts, references = ([said[key] for said in lines] for key in ("id", "text", "reference"))
         return Recognized(ids, texts, references, **chosen)
 

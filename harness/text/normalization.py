@@ -43,7 +43,7 @@ def normalizer(name: str, spelling: Mapping[str, str]) -> Normalize:
 
 
 def identity(name: str, spelling: Mapping[str, str]) -> dict[str, str]:
-    """What the compared words depend on beside the texts."""
+    """What the compared words depend on, besides the texts."""
     if name == BASIC:
         return {"normalization": _BASIC}
     written = hashlib.sha256(json.dumps(spelling, sort_keys=True).encode()).hexdigest()[:12]

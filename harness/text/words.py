@@ -56,7 +56,7 @@ def word_errors(outputs: Sequence[str], references: Sequence[str], normalize: No
 def character_errors(outputs: Sequence[str], references: Sequence[str], normalize: Normalize = words) -> list[Errors]:
     """The same in characters (Unicode code points).
 
-    The space between words counts as one, except beside letters of scripts that are written without spaces.
+    The space between words counts as one, except next to letters of scripts that are written without spaces.
     """
     jiwer = _jiwer()
     found = []
@@ -85,7 +85,7 @@ def require_words(references: Sequence[str]) -> None:
 
 
 def identity() -> dict[str, str]:
-    """What counting depends on, beside the normalization."""
+    """What counting depends on, besides the normalization."""
     return {"jiwer": version("jiwer"), "rapidfuzz": version("rapidfuzz")}
 
 
@@ -114,7 +114,7 @@ def _normalized(
 
 
 def _joined(found: Sequence[str]) -> str:
-    """Words in a row, a space between two unless one of the letters beside it needs none."""
+    """Words in a row, a space between two unless one of the letters next to it is of a script without spaces."""
     text = ""
     for word in found:
         between = " " if text and not (_unspaced(text[-1]) or _unspaced(word[0])) else ""
