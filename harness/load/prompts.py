@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import re
 import secrets
 import string
@@ -13,6 +14,7 @@ _DIFFERENT = 1 << 32
 """So many prompts begin differently before one begins as another did."""
 _WORD = re.compile(r"\S+")
 _LETTERS = 7
+_SEED = 1
 _numbers = itertools.count(secrets.randbelow(_DIFFERENT))
 """Of the process's requests, from a place that differs between processes: a server remembers what others asked."""
 
@@ -41,6 +43,7 @@ class Beginnings:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._words = sorted({word for text in texts for word in text.split()})
+        random.Random(_SEED).shuffle(self._words)  # noqa: S311 - an order, not a secret
         self._replaced = 0
         if len(self._words) > 1:
             powers = itertools.accumulate(itertools.repeat(len(self._words)), lambda total, base: total * base)
@@ -52,16 +55,17 @@ class Beginnings:
         places = list(itertools.islice(_WORD.finditer(prompt), self._replaced))
         if not places or len(places) < self._replaced:
             return f"{_digits(rest, string.ascii_lowercase, _LETTERS, '')}{prompt}"
-        # The first word changes with each number: prompts that follow each other share nothing.
         beginning = _digits(rest, self._words, self._replaced, " ")
         return f"{prompt[: places[0].start()]}{beginning}{prompt[places[-1].end() :]}"
 
 
 def _digits(number: int, digits: Sequence[str], count: int, between: str) -> str:
-    written = []
+    """A number as digits, the first of which changes with each number; each moves those behind it, so that all vary."""
+    written, moved = [], 0
     for _ in range(count):
         number, digit = divmod(number, len(digits))
-        written.append(digits[digit])
+        moved = (digit + 7 * moved) % len(digits)
+        written.append(digits[moved])
     return between.join(written)
 
 
