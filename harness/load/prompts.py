@@ -7,13 +7,14 @@ import random
 import re
 import secrets
 import string
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 _PROMPTS = 16
 _DIFFERENT = 1 << 32
 """So many prompts begin differently before one begins as another did."""
 _WORD = re.compile(r"\S+")
-_LETTERS = 7
+_WORDS, _LETTERS = 128, 7
 _SEED = 1
 _numbers = itertools.count(secrets.randbelow(_DIFFERENT))
 """Of the process's requests, from a place that differs between processes: a server remembers what others asked."""
@@ -37,12 +38,14 @@ def _joined(texts: Sequence[str], words: int, count: int) -> Iterator[str]:
 class Beginnings:
     """Gives prompts beginnings that differ from each other; caches hold prefixes, so the rest may be the same.
 
-    The first words of a prompt are replaced by words of the ``texts``, so that it has as many words as before and
+    The first words of a prompt are replaced by frequent words of the ``texts``, so that it has as many words as before and
     about as many tokens. Where it has too few words for that, seven letters are put before its first word.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._words = sorted({word for text in texts for word in text.split()})
+        counts = Counter(word for text in texts for word in text.split())
+        # Rare words have more tokens: the prompts would get longer.
+        self._words = [word for word, _ in counts.most_common(_WORDS)]
         random.Random(_SEED).shuffle(self._words)  # noqa: S311 - an order, not a secret
         self._replaced = 0
         if len(self._words) > 1:
