@@ -38,8 +38,8 @@ def _joined(texts: Sequence[str], words: int, count: int) -> Iterator[str]:
 class Beginnings:
     """Gives prompts beginnings that differ from each other; caches hold prefixes, so the rest may be the same.
 
-    The first words of a prompt are replaced by frequent words of the ``texts``, so that it has as many words as before and
-    about as many tokens. Where it has too few words for that, seven letters are put before its first word.
+    The first words of a prompt are replaced by frequent words of the ``texts``, so that it has as many words as before
+    and about as many tokens. Where it has too few words for that, seven letters are put before its first word.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
