@@ -11,11 +11,16 @@ import pytest
 
 from fixtures.speech import MODEL, Commands
 from harness.errors import KpiError
+from harness.metrics.speech import Wer
 from harness.passes.base import Job
 from harness.passes.whisper import OptimumWhisper
 from harness.runtimes.openvino_genai_speech import OpenVinoGenAiSpeech
+from harness.runtimes.speech import SpeechSession
 from harness.runtimes.whisper_common import WhisperOptions, asked, told_language
+from harness.scenarios.base import Stage
+from harness.scenarios.recognize import Recognize
 from harness.workload import Settings
+from tests.test_load_scenarios import unwatched
 
 WHOLE = {"is_multilingual": True, "lang_to_id": {"<|en|>": 1, "<|de|>": 2}, "task_to_id": {"transcribe": 3}}
 OLD = {key: value for key, value in WHOLE.items() if key != "is_multilingual"}
@@ -107,6 +112,21 @@ def test_a_model_as_newer_libraries_save_it_is_exported_and_heard(tmp_path: Path
     runtime.start()
     session = runtime.load(made.out, "cpu", None, profile=False)
     assert session.proof().details["language"] == "en"
+    # What is heard is compared as the recipe chooses, with the spellings of the model's folder.
+    (model / "normalizer.json").write_text('{"colour": "color"}', encoding="utf-8")
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    made.workload.write_samples(samples, 64)
+    stage = Stage(
+        inputs={}, requests=samples, seconds=1, samples=1, workload=lambda: made.workload,
+        outputs=tmp_path / "heard.npz", progress=lambda _: None, watch=unwatched,
+    )  # fmt: skip
+    assert isinstance(session, SpeechSession)
+    seen = Recognize(Recognize.Options(normalization="whisper-english")).play(session, stage)
+    heard = Recognize.read(tmp_path / seen["outputs"])
+    assert (heard.normalization, heard.spelling) == ("whisper-english", {"colour": "color"})
+    scores = Wer.scores(heard, None)
+    assert 0.01 < sum(scores) / len(scores) < 0.3
     # As old libraries left it: the language that is written can't be applied.
     del generation["is_multilingual"]
     (made.out / "generation_config.json").write_text(json.dumps(generation), encoding="utf-8")
