@@ -19,13 +19,13 @@ from scipy.stats import binom
 
 from harness.gate import Gate
 from harness.language import SAMPLES, read_prompts
+from harness.load.prompts import prompts_of
 from harness.machine import detect
 from harness.measure.campaign import Subject
 from harness.measure.lock import device_lock
 from harness.metrics.base import ProcessMetric
 from harness.metrics.generation import LatencyGenerate
 from harness.metrics.latency import LatencyP50
-from harness.scenarios.generate import prompts_of
 from harness.spec_reader import read_spec
 from harness.statistics import median_bounds
 from harness.store import Store

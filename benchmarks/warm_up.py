@@ -20,10 +20,10 @@ from scipy.stats import binom
 
 from harness.gate import Gate
 from harness.language import SAMPLES, read_prompts
+from harness.load.prompts import prompts_of
 from harness.machine import detect
 from harness.measure.lock import device_lock
 from harness.runtimes import runtime
-from harness.scenarios.generate import prompts_of
 from harness.spec_reader import read_spec
 from harness.statistics import median, median_bounds
 from harness.store import Store

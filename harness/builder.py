@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifact import Artifact
+from harness.chat_template import NONE, read_file
 from harness.checkpoint import file_digest
 from harness.environments import Environments, Interpreter
 from harness.errors import KpiError, Unavailable
@@ -51,6 +52,7 @@ class Builder:
             data=Path(workload.data) if workload.data else None,
             allow_pickle=workload.allow_pickle,
             trust_remote_code=workload.trust_remote_code,
+            chat_template=workload.chat_template,
             cache=self.store.root / "data",
         )
         plain: dict[str, Any] = json.loads(json.dumps(asdict(made), default=str))
@@ -160,7 +162,11 @@ class Builder:
     def _identity(self, workload: WorkloadSpec) -> dict[str, Any]:
         """What artifacts of a workload depend on: its content, not where a file happens to lie."""
         described = self.describe(workload)
-        return {"task": workload.task, "fingerprint": described["fingerprint"], "code": described["code"]}
+        identity = {"task": workload.task, "fingerprint": described["fingerprint"], "code": described["code"]}
+        if workload.chat_template is not None:
+            named = workload.chat_template
+            identity["chat_template"] = named if named == NONE else read_file(named)
+        return identity
 
     def samples(self, workload: WorkloadSpec) -> Artifact:
         """The request samples of a workload: one array per input, as the model takes them."""

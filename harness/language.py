@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.chat_template import folder_with_template
 from harness.errors import KpiError, Unavailable
 from harness.json_lines import line
-from harness.weights import folder_digest, named_folder
+from harness.weights import folder_digest, named_folder, require_causal
 from harness.workload import Fixture
 
 SAMPLES = "prompts.jsonl"
@@ -27,7 +28,7 @@ class Prompt:
 
 
 class LanguageModel(Fixture):
-    """A causal language model with a chat template, and a task for it.
+    """A causal language model with a chat template, its own or what the table's ``chat_template`` names; its task.
 
     The table's ``model`` (a folder, or the name of a repository on the Hugging Face hub whose files are here) replaces
     the fixture's own; its ``data`` (a file of JSON lines) replaces the evaluation prompts.
@@ -45,8 +46,19 @@ class LanguageModel(Fixture):
         """
 
     def folder(self) -> Path:
-        """The model's folder: config, safetensors, tokenizer. Raises Unavailable when the weights are not here."""
-        return named_folder(self.settings) or self.own_folder()
+        """The model's folder: config, safetensors, tokenizer.
+
+        Raises Unavailable when the weights are not here, KpiError when they are of no causal language model.
+        """
+        folder = named_folder(self.settings, require_causal)
+        if folder is None:
+            folder = self.own_folder()
+            require_causal(folder)
+        return folder
+
+    def folder_with_template(self, scratch: Path, *, needed: bool = True) -> Path:
+        """The folder with the chat template of the workload's table; KpiError where one is ``needed`` and missing."""
+        return folder_with_template(self.folder(), self.settings.chat_template, scratch, needed=needed)
 
     def prompts(self, split: str) -> Sequence[Prompt]:
         """The prompts of a split; those of the evaluation may be the user's own."""

@@ -10,7 +10,7 @@ from typing import Any
 from harness.artifact import read_artifact
 from harness.computing import computing
 from harness.errors import KpiError
-from harness.measure.campaign import Campaign, Subject
+from harness.measure.campaign import Campaign, Series, Subject
 from harness.metrics.base import SampleMetric
 from harness.overlap import shared
 from harness.scenarios import scenarios
@@ -57,6 +57,7 @@ class Scorer:
                     notes += metric.remarks(answers, other)
             else:
                 _check_worth(metric, recipe, scores[place])
+        _require_alike(metric, [(r, self._campaign.of(u)) for r, u in zip(recipes[: len(scores)], used, strict=False)])
         self._check_same_data([subject for subject in used if subject.scenario == used[0].scenario])
         judgement = judge_samples(
             target.promise,
@@ -148,7 +149,7 @@ class Scorer:
         if metric.name not in kept:
             with computing(metric, subject.recipe, outputs, self._log):
                 kept[metric.name] = metric.scores(outputs, reference)
-            self._campaign.of(subject).scored_with[metric.name] = metric.identity()
+            self._campaign.of(subject).scored_with[metric.name] = metric.scored_with(outputs)
             self._campaign.keep(subject)
         return kept[metric.name]
 
@@ -182,3 +183,15 @@ def _check_worth(metric: type[SampleMetric], recipe: Recipe, scores: Sequence[fl
         "comparison with it proves nothing",
         "check its weights, its tokenizer and the data",
     )
+
+
+def _require_alike(metric: type[SampleMetric], judged: Sequence[tuple[Recipe, Series]]) -> None:
+    """KpiError where two recipes were scored by different means: their difference would be that of the means."""
+    (first, one), *others = ((recipe, series.scored_with.get(metric.name, {})) for recipe, series in judged)
+    for other, two in others:
+        differing = [key for key in {**one, **two} if one.get(key) != two.get(key)]
+        if differing:
+            raise KpiError(
+                f"{first.name} and {other.name} are scored differently: {', '.join(differing)}",
+                "set the options of the scenario alike in both recipes",
+            )

@@ -95,6 +95,7 @@ class WorkloadSpec:
     data: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    chat_template: str | None = None
     licence: str | None = None
     published: tuple[Published, ...] = ()
     search: Mapping[str, Any] = field(default_factory=dict)

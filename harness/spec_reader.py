@@ -181,8 +181,8 @@ class _Reader(Recipes):
         """The table without recipes and published figures, its paths from the TOML's folder."""
         plain = table.model_dump(exclude={"recipe", "published"})
         plain["task"] = table.task if table.task in TASKS else ""
-        for key in ("checkpoint", "data"):
-            if plain[key] is not None:
+        for key in ("checkpoint", "data", "chat_template"):
+            if plain[key] is not None and (key, plain[key]) != ("chat_template", "none"):
                 try:
                     plain[key] = str(self.path.parent / Path(os.path.expandvars(plain[key])).expanduser())
                 except RuntimeError as error:

@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
 
 from harness.passes import passes
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
 from harness.spec_messages import pattern
+from harness.tasks import LANGUAGE, TASKS
 
 # A name may be in any language; control characters would break a terminal, a file or a JUnit report.
 _PLAIN = pattern(r"^[^\x00-\x1f\x7f]+$", "text without control characters")
@@ -101,10 +111,19 @@ class WorkloadTable(Table):
     data: str | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    chat_template: Annotated[str, StringConstraints(min_length=1)] | None = None
     licence: Name | None = None
     recipe: dict[Name, Any] = Field(default_factory=dict)
     search: dict[Name, Any] = Field(default_factory=dict)
     published: list[Any] = Field(default_factory=list)
+
+    @field_validator("chat_template")
+    @classmethod
+    def _for_language(cls, value: str | None, info: ValidationInfo) -> str | None:
+        task = info.data.get("task")
+        if value is not None and task in TASKS and task not in LANGUAGE:
+            raise ValueError(f"only language models have one, the task is {task}")
+        return value
 
 
 class KpiTable(Table):

@@ -14,7 +14,7 @@ from harness.checkpoint import remembered_digest
 from harness.errors import KpiError, Unavailable
 from harness.json_lines import line, read_lines
 from harness.media.audio import read_audio
-from harness.text.words import words
+from harness.text.normalization import words
 from harness.weights import folder_digest, named_folder
 from harness.workload import Fixture
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TRANSCRIPTS = "transcripts.jsonl"
 UTTERANCES = "utterances.jsonl"
 SOUND = "sound.f32"
+PREPROCESSOR = "preprocessor_config.json"
 _EXAMPLE = '{"audio": "one.flac", "text": "turn on the light"}'
 _WINDOW_S = 30.0
 """What Whisper hears at once where the model does not say."""
@@ -97,17 +98,44 @@ class Speech(Fixture):
 
 
 def window_s(folder: Path) -> float:
-    """Seconds that the model of a folder hears at once, from its ``preprocessor_config.json``."""
-    file = folder / "preprocessor_config.json"
+    """Seconds that the model of a folder hears at once, from the settings of its features."""
+    try:
+        return float(feature_settings(folder).get("chunk_length", _WINDOW_S))
+    except (ValueError, TypeError):
+        raise KpiError(f"chunk_length in {folder.name} is not a number", "fetch the model again") from None
+
+
+def feature_settings(folder: Path) -> dict[str, Any]:
+    """How sound becomes features: ``preprocessor_config.json``, else the part of ``processor_config.json``.
+
+    KpiError where neither is there or it can't be read.
+    """
+    for name, part in ((PREPROCESSOR, None), ("processor_config.json", "feature_extractor")):
+        try:
+            found = json.loads((folder / name).read_text(encoding="utf-8"))
+            settings = found if part is None else found.get(part)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, AttributeError):
+            raise KpiError(f"{name} in {folder.name} can't be read", "fetch the model again") from None
+        if isinstance(settings, dict):
+            return settings
+    raise KpiError(
+        f"{folder.name} holds no {PREPROCESSOR}, nor processor_config.json with feature_extractor",
+        "name the folder of a model of the Whisper kind, or copy the file from the model that it was fine-tuned from",
+    )
+
+
+def spelling(folder: Path) -> dict[str, str]:
+    """Words by how they are spelled otherwise, from the model's ``normalizer.json``; empty where it has none."""
+    file = folder / "normalizer.json"
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        return float(found.get("chunk_length", _WINDOW_S))
-    except OSError:
-        raise KpiError(
-            f"{folder.name} holds no preprocessor_config.json", "name the folder of a model of the Whisper kind"
-        ) from None
-    except (ValueError, TypeError, AttributeError):
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
         raise KpiError(f"{file.name} in {folder.name} can't be read", "fetch the model again") from None
+    return {str(word): str(other) for word, other in found.items()} if isinstance(found, dict) else {}
 
 
 def read_clips(path: Path) -> list[Clip]:

@@ -34,7 +34,10 @@ _SHORT = {"half": "float16", "float": "float32", "double": "float64", "short": "
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The workload's table in ``kpis.toml``; ``cache`` is a folder where generated data may be kept."""
+    """The workload's table in ``kpis.toml``; ``cache`` is a folder where generated data may be kept.
+
+    ``chat_template`` is "none" or the path of a file; None is the model's own.
+    """
 
     name: str
     task: str
@@ -45,6 +48,7 @@ class Settings:
     allow_pickle: bool
     trust_remote_code: bool
     cache: Path
+    chat_template: str | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Settings:

@@ -1,6 +1,7 @@
 """A language model's endpoint in every protocol, without a model: answers take a known time, some go wrong.
 
 ``python -m tests.endpoint_server --port N [--service-ms 10] [--at-once 1] [--fault drop --every 10]``
+With ``--prompt-ms`` it takes that long to read a prompt whose beginning it has not seen: a cache of prefixes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 from aiohttp import web
 
 TOKENS = 4
+PREFIX = 32
+DETAILS = "reasoning_details"
 KNOWN = ("/health", "/v1/models", "/info", "/v2/health/ready", "/v2/models/model", "/seen")
 
 
@@ -27,7 +30,8 @@ class Endpoint:
         self.chosen = chosen
         self.turn = asyncio.Semaphore(chosen.at_once)
         self.came = itertools.count(1)
-        self.seen: dict[str, Any] = {"posts": 0, "bodies": [], "authorization": []}
+        self.seen: dict[str, Any] = {"posts": 0, "bodies": [], "authorization": [], "from_cache": 0}
+        self.prefixes: set[str] = set()
 
     async def about(self, request: web.Request) -> web.Response:
         if self.chosen.fault == "never-ready":
@@ -52,6 +56,7 @@ class Endpoint:
         counted = number - self.chosen.after
         fault = self.chosen.fault if counted > 0 and counted % self.chosen.every == 0 else ""
         async with self.turn:
+            await self.read_prompt(asked)
             await asyncio.sleep(self.chosen.service_ms / 2e3)
             if fault == "drop":
                 assert request.transport is not None
@@ -72,6 +77,14 @@ class Endpoint:
             await asyncio.sleep(self.chosen.service_ms / 2e3)
         return web.json_response(whole(request.path, fault), headers={"Connection": "close"} if fault else None)
 
+    async def read_prompt(self, asked: dict[str, Any]) -> None:
+        text = asked["messages"][0]["content"] if "messages" in asked else str(asked.get("prompt"))
+        if text[:PREFIX] in self.prefixes:
+            self.seen["from_cache"] += 1
+        elif self.chosen.prompt_ms:
+            await asyncio.sleep(self.chosen.prompt_ms / 1e3)
+        self.prefixes.add(text[:PREFIX])
+
     async def streamed(self, request: web.Request, fault: str) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -86,7 +99,12 @@ class Endpoint:
         return response
 
     async def events(self, path: str, fault: str) -> AsyncIterator[bytes]:
-        count = 0 if fault == "empty" else TOKENS - (fault == "short")
+        for _ in range(self.chosen.thoughts):
+            thought = "hm"
+            said = [{"type": "reasoning.text", "text": thought}] if self.chosen.channel == DETAILS else thought
+            yield b"data: %s\n\n" % json.dumps({"choices": [{"delta": {self.chosen.channel: said}}]}).encode()
+            await asyncio.sleep(self.chosen.thought_ms / 1e3)
+        count = 0 if fault in {"empty", "thoughts"} else TOKENS - (fault == "short")
         for number in range(count):
             if number == 1:
                 await asyncio.sleep(self.chosen.service_ms / 2e3)
@@ -98,7 +116,7 @@ class Endpoint:
                     yield b'data: {"error": {"message": "no memory left"}}\n\n'
             yield b"data:" + json.dumps(piece(path, number, last=number == count - 1)).encode() + b"\r\n\r\n"
         if path.startswith("/v1"):
-            yield b'data: {"choices": [], "usage": {"completion_tokens": %d}}\n\n' % count
+            yield b'data: {"choices": [], "usage": {"completion_tokens": %d}}\n\n' % (self.chosen.thoughts + count)
             if fault != "unfinished":
                 yield b"data: [DONE]\n\n"
 
@@ -136,6 +154,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--service-ms", type=float, default=0)
+    parser.add_argument("--prompt-ms", type=float, default=0)
+    parser.add_argument("--thoughts", type=int, default=0, help="events that come before the answer")
+    parser.add_argument("--thought-ms", type=float, default=0)
+    parser.add_argument("--channel", default="reasoning_content", help="the field that the thoughts are in")
     parser.add_argument("--at-once", type=int, default=1000)
     parser.add_argument("--fault", default="")
     parser.add_argument("--every", type=int, default=1)

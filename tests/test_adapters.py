@@ -203,6 +203,10 @@ def answers(**changes: object) -> AdapterAnswers:
         "on": ["a", "b"],
         "off_ids": [[1, 2], [3]],
         "faults": [[], []],
+        "prompts": ["p", "q"],
+        "off_ended": [True, True],
+        "on_ended": [True, True],
+        "tokens": 8,
     }
     return AdapterAnswers(**{**plain, **changes})  # type: ignore[arg-type]
 
@@ -222,11 +226,26 @@ def test_off_must_be_the_base_model_token_by_token() -> None:
     assert judge_samples(parse_promise("<= 0", COUNT), [0.0, 0.0], None, 0.97).verdict is Verdict.PASS
 
 
+def test_a_gain_over_answers_that_were_cut_off_is_refused() -> None:
+    AdapterGain.check(answers(), "fp32")
+    # A base model may say nothing, or always the same.
+    AdapterGain.check(answers(off=["", ""]), "fp32")
+    AdapterGain.check(answers(off=["x", "x"]), "fp32")
+    for changes, said in (
+        ({"off_ended": [True, False]}, "1 of 2 answers of fp32 without its adapter hit 8 tokens"),
+        ({"on_ended": [False, True]}, "1 of 2 answers of fp32 with its adapter hit 8 tokens"),
+        ({"on": ["a", " "]}, "1 of 2 answers of fp32 with its adapter are empty"),
+        ({"on": ["a", "a"]}, "1 of 2 answers of fp32 with its adapter repeat the answer to another prompt"),
+    ):
+        with pytest.raises(KpiError, match=said):
+            AdapterGain.check(answers(**changes), "fp32")
+
+
 def test_what_proves_nothing_is_no_parity() -> None:
     with pytest.raises(KpiError, match="has no adapter"):
         ParityAdapter.scores(answers(adapter="", on=[]), answers())
     with pytest.raises(KpiError, match="has no adapter"):
-        AdapterGain.scores(answers(adapter="", on=[]), None)
+        AdapterGain.check(answers(adapter="", on=[]), "fp32")
     with pytest.raises(KpiError, match="different prompts"):
         ParityAdapter.scores(answers(), answers(off_ids=[[1, 2]]))
     with pytest.raises(KpiError, match="does not say which tokens"):

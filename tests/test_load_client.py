@@ -37,6 +37,33 @@ def good() -> Iterator[Endpoint]:
         yield endpoint
 
 
+@pytest.mark.parametrize("channel", ["reasoning", "reasoning_content", "reasoning_details"])
+def test_thoughts_are_tokens_and_the_answer_has_a_time_of_its_own(channel: str) -> None:
+    with (
+        serving(thoughts=10, thought_ms=20, channel=channel) as endpoint,
+        Client(endpoint, ["x"], Wish(14, exactly=True)) as client,
+    ):
+        reply = client.one()
+    assert reply.error == "", reply
+    assert reply.tokens == 14
+    assert reply.ttft is not None
+    assert reply.ttft_content is not None
+    # Read from the wire, events may come together; ten waits of 20 ms lie between the first and the answer.
+    assert reply.ttft_content - reply.ttft >= 0.18
+
+
+def test_an_answer_that_ends_within_its_thoughts_has_a_first_token() -> None:
+    with (
+        serving(thoughts=3, fault="thoughts", channel="reasoning") as endpoint,
+        Client(endpoint, ["x"], Wish(3)) as client,
+    ):
+        reply = client.one()
+    assert reply.error == "", reply
+    assert reply.tokens == 3
+    assert reply.ttft is not None
+    assert reply.ttft_content is None
+
+
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("protocol", DIALECTS)
 def test_every_protocol_is_spoken(good: Endpoint, protocol: str, *, stream: bool) -> None:

@@ -102,6 +102,20 @@ def test_every_figure_of_a_closed_loop(folder: Path) -> None:
         ttft.bounds(record, 0.95)
 
 
+def test_a_time_of_the_answer_alone_needs_answers(folder: Path) -> None:
+    thoughts = ("--thoughts", "4", "--thought-ms", "10", "--channel", "reasoning")
+    with session(*thoughts) as loaded:
+        record = play(Load, loaded, folder, requests=40, tokens=8, exactly=True)
+    assert of("serving.ttft_content.p50", record) - of("serving.ttft.p50", record) > 0.02
+    # One in four stops while it thinks: the percentile of the others would be too good.
+    with session(*thoughts, "--fault", "thoughts", "--every", "4") as loaded:
+        record = play(Load, loaded, folder, requests=40, tokens=8)
+    assert of("serving.ttft.p50", record) > 0
+    with pytest.raises(KpiError, match="10 of 40 answers under load ended in their thoughts") as caught:
+        of("serving.ttft_content.p50", record)
+    assert caught.value.remedy == "raise load.tokens"
+
+
 def test_prompts_and_answers_have_the_lengths_asked_for(folder: Path) -> None:
     with session() as loaded:
         record = play(Load, loaded, folder, requests=20, words=50, tokens=4, stream=False)
@@ -111,9 +125,28 @@ def test_prompts_and_answers_have_the_lengths_asked_for(folder: Path) -> None:
     assert len(body["messages"][0]["content"].split()) == 50
     assert body["max_tokens"] == 4
     assert "ignore_eos" not in body
-    with pytest.raises(KpiError, match="have no ttft_s"):
-        of("serving.ttft.p50", record)
+    for name, series in (("serving.ttft.p50", "ttft_s"), ("serving.ttft_content.p50", "ttft_content_s")):
+        with pytest.raises(KpiError, match=f"have no {series}") as caught:
+            of(name, record)
+        assert caught.value.remedy == "set load.stream = true"
     assert of("serving.tokens", record) == pytest.approx(4 * of("serving.throughput", record))
+
+
+@pytest.mark.parametrize("words", [None, 50])
+def test_a_cache_of_prefixes_answers_no_request_unless_it_may(folder: Path, words: int | None) -> None:
+    with session("--prompt-ms", "40") as loaded:
+        from tests.endpoints import seen
+
+        record = play(Load, loaded, folder, requests=40, words=words, tokens=4)
+        assert record.details["repeat_prompts"] is False
+        assert min(record.series["ttft_s"]) >= 0.04
+        searched = play(Capacity, loaded, folder, words=words, tokens=4, start=20.0, budget_s=1.0, precision=0.5)
+        assert searched.details["repeat_prompts"] is False
+        assert seen(loaded.endpoint)["from_cache"] == 0
+        record = play(Load, loaded, folder, requests=40, words=words, tokens=4, repeat_prompts=True)
+        assert record.details["repeat_prompts"] is True
+        assert of("serving.ttft.p50", record) < 0.04
+        assert seen(loaded.endpoint)["from_cache"] > 20
 
 
 def test_what_a_protocol_can_not_do_is_said_before_anything_is_timed(folder: Path) -> None:
@@ -164,7 +197,9 @@ def test_a_server_that_dies_under_way_is_told_apart_from_one_that_fails(folder: 
 @pytest.mark.skipif(shutil.which("ab") is None, reason="no ApacheBench here: apt install apache2-utils")
 def test_apachebench_drives_the_same_scenario(folder: Path) -> None:
     with session("--service-ms", str(SERVICE_MS)) as loaded:
-        record = play(Load, loaded, folder, driver="ab", concurrency=4, requests=60, tokens=4, limit_s=0.5)
+        record = play(
+            Load, loaded, folder, driver="ab", repeat_prompts=True, concurrency=4, requests=60, tokens=4, limit_s=0.5
+        )
     assert record.completed == len(record.samples_s) == 60
     assert of("serving.throughput", record) == pytest.approx(record.details["ab"]["rate"], rel=0.05)
     assert of("serving.goodput", record) <= of("serving.throughput", record)
@@ -216,6 +251,7 @@ def test_the_search_ends_where_nothing_or_everything_is_borne() -> None:
         (Load, {"concurrency": 0}, "concurrency must be at least 1"),
         (Load, {"rate": 0.0}, "must be above 0"),
         (Load, {"driver": "ab", "rate": 5.0}, "ab knows no rate"),
+        (Load, {"driver": "ab"}, "ab sends one prompt again and again: set repeat_prompts = true"),
         (Load, {"ttft_limit_s": -1.0}, "must be above 0"),
         (Capacity, {"percentile": 0.0}, "between 0 and 100"),
         (Capacity, {"precision": 2.0}, "between 0.01 and 1"),

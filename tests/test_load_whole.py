@@ -129,6 +129,17 @@ def test_streamed_or_whole_alone_or_among_others_the_answer_is_that_of_the_libra
     assert streamed.endswith(b"data: [DONE]\n\n")
 
 
+def test_a_variable_that_would_change_nothing_is_refused(session: EndpointSession) -> None:
+    asked = {"model": "model", "messages": [{"role": "user", "content": FRENCH}], "max_tokens": 4}
+    for variables, said in (
+        ({"enable_thinking": False}, "the chat template has no variable enable_thinking"),
+        ({"messages": "x"}, "messages is set by the runtime"),
+    ):
+        found = post(session, "/v1/chat/completions", {**asked, "chat_template_kwargs": variables})
+        assert found["status"] == 400
+        assert said in found["error"]["message"]
+
+
 @pytest.mark.parametrize("protocol", ["openai", "openai-chat"])
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_answer_has_exactly_as_many_tokens_as_asked_for(

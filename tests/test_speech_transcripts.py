@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import KpiError, Unavailable
-from harness.speech import TRANSCRIPTS, read_clips, window_s
+from harness.speech import TRANSCRIPTS, read_clips, spelling, window_s
 
 GOOD = '{"audio": "a.flac", "text": "turn on the light"}\n\n{"audio": "b/c.opus", "text": "Call Anna."}\n'
 
@@ -63,10 +63,33 @@ def test_any_text_is_read_or_refused_in_one_line(tmp_path_factory: pytest.TempPa
 
 @pytest.mark.parametrize(
     ("config", "said"),
-    [(None, "holds no preprocessor_config.json"), ("{", "can't be read"), ('{"chunk_length": "x"}', "can't be read")],
+    [(None, "holds no preprocessor_config.json"), ("{", "can't be read"), ('{"chunk_length": "x"}', "is not a number")],
 )
 def test_a_model_that_does_not_say_what_it_hears(tmp_path: Path, config: str | None, said: str) -> None:
     if config is not None:
         (tmp_path / "preprocessor_config.json").write_text(config, encoding="utf-8")
     with pytest.raises(KpiError, match=said):
         window_s(tmp_path)
+
+
+def test_settings_of_the_features_are_read_in_both_layouts(tmp_path: Path) -> None:
+    file = tmp_path / "processor_config.json"
+    file.write_text('{"processor_class": "WhisperProcessor", "feature_extractor": {"chunk_length": 3}}')
+    assert window_s(tmp_path) == 3
+    file.write_text('{"processor_class": "WhisperProcessor"}')
+    with pytest.raises(KpiError, match=r"nor processor_config\.json with feature_extractor"):
+        window_s(tmp_path)
+    file.write_text("[]")
+    with pytest.raises(KpiError, match=r"processor_config\.json in .* can't be read"):
+        window_s(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"chunk_length": 30}')
+    assert window_s(tmp_path) == 30
+
+
+def test_spellings_come_from_the_models_folder(tmp_path: Path) -> None:
+    assert spelling(tmp_path) == {}
+    (tmp_path / "normalizer.json").write_text('{"colour": "color"}')
+    assert spelling(tmp_path) == {"colour": "color"}
+    (tmp_path / "normalizer.json").write_text("{")
+    with pytest.raises(KpiError, match=r"normalizer\.json in .* can't be read"):
+        spelling(tmp_path)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.errors import KpiError
+from harness.metrics.base import SampleMetric
+from harness.metrics.task import AccuracyTask
+from harness.metrics.text import Bleu, Chrf, Kl, Meteor, Nll
+from harness.scenarios.answer import Answers, scored_part
 from harness.text import answers, overlap, tokens
 
 texts = st.text(max_size=12)
@@ -138,3 +144,73 @@ def test_counts_stay_within_the_outputs_in_any_order(rows: list[tuple[str, str, 
 def test_what_does_not_fit_together_is_refused(prompts: list[str], outputs: list[str], flags: list[bool]) -> None:
     with pytest.raises(ValueError, match="output"):
         answers.check_answers(prompts, outputs, outputs, flags)
+
+
+# What may be scored
+
+
+def require(**changes: object) -> None:
+    """A hundred good answers, some of them changed."""
+    numbers = [f"number {n}" for n in range(100)]
+    plain: dict[str, Any] = {"prompts": numbers, "outputs": numbers, "references": numbers, "ended": [True] * 100}
+    answers.require_answers(**{**plain, **changes}, whose="fp32", option="answer.tokens", tokens=128)
+
+
+def test_one_answer_in_a_hundred_may_be_none() -> None:
+    require()
+    numbers = [f"number {n}" for n in range(99)]
+    require(ended=[False, *[True] * 99])
+    require(outputs=["", *numbers])
+    require(outputs=["number 1", *numbers])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "remedy"),
+    [
+        ({"ended": [False] * 2 + [True] * 98}, "2 of 100 answers of fp32 hit 128 tokens", "raise answer.tokens"),
+        ({"outputs": ["", " "] + ["a", "b"] * 49}, "2 of 100 answers of fp32 are empty", "compare them with the "),
+        ({"outputs": ["", ""] + ["a"] * 98, "after": "</think>"}, "2 of 100 .* have no text after </think>", "raise "),
+        ({"outputs": ["yes"] * 100}, "99 of 100 answers of fp32 repeat the answer to another prompt", "compare them"),
+    ],
+)
+def test_answers_that_are_none_are_not_scored(changes: dict[str, object], message: str, remedy: str) -> None:
+    with pytest.raises(KpiError, match=message) as caught:
+        require(**changes)
+    assert caught.value.remedy.startswith(remedy)
+
+
+def test_what_the_references_repeat_the_answers_may_repeat() -> None:
+    labels = ["yes", "no"] * 50
+    require(outputs=labels, references=labels)
+
+
+@pytest.mark.parametrize("metric", [Meteor, Chrf, Bleu, AccuracyTask])
+def test_no_score_of_text_is_taken_of_answers_that_were_cut_off(metric: type[SampleMetric]) -> None:
+    numbers = [f"number {n}" for n in range(100)]
+    cut = Answers(numbers, numbers, [0.1] * 100, [], numbers, [False] * 2 + [True] * 98, [64] * 100)
+    with pytest.raises(KpiError, match="2 of 100 answers of int8 hit 64 tokens"):
+        metric.check(cut, "int8")
+    # Likelihoods are of the references, whatever was answered.
+    Nll.check(cut, "int8")
+    Kl.check(cut, "int8")
+
+
+@pytest.mark.parametrize(
+    ("text", "scored"),
+    [
+        ("<think>a cat</think>\n\nthe cat", "the cat"),
+        ("a cat</think> a </think>the cat ", "the cat"),
+        ("<think>a cat and", ""),
+        ("the cat", ""),
+    ],
+)
+def test_what_follows_the_thoughts_is_scored(text: str, scored: str) -> None:
+    assert scored_part(text, "</think>") == scored
+
+
+def test_thoughts_that_are_scored_are_told() -> None:
+    texts = ["<think>a</think>b", "c"]
+    found = Answers(texts, texts, [0.1] * 2, [], texts, [True] * 2, [4] * 2)
+    assert Meteor.remarks(found, None) == ['1 of 2 answers hold </think>: set answer.after = "</think>"']
+    assert AccuracyTask.remarks(found, None) == Meteor.remarks(found, None)
+    assert Nll.remarks(found, None) == []

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.text import meteor, overlap, tokens, wordnet
+from harness.text import meteor, overlap, results, tokens, wordnet
 from harness.text.wordnet import WordNet
 from tests.dictionary import OUTPUTS, PAIRS, REFERENCES, lay_out, run
 
@@ -180,3 +180,18 @@ def test_what_is_equal_or_empty_scores_exactly() -> None:
     assert overlap.chrf([], []) == overlap.sentence_bleu([], []) == []
     with pytest.raises(ValueError, match="no outputs"):
         overlap.corpus_bleu([], [])
+
+
+@needs_sacrebleu
+def test_a_file_of_answers_that_were_cut_off_says_so(words_known: WordNet, tmp_path: Path) -> None:
+    assert words_known is not None
+    lines = [{"output": output, "reference": reference} for output, reference in PAIRS]
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(lines), encoding="utf-8")
+    assert not {"cut off", "empty"} & dict(results.score(file)).keys()
+    lines[0] |= {"ended": False}
+    lines[1] |= {"ended": True, "output": " "}
+    file.write_text(json.dumps(lines), encoding="utf-8")
+    found = dict(results.score(file))
+    assert found["cut off"].startswith(f"1 of {len(PAIRS)} answers hit the token limit")
+    assert found["empty"] == f"1 of {len(PAIRS)} answers"

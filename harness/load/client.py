@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from harness.errors import KpiError, Unavailable
 from harness.load.dialects import Wish
 from harness.load.endpoint import Endpoint
+from harness.load.prompts import served_prompts
 from harness.load.reply import Reply
 from harness.load.stream import Reading, Wrong
 
@@ -33,10 +34,13 @@ _JSON = {"Content-Type": "application/json"}
 class Client:
     """Connections to one endpoint; used from one thread. A request that fails is a reply that says so.
 
-    Raises Unavailable without aiohttp, KpiError when this process itself runs out of file descriptors.
+    ``prompts`` are sent in turn; a function of a request's number is called once for each request. Raises Unavailable
+    without aiohttp, KpiError when this process itself runs out of file descriptors.
     """
 
-    def __init__(self, endpoint: Endpoint, prompts: Sequence[str] = (), wish: Wish | None = None) -> None:
+    def __init__(
+        self, endpoint: Endpoint, prompts: Sequence[str] | Callable[[int], str] = (), wish: Wish | None = None
+    ) -> None:
         try:
             import aiohttp
         except ImportError as error:
@@ -44,7 +48,7 @@ class Client:
         self.endpoint = endpoint
         self.wish = wish or Wish(1)
         self._target = endpoint.target(self.wish)
-        self._bodies = [endpoint.body(prompt, self.wish) for prompt in prompts]
+        self._prompt = prompts if callable(prompts) else served_prompts(prompts, repeat=True)
         self._aiohttp = aiohttp
         self._runner = asyncio.Runner()
         self._http: aiohttp.ClientSession = self._runner.run(self._open())
@@ -137,10 +141,11 @@ class Client:
         return time.perf_counter() - self._answered > _PATIENCE * self.endpoint.timeout_s
 
     async def _ask(self, number: int, due: float) -> Reply:
+        body = self.endpoint.body(self._prompt(number), self.wish)
         sent = time.perf_counter()
         reading = Reading(self.endpoint.dialect, self.wish, due, sent)
         try:
-            reply = await self._read(reading, self._bodies[number % len(self._bodies)])
+            reply = await self._read(reading, body)
         except Wrong as error:
             return Reply(due, sent, time.perf_counter(), error=error.kind, said=_line(error))
         except (TimeoutError, OSError, self._aiohttp.ClientError, ValueError) as error:

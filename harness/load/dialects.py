@@ -21,11 +21,13 @@ class Wish:
 class Piece:
     """What one event of a stream, or a whole answer, says.
 
-    ``part`` is whether it carries a part of the answer, ``tokens`` how many the whole answer has, where that is said.
+    ``text`` is of the answer itself, ``reasoning`` of the thoughts before it, where a protocol tells them apart.
+    ``part`` is whether it carries a part of either, ``tokens`` how many the two have, where that is said.
     ``error`` is what a server says when it fails in the middle of an answer.
     """
 
     text: str = ""
+    reasoning: str = ""
     part: bool = False
     tokens: int | None = None
     error: str = ""
@@ -100,12 +102,13 @@ class _OpenAi(Dialect):
         tokens = usage.get("completion_tokens")
         if not choices:
             return Piece(tokens=tokens)
-        return Piece(text=cls.text(choices[0]), part=True, tokens=tokens)
+        text, reasoning = cls.said(choices[0])
+        return Piece(text=text, reasoning=reasoning, part=True, tokens=tokens)
 
     @classmethod
     @abstractmethod
-    def text(cls, choice: Mapping[str, Any]) -> str:
-        """What a choice says."""
+    def said(cls, choice: Mapping[str, Any]) -> tuple[str, str]:
+        """What a choice says: of the answer, of the thoughts before it."""
 
     @classmethod
     def about(cls, model: str) -> str:
@@ -132,9 +135,9 @@ class OpenAiChat(_OpenAi):
         return {"messages": [{"role": "user", "content": prompt}], **cls._common(model, wish)}
 
     @classmethod
-    def text(cls, choice: Mapping[str, Any]) -> str:
-        said = choice.get("delta") or choice.get("message") or {}
-        return str(said.get("content") or said.get("reasoning_content") or "")
+    def said(cls, choice: Mapping[str, Any]) -> tuple[str, str]:
+        message = choice.get("delta") or choice.get("message") or {}
+        return str(message.get("content") or ""), _reasoning(message)
 
 
 class OpenAiCompletions(_OpenAi):
@@ -152,8 +155,8 @@ class OpenAiCompletions(_OpenAi):
         return {"prompt": prompt, **cls._common(model, wish)}
 
     @classmethod
-    def text(cls, choice: Mapping[str, Any]) -> str:
-        return str(choice.get("text") or "")
+    def said(cls, choice: Mapping[str, Any]) -> tuple[str, str]:
+        return str(choice.get("text") or ""), ""
 
 
 class Tgi(Dialect):
@@ -239,3 +242,11 @@ DIALECTS: Mapping[str, type[Dialect]] = {d.name: d for d in (OpenAiChat, OpenAiC
 def _message(error: object) -> str:
     said = error.get("message", error) if isinstance(error, Mapping) else error
     return str(said)
+
+
+def _reasoning(message: Mapping[str, Any]) -> str:
+    """The thoughts of a message, under the name that the server uses; some send them under two names at once."""
+    for name in ("reasoning_content", "reasoning"):
+        if message.get(name):
+            return str(message[name])
+    return "".join(str(part.get("text") or "") for part in message.get("reasoning_details") or ())

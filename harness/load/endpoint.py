@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.load.dialects import Dialect, Wish
 
@@ -12,7 +14,7 @@ from harness.load.dialects import Dialect, Wish
 class Endpoint:
     """``url``: scheme, host, port and perhaps a path, without a slash at the end; ``timeout_s`` for one request.
 
-    ``token`` goes into the Authorization header and nowhere else.
+    ``token`` goes into the Authorization header and nowhere else. ``extra`` is added to every request's JSON.
     """
 
     url: str
@@ -20,6 +22,7 @@ class Endpoint:
     model: str
     timeout_s: float
     token: str = field(default="", repr=False)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def target(self, wish: Wish) -> str:
         """The URL that requests are posted to."""
@@ -27,7 +30,7 @@ class Endpoint:
 
     def body(self, prompt: str, wish: Wish) -> bytes:
         """A request as it goes over the wire."""
-        return json.dumps(self.dialect.body(self.model, prompt, wish)).encode()
+        return json.dumps({**self.dialect.body(self.model, prompt, wish), **self.extra}).encode()
 
     @property
     def headers(self) -> dict[str, str]:

@@ -17,6 +17,8 @@ LATE_SHARE = 0.01
 class Reply:
     """Times in seconds of one clock: when the request was due, was sent, was over; when text came first and last.
 
+    ``first`` counts thoughts before the answer too, ``first_content`` the answer alone.
+
     ``error`` is the kind of what went wrong, empty for an answer; ``said`` explains it. ``tokens`` is None where
     neither the server counted them nor a stream shows them.
     """
@@ -29,6 +31,7 @@ class Reply:
     tokens: int | None = None
     error: str = ""
     said: str = ""
+    first_content: float | None = None
 
     @property
     def latency(self) -> float:
@@ -39,6 +42,11 @@ class Reply:
     def ttft(self) -> float | None:
         """From when it was due to the first text; None where the answer was no stream."""
         return None if self.first is None else self.first - self.due
+
+    @property
+    def ttft_content(self) -> float | None:
+        """The same to the first text of the answer itself; None also where it ended within its thoughts."""
+        return None if self.first_content is None else self.first_content - self.due
 
     @property
     def tpot(self) -> float | None:
@@ -79,6 +87,7 @@ def summary(replies: Sequence[Reply], limits: Limits) -> dict[str, Any]:
         "batch": 1,
         "series": {
             "ttft_s": [value for reply in good if (value := reply.ttft) is not None],
+            "ttft_content_s": [value for reply in good if (value := reply.ttft_content) is not None],
             "tpot_s": [value for reply in good if (value := reply.tpot) is not None],
             "tokens": [float(reply.tokens) for reply in good if reply.tokens is not None],
         },

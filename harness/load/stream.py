@@ -48,6 +48,7 @@ class Reading:
     due: float
     sent: float
     _first: float | None = None
+    _first_content: float | None = None
     _last: float | None = None
     _texts: int = 0
     _tokens: int | None = None
@@ -90,10 +91,12 @@ class Reading:
             self._tokens = piece.tokens
         if piece.part:
             self._last = now
-        if piece.text:
+        if piece.text or piece.reasoning:
             self._texts += 1
             if self._first is None:
                 self._first = now
+        if piece.text and self._first_content is None:
+            self._first_content = now
         self._ended = self._ended or self.dialect.ends(said)
 
     def reply(self) -> Reply:
@@ -102,7 +105,7 @@ class Reading:
         if not self.wish.stream:
             self._take(bytes(self._whole), end)
             # Without a stream nobody knows when the first token came.
-            self._first = self._last = None
+            self._first = self._first_content = self._last = None
             tokens = self._tokens
         else:
             if self.dialect.end and not self._ended:
@@ -114,4 +117,4 @@ class Reading:
             raise Wrong("empty", "an answer without a token")
         if self.wish.exactly and tokens is not None and tokens != self.wish.tokens:
             raise Wrong("wrong length", f"{tokens} tokens, asked for exactly {self.wish.tokens}")
-        return Reply(self.due, self.sent, end, self._first, self._last, tokens)
+        return Reply(self.due, self.sent, end, self._first, self._last, tokens, first_content=self._first_content)

@@ -35,12 +35,16 @@ class AdapterGain(SampleMetric):
     paired = True
 
     @classmethod
+    def check(cls, outputs: AdapterAnswers, recipe: str) -> None:
+        if not outputs.adapter:
+            raise KpiError(_NONE, _REMEDY)
+        outputs.require(recipe)
+
+    @classmethod
     def scores(cls, outputs: AdapterAnswers, reference: object) -> list[float]:
         del reference
         from harness.text.slots import slot_scores
 
-        if not outputs.adapter:
-            raise KpiError(_NONE, _REMEDY)
         on, off = slot_scores(outputs.on, outputs.references), slot_scores(outputs.off, outputs.references)
         return [own - other for own, other in zip(on, off, strict=True)]
 

@@ -133,7 +133,11 @@ class SampleMetric(Metric):
 
     @classmethod
     def check(cls, outputs: Any, recipe: str) -> None:
-        """Raises KpiError, naming the recipe, where the outputs can't be scored honestly; called before they are."""
+        """Looks at what a recipe left before it is scored; KpiError names the recipe where a score would say nothing.
+
+        Called for every recipe that a target compares. Does nothing unless a metric has something to refuse.
+        """
+        del outputs, recipe
 
     @classmethod
     def check_compared(cls, outputs: Any, recipe: str) -> None:
@@ -149,3 +153,9 @@ class SampleMetric(Metric):
     def identity(cls) -> dict[str, str]:
         """What scores depend on beside the outputs: implementations, versions, dictionaries."""
         return {}
+
+    @classmethod
+    def scored_with(cls, outputs: Any) -> dict[str, str]:
+        """The same with what was chosen where the outputs were made, such as how texts are made comparable."""
+        del outputs
+        return cls.identity()

@@ -18,10 +18,22 @@ if TYPE_CHECKING:
 def _series(process: ProcessRecord, name: str) -> Sequence[float]:
     values = process.series.get(name, ())
     if not values:
-        ab = process.details.get("driver") == "ab"
-        remedy = 'use driver = "aiohttp"' if ab else "ask for a stream of several tokens"
+        if process.details.get("driver") == "ab":
+            remedy = 'use driver = "aiohttp"'
+        else:
+            remedy = "raise load.tokens" if process.details.get("stream", True) else "set load.stream = true"
         raise KpiError(f"the answers under load have no {name}", remedy)
     return values
+
+
+def _content_times(process: ProcessRecord) -> Sequence[float]:
+    """KpiError where answers ended in their thoughts: the percentile of the others would be that of short thoughts."""
+    missing = process.completed - len(process.series.get("ttft_content_s", ()))
+    if process.series.get("ttft_s") and missing:
+        raise KpiError(
+            f"{missing} of {process.completed} answers under load ended in their thoughts", "raise load.tokens"
+        )
+    return _series(process, "ttft_content_s")
 
 
 class _ServedSeries(Latency):
@@ -37,7 +49,7 @@ class _ServedSeries(Latency):
 
 
 class ServingTtftP50(_ServedSeries):
-    """Median time from when a request was due to its first text, over the wire."""
+    """Median time from when a request was due to its first text, thoughts included, over the wire."""
 
     name = "serving.ttft.p50"
     title = "median time to first token under load"
@@ -51,6 +63,31 @@ class ServingTtftP99(_ServedSeries):
     name = "serving.ttft.p99"
     title = "99th percentile of time to first token under load"
     series = "ttft_s"
+    quantile = 0.99
+
+
+class _Content(Latency):
+    scenario = "load"
+    tasks = LANGUAGE
+
+    @classmethod
+    def values(cls, process: ProcessRecord) -> Sequence[float]:
+        return _content_times(process)
+
+
+class ServingTtftContentP50(_Content):
+    """Median time from when a request was due to the first text of its answer, the thoughts before it left out."""
+
+    name = "serving.ttft_content.p50"
+    title = "median time to first token of the answer under load"
+    quantile = 0.50
+
+
+class ServingTtftContentP99(_Content):
+    """The 99th percentile of the same, with its exact binomial bounds."""
+
+    name = "serving.ttft_content.p99"
+    title = "99th percentile of time to first token of the answer under load"
     quantile = 0.99
 
 

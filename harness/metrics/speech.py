@@ -1,13 +1,15 @@
-"""How well and how fast speech is recognized: word error rate, real-time factor, what an hour of sound costs."""
+"""How well and how fast speech is recognized: error rates, real-time factor, what an hour of sound costs."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from harness.metrics.base import PricedMetric, ProcessMetric, SampleMetric
 from harness.statistics import median
 from harness.tasks import SPEECH
 from harness.text import words
+from harness.text.normalization import Normalize, identity, normalizer
 from harness.units import NUMBER, SHARE, TIME
 
 if TYPE_CHECKING:
@@ -58,15 +60,12 @@ class CostPerAudioHour(PricedMetric):
         return _factor(process)
 
 
-class Wer(SampleMetric):
-    """Formula: (substitutions + deletions + insertions) / words of the references, over all recordings.
+class _ErrorRate(SampleMetric):
+    """A recording's score is its edits x recordings / all units of the references.
 
-    A recording's score is its edits x recordings / all reference words, so that the mean of the scores is the rate of
-    the corpus, and recipes are still compared recording by recording.
+    So the mean of the scores is the rate of the corpus, and recipes are still compared recording by recording.
     """
 
-    name = "accuracy.wer"
-    title = "word error rate"
     dimension = SHARE
     better = "lower"
     worthless = 1.0
@@ -74,10 +73,15 @@ class Wer(SampleMetric):
     tasks = SPEECH
 
     @classmethod
+    @abstractmethod
+    def errors(cls, outputs: Recognized, normalize: Normalize) -> list[words.Errors]:
+        """The errors of each recording."""
+
+    @classmethod
     def scores(cls, outputs: Recognized, reference: Any) -> list[float]:
         del reference
-        found = words.word_errors(outputs.texts, outputs.references)
-        total = sum(errors.reference_words for errors in found)
+        found = cls.errors(outputs, normalizer(outputs.normalization, outputs.spelling))
+        total = sum(errors.reference for errors in found)
         return [errors.edits * len(found) / total for errors in found]
 
     @classmethod
@@ -85,9 +89,46 @@ class Wer(SampleMetric):
         return words.identity()
 
     @classmethod
+    def scored_with(cls, outputs: Recognized) -> dict[str, str]:
+        return {**words.identity(), **identity(outputs.normalization, outputs.spelling)}
+
+    @classmethod
     def needs(cls) -> str:
         words.word_errors([], [])
         return f"jiwer {words.identity()['jiwer']}"
+
+
+class Wer(_ErrorRate):
+    """Formula: (substitutions + deletions + insertions) / words of the references, over all recordings.
+
+    Refused where most of the references are written without spaces between words.
+    """
+
+    name = "accuracy.wer"
+    title = "word error rate"
+
+    @classmethod
+    def check(cls, outputs: Recognized, recipe: str) -> None:
+        del recipe
+        words.require_words(outputs.references)
+
+    @classmethod
+    def errors(cls, outputs: Recognized, normalize: Normalize) -> list[words.Errors]:
+        return words.word_errors(outputs.texts, outputs.references, normalize)
+
+
+class Cer(_ErrorRate):
+    """Formula: (substitutions + deletions + insertions) / characters of the references, over all recordings.
+
+    Characters are Unicode code points; a space between words is one, except next to scripts written without spaces.
+    """
+
+    name = "accuracy.cer"
+    title = "character error rate"
+
+    @classmethod
+    def errors(cls, outputs: Recognized, normalize: Normalize) -> list[words.Errors]:
+        return words.character_errors(outputs.texts, outputs.references, normalize)
 
 
 def _factor(process: ProcessRecord) -> float:

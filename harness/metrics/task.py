@@ -25,6 +25,15 @@ class AccuracyTask(SampleMetric):
     worthless = 0.0
 
     @classmethod
+    def check(cls, outputs: Answers, recipe: str) -> None:
+        outputs.require(recipe)
+
+    @classmethod
+    def remarks(cls, outputs: Answers, reference: object) -> list[str]:
+        del reference
+        return outputs.remarks()
+
+    @classmethod
     def scores(cls, outputs: Answers, reference: object) -> list[float]:
         del reference
         from harness.text.slots import slot_scores

@@ -25,6 +25,15 @@ class _Share(_Text):
     range = (0.0, 1.0)
     worthless = 0.0
 
+    @classmethod
+    def check(cls, outputs: Answers, recipe: str) -> None:
+        outputs.require(recipe)
+
+    @classmethod
+    def remarks(cls, outputs: Answers, reference: Any) -> list[str]:
+        del reference
+        return outputs.remarks()
+
 
 class Meteor(_Share):
     """METEOR of each answer with WordNet's synonyms; the corpus score is their mean. Banerjee and Lavie 2005."""

@@ -23,6 +23,7 @@ from harness.passes.hf_llm import (
 )
 from harness.passes.int4 import rounded
 from harness.registry import check_counts, options
+from harness.weights import require_floats
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +71,7 @@ class Awq(Pass):
 
         workload = language(job, self.name)
         folder = base_folder(job, workload)
+        require_floats(folder, f'"{self.name}"')
         torch.set_num_threads(1)
         adapters = {adapter.name: load_adapter(adapter) for adapter in adapter_folders(folder)}
         for name, state in adapters.items():

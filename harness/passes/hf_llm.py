@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import KpiError, reason
 from harness.language import LanguageModel, Prompt
 from harness.passes.base import Job
+from harness.weights import require_exportable
 
 if TYPE_CHECKING:
     import torch
@@ -29,8 +30,11 @@ def language(job: Job, name: str) -> LanguageModel:
 
 
 def base_folder(job: Job, workload: LanguageModel) -> Path:
-    """Where the model stands: the artifact before this pass, or what the workload names."""
-    folder = workload.folder() if job.source is None else job.source
+    """The model's folder, with a chat template: the artifact before this pass, or what the workload names."""
+    folder = job.source
+    if folder is None:
+        require_exportable(workload.folder())
+        folder = workload.folder_with_template(job.scratch)
     if not list(folder.glob("*.safetensors")):
         raise KpiError(f"{folder.name} holds no safetensors", "convert the weights")
     return folder

@@ -22,7 +22,8 @@ class HuggingFace(Pass):
     def run(self, job: Job) -> dict[str, Any]:
         if not isinstance(job.workload, LanguageModel):
             raise KpiError(f'pass "{self.name}" is for language models', "use it with a fixture that has prompts")
-        folder = job.workload.folder()
+        # A server that completes prompts needs no template.
+        folder = job.workload.folder_with_template(job.scratch, needed=False)
         weights = sorted(folder.glob("*.safetensors"))
         if not weights:
             raise KpiError(f"{folder.name} holds no safetensors", "convert the weights")

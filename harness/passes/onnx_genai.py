@@ -15,9 +15,9 @@ from harness.passes.faithful_language import compare_causal
 from harness.passes.hf_llm import ADAPTERS, adapter_folders, base_folder, language
 from harness.passes.hf_llm import FORMAT as HF_LLM
 from harness.passes.onnx_llm import FORMAT, GRAPH, lora_nodes, open_for_adapters, precision_of, read_graph
-from harness.passes.optimum_openvino import has_chat_template
 from harness.passes.peft_adapter import check_base, read_adapter
 from harness.registry import check_counts, options
+from harness.weights import require_floats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,8 +68,8 @@ class OnnxGenAi(Pass):
     def run(self, job: Job) -> dict[str, Any]:
         workload = language(job, self.name)
         folder = base_folder(job, workload)
-        if not has_chat_template(folder):
-            raise KpiError(f"the tokenizer in {folder.name} has no chat template", "add one to tokenizer_config.json")
+        if self.options.precision in {"int4", "int8"}:
+            require_floats(folder, f'"{self.name}" with precision = "{self.options.precision}"')
         adapters = {f.name: (f, read_adapter(f)) for f in adapter_folders(folder)} if self.options.lora else {}
         for name, (_, weights) in adapters.items():
             check_base(name, weights, folder)

@@ -16,6 +16,7 @@ from harness.passes.ignored import check_ignored, named_operators, select
 from harness.passes.loadable import check_language_model
 from harness.passes.optimum_openvino import FORMAT
 from harness.registry import check_counts, options
+from harness.weights import require_floats
 
 _MODEL = "openvino_model.xml"
 _BITS = {"int8": 8, "int4": 4}
@@ -78,6 +79,7 @@ class OpenVinoWeights(Pass):
     def run(self, job: Job) -> dict[str, Any]:
         if not isinstance(job.workload, LanguageModel) or job.source is None:
             raise KpiError(f'pass "{self.name}" compresses exported language models')
+        require_floats(job.workload.folder(), f'"{self.name}"')
         import_torchvision()
         import nncf
         import openvino as ov

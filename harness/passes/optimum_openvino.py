@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +11,7 @@ from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.faithful_language import compare_causal
 from harness.passes.optimum_export import REQUIRES, export_to_openvino
 from harness.registry import options
+from harness.weights import require_exportable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,9 +39,8 @@ class OptimumOpenVino(Pass):
     def run(self, job: Job) -> dict[str, Any]:
         if not isinstance(job.workload, LanguageModel):
             raise KpiError(f'pass "{self.name}" exports language models', "use it with a fixture that has prompts")
-        folder = job.workload.folder()
-        if not has_chat_template(folder):
-            raise KpiError(f"the tokenizer in {folder.name} has no chat template", "add one to tokenizer_config.json")
+        require_exportable(job.workload.folder())
+        folder = job.workload.folder_with_template(job.scratch)
         job.progress("exporting the network")
         export_to_openvino(job, folder, "text-generation-with-past", self.options.weights, _NEEDED)
         job.progress("comparing with the network")
@@ -66,11 +65,3 @@ class OptimumOpenVino(Pass):
             return np.asarray(model(input_ids=tensor, attention_mask=torch.ones_like(tensor)).logits)
 
         return compare_causal(self.name, workload, folder, run, self.tolerance)
-
-
-def has_chat_template(folder: Path) -> bool:
-    """Whether a tokenizer's folder says how a conversation is written."""
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    config = folder / "tokenizer_config.json"
-    return config.is_file() and bool(json.loads(config.read_text(encoding="utf-8")).get("chat_template"))

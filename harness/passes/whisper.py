@@ -16,11 +16,13 @@ from harness.passes.faithful_language import compare_whisper
 from harness.passes.openvino_weights import constants
 from harness.passes.optimum_export import REQUIRES, export_to_openvino
 from harness.registry import options
-from harness.speech import Speech
+from harness.speech import PREPROCESSOR, Speech, feature_settings
+from harness.weights import linked_folder
 
 FORMAT = "openvino-whisper"
 NETWORKS = ("openvino_encoder_model.xml", "openvino_decoder_model.xml")
-_NEEDED = (*NETWORKS, "openvino_tokenizer.xml", "openvino_detokenizer.xml", "preprocessor_config.json")
+_COPY = "copy it from the model that it was fine-tuned from, such as openai/whisper-small"
+_NEEDED = (*NETWORKS, "openvino_tokenizer.xml", "openvino_detokenizer.xml", PREPROCESSOR)
 
 
 class OptimumWhisper(Pass):
@@ -43,6 +45,11 @@ class OptimumWhisper(Pass):
             raise KpiError(f'pass "{self.name}" exports speech recognizers', "use it with a fixture of recordings")
         folder = job.workload.folder()
         _check_kind(folder)
+        require_generation(folder)
+        if not (folder / PREPROCESSOR).is_file():
+            # Newer libraries write these settings elsewhere than the exporter looks.
+            settings = {PREPROCESSOR: json.dumps(feature_settings(folder))}
+            folder = linked_folder(folder, job.scratch / "with-features" / folder.name, settings)
         import_torchvision()
         job.progress("exporting encoder and decoder")
         with _window(job.workload):
@@ -98,6 +105,18 @@ class WhisperWeights(Pass):
             if file.name != "manifest.json" and not (job.out / file.name).exists():
                 shutil.copyfile(file, job.out / file.name)
         return {"precisions": _precisions(job.out)}
+
+
+def require_generation(folder: Path) -> dict[str, Any]:
+    """A Whisper's ``generation_config.json``; KpiError where it is not there or can't be read."""
+    name = "generation_config.json"
+    try:
+        config = json.loads((folder / name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise KpiError(f"{folder.name} holds no {name}", _COPY) from None
+    except (OSError, ValueError):
+        raise KpiError(f"{name} in {folder.name} can't be read", _COPY) from None
+    return config if isinstance(config, dict) else {}
 
 
 def _check_kind(folder: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from harness.chat_template import check_names
 from harness.errors import KpiError, Unavailable, reason
 from harness.load.client import Client
 from harness.load.dialects import DIALECTS
@@ -18,6 +20,7 @@ from harness.measure.system import adopt, listeners
 from harness.registry import options
 from harness.runtimes.base import Runtime, Session
 from harness.runtimes.container import Container
+from harness.runtimes.language import Variables
 from harness.runtimes.server_process import ServerProcess, free_ports
 
 _BRIEF_S = 5.0
@@ -44,7 +47,8 @@ class HttpEndpoint(Runtime):
         {port} and {python} are filled in. ``image``: of a container, with its ``arguments``, {artifact} and {port}
         among them. ``model``: its name there; ``ready``: the path that answers 200 once the server is up, in place of
         the protocol's; ``ready_s``: how long that may take; ``timeout_s``: how long a request may take;
-        ``token_variable``: the environment variable that holds a bearer token.
+        ``token_variable``: the environment variable that holds a bearer token; ``chat_template_kwargs``: variables of
+        the chat template, sent along with each request (vLLM, SGLang, our own server).
         """
 
         protocol: Literal["openai-chat", "openai", "tgi", "kserve"] = "openai-chat"
@@ -57,6 +61,7 @@ class HttpEndpoint(Runtime):
         ready_s: float = 120.0
         timeout_s: float = 30.0
         token_variable: str | None = None
+        chat_template_kwargs: Variables = field(default_factory=dict)
 
         def __post_init__(self) -> None:
             if sum((self.url is not None, bool(self.command), self.image is not None)) != 1:
@@ -67,6 +72,9 @@ class HttpEndpoint(Runtime):
                 raise ValueError("arguments are those of an image; a command has its own")
             if self.ready is not None and not self.ready.startswith("/"):
                 raise ValueError('write ready as a path, such as "/health"')
+            check_names(self.chat_template_kwargs)
+            if self.chat_template_kwargs and self.protocol != "openai-chat":
+                raise ValueError('chat_template_kwargs need protocol = "openai-chat": others add no template')
             if min(self.ready_s, self.timeout_s) <= 0:
                 raise ValueError("ready_s and timeout_s must be above 0")
 
@@ -97,7 +105,9 @@ class HttpEndpoint(Runtime):
         # Clients of OpenAI's own library are given the address with the version at its end.
         base = url.rstrip("/").removesuffix("/v1")
         dialect = DIALECTS[chosen.protocol]
-        endpoint = Endpoint(base, dialect, chosen.model, chosen.timeout_s, token)
+        variables = dict(chosen.chat_template_kwargs)
+        extra = {"chat_template_kwargs": variables} if variables else {}
+        endpoint = Endpoint(base, dialect, chosen.model, chosen.timeout_s, token, extra)
         session = EndpointSession(endpoint, server, container, device)
         try:
             paths = (chosen.ready,) if chosen.ready else dialect.ready

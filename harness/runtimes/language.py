@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+Variables = dict[str, str | bool | int | float]
+"""A chat template's variables by name, such as enable_thinking."""
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:

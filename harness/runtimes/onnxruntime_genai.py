@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.chat_template import check_names, check_variables, read_template
 from harness.errors import KpiError, Unavailable, reason, suggest
 from harness.measure.records import Proof
 from harness.passes.adapters import SUFFIX
 from harness.passes.onnx_llm import FORMAT, GRAPH, precision_of, read_graph
 from harness.registry import check_counts, options
 from harness.runtimes.base import Runtime
-from harness.runtimes.language import AdapterSession, Generation
+from harness.runtimes.language import AdapterSession, Generation, Variables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,14 +49,17 @@ class OnnxRuntimeGenAi(Runtime):
         """``provider``: the device's own by default; ``threads`` of an operator; ``adapter``: on from the start.
 
         All adapters are loaded in any case; with ``adapter`` empty the model alone answers until one is switched on.
+        ``chat_template_kwargs``: variables of the chat template.
         """
 
         provider: Literal["CPU", "CUDA", "DirectML"] | None = None
         threads: int | None = None
         adapter: str = ""
+        chat_template_kwargs: Variables = field(default_factory=dict)
 
         def __post_init__(self) -> None:
             check_counts(threads=self.threads)
+            check_names(self.chat_template_kwargs)
 
     @classmethod
     def reach(cls) -> str:
@@ -76,6 +81,7 @@ class OnnxRuntimeGenAi(Runtime):
         provider = self.options.provider or _DEFAULT[device]
         if not _has(og, provider):
             raise Unavailable(f"this build of ONNX Runtime GenAI has no {provider}", _REMEDY[provider])
+        template = _template(artifact, self.options.chat_template_kwargs)
         try:
             config = og.Config(str(artifact))
             config.clear_providers()
@@ -87,7 +93,7 @@ class OnnxRuntimeGenAi(Runtime):
             if not self.timed:
                 settings["session.intra_op.allow_spinning"] = "0"
             config.overlay(json.dumps({"model": {"decoder": {"session_options": settings}}}))
-            session = _GenAiSession(og.Model(config), artifact, self.options.threads)
+            session = _GenAiSession(og.Model(config), artifact, self.options.threads, template)
         except (RuntimeError, ValueError, KeyError) as error:
             raise KpiError(f"ONNX Runtime GenAI can't load the artifact: {reason(error)}") from error
         if session.device != _PROVIDERS[provider]:
@@ -97,9 +103,10 @@ class OnnxRuntimeGenAi(Runtime):
 
 
 class _GenAiSession(AdapterSession):
-    def __init__(self, model: Any, artifact: Path, threads: int | None) -> None:
+    def __init__(self, model: Any, artifact: Path, threads: int | None, template: str | None) -> None:
         import onnxruntime_genai as og
 
+        self._template = {"template_str": template} if template else {}
         self._model = model
         self._artifact = artifact
         self._threads = threads
@@ -201,7 +208,7 @@ class _GenAiSession(AdapterSession):
 
     def _written(self, prompt: str) -> str:
         chat = json.dumps([{"role": "user", "content": prompt}])
-        return str(self._tokenizer.apply_chat_template(chat, add_generation_prompt=True))
+        return str(self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, **self._template))
 
     def _ends(self) -> list[int]:
         found = self._config["eos_token_id"]
@@ -232,3 +239,16 @@ class _GenAiSession(AdapterSession):
 
 def _has(og: Any, provider: str) -> bool:
     return bool({"CPU": lambda: True, "CUDA": og.is_cuda_available, "DirectML": og.is_dml_available}[provider]())
+
+
+def _template(artifact: Path, variables: Variables) -> str | None:
+    """The artifact's template with the variables set at its beginning, which the library can't be told otherwise.
+
+    None where no variable is set.
+    """
+    if not variables:
+        return None
+    template = read_template(artifact) or ""
+    check_variables(template, variables)
+    # JSON writes true and false as Jinja reads them.
+    return "".join(f"{{%- set {name} = {json.dumps(value)} -%}}" for name, value in variables.items()) + template

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.chat_template import check_names, check_variables
 from harness.measure.records import Proof
 from harness.passes.openvino_weights import constants
 from harness.registry import check_counts, options
-from harness.runtimes.language import Generation, LanguageSession
+from harness.runtimes.language import Generation, LanguageSession, Variables
 from harness.runtimes.openvino_common import GenAiRuntime, cannot_load, language_properties, require_device
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class OpenVinoGenAi(GenAiRuntime):
         """OpenVINO's and GenAI's properties.
 
         ``precision``: of the inference; ``kv_cache``: of the cache; ``threads``; ``prompt_lookup``: tokens that are
-        guessed from the prompt at a time, 0 for none; ``max_prompt`` and ``min_response``: an NPU's static shapes.
+        guessed from the prompt at a time, 0 for none; ``max_prompt`` and ``min_response``: an NPU's static shapes;
+        ``chat_template_kwargs``: variables of the chat template.
         """
 
         precision: Literal["f32", "bf16", "f16", "device"] = "f32"
@@ -41,9 +44,11 @@ class OpenVinoGenAi(GenAiRuntime):
         prompt_lookup: int = 0
         max_prompt: int = 1024
         min_response: int = 128
+        chat_template_kwargs: Variables = field(default_factory=dict)
 
         def __post_init__(self) -> None:
             check_counts(threads=self.threads)
+            check_names(self.chat_template_kwargs)
             if self.prompt_lookup < 0:
                 raise ValueError("prompt_lookup must not be negative")
 
@@ -58,7 +63,8 @@ class OpenVinoGenAi(GenAiRuntime):
             pipeline = openvino_genai.LLMPipeline(str(artifact), wanted, **properties)
         except RuntimeError as error:
             raise cannot_load("OpenVINO GenAI", wanted, error) from error
-        return _GenAiSession(pipeline, artifact, wanted, properties, self.options.prompt_lookup)
+        check_variables(pipeline.get_tokenizer().get_original_chat_template(), self.options.chat_template_kwargs)
+        return _GenAiSession(pipeline, artifact, wanted, properties, self.options)
 
     def _properties(self, device: str) -> dict[str, Any]:
         chosen = self.options
@@ -70,14 +76,13 @@ class OpenVinoGenAi(GenAiRuntime):
 
 
 class _GenAiSession(LanguageSession):
-    def __init__(
-        self, pipeline: Any, artifact: Path, device: str, properties: Mapping[str, Any], prompt_lookup: int
-    ) -> None:
+    def __init__(self, pipeline: Any, artifact: Path, device: str, properties: Mapping[str, Any], chosen: Any) -> None:
         self._pipeline = pipeline
         self._artifact = artifact
         self._device = device
         self._properties = {k: v for k, v in properties.items() if k.isupper()}
-        self._lookup = prompt_lookup
+        self._lookup: int = chosen.prompt_lookup
+        self._variables = dict(chosen.chat_template_kwargs)
         self._tokenizer = pipeline.get_tokenizer()
         self._request: Any = None
 
@@ -89,8 +94,8 @@ class _GenAiSession(LanguageSession):
         if self._lookup:
             config.num_assistant_tokens, config.max_ngram_size = self._lookup, 3
         start = time.perf_counter()
-        # Only a list of prompts brings the runtime's own times along.
-        answer = self._pipeline.generate([prompt], config)
+        # A plain text would not bring the runtime's own times along.
+        answer = self._pipeline.generate(self._history(prompt) if self._variables else [prompt], config)
         wall = time.perf_counter() - start
         measured = answer.perf_metrics
         ended = answer.finish_reasons[0] == openvino_genai.GenerationFinishReason.STOP
@@ -105,11 +110,18 @@ class _GenAiSession(LanguageSession):
             token_s=tuple(d / 1e6 for d in measured.raw_metrics.m_durations),
         )
 
+    def _history(self, prompt: str) -> Any:
+        import openvino_genai
+
+        history = openvino_genai.ChatHistory([{"role": "user", "content": prompt}])
+        history.set_extra_context(self._variables)
+        return history
+
     def log_probabilities(self, prompt: str, answer: str) -> tuple[npt.NDArray[np.float32], Sequence[int]]:
         """From the network itself, compiled with the same properties: the pipeline keeps its logits to itself."""
         import numpy as np
 
-        written = self._tokenizer.apply_chat_template([{"role": "user", "content": prompt}], add_generation_prompt=True)
+        written = self._tokenizer.apply_chat_template(self._history(prompt), add_generation_prompt=True)
         before = self._encode(written)
         ids = np.concatenate([before, self._encode(answer), [self._pipeline.get_generation_config().eos_token_id]])
         if self._request is None:

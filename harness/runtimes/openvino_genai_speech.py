@@ -50,6 +50,7 @@ class _GenAiSpeechSession(SpeechSession):
         self._artifact = artifact
         self._device = device
         self._properties = chosen
+        self._told = told
         self._config = pipeline.get_generation_config()
         self._config.return_timestamps = False
         for name, value in told.items():
@@ -75,4 +76,4 @@ class _GenAiSpeechSession(SpeechSession):
             for name in NETWORKS
         )
         version = openvino_genai.__version__.split("-")[0]
-        return whisper_proof(self._artifact, encoder, decoder, "openvino-genai", version)
+        return whisper_proof(self._artifact, encoder, decoder, "openvino-genai", version, self._told)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.chat_template import check_names, check_variables
 from harness.measure.records import Proof
 from harness.passes.openvino_weights import constants
 from harness.registry import check_counts, options
-from harness.runtimes.language import Generation, LanguageSession
+from harness.runtimes.language import Generation, LanguageSession, Variables
 from harness.runtimes.openvino_common import cannot_load, language_properties, require_device
 from harness.runtimes.optimum_common import OptimumRuntime
 
@@ -30,14 +32,19 @@ class OptimumIntel(OptimumRuntime):
 
     @options
     class Options:
-        """OpenVINO's properties: ``precision`` of the inference, ``kv_cache`` of the cache, ``threads``."""
+        """OpenVINO's properties: ``precision`` of the inference, ``kv_cache`` of the cache, ``threads``.
+
+        ``chat_template_kwargs``: variables of the chat template.
+        """
 
         precision: Literal["f32", "bf16", "f16", "device"] = "f32"
         kv_cache: Literal["u8", "f16", "f32", "device"] = "device"
         threads: int | None = None
+        chat_template_kwargs: Variables = field(default_factory=dict)
 
         def __post_init__(self) -> None:
             check_counts(threads=self.threads)
+            check_names(self.chat_template_kwargs)
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         del batch, profile
@@ -49,7 +56,8 @@ class OptimumIntel(OptimumRuntime):
         except (RuntimeError, ValueError) as error:
             raise cannot_load("Optimum Intel", wanted, error) from error
         tokenizer = tokenizer_class.from_pretrained(artifact, local_files_only=True)
-        return _OptimumSession(model, tokenizer, artifact)
+        check_variables(tokenizer.chat_template or "", self.options.chat_template_kwargs)
+        return _OptimumSession(model, tokenizer, artifact, self.options.chat_template_kwargs)
 
 
 class _Times:
@@ -66,7 +74,8 @@ class _Times:
 
 
 class _OptimumSession(LanguageSession):
-    def __init__(self, model: Any, tokenizer: Any, artifact: Path) -> None:
+    def __init__(self, model: Any, tokenizer: Any, artifact: Path, variables: Variables) -> None:
+        self._variables = variables
         self._model = model
         self._tokenizer = tokenizer
         self._artifact = artifact
@@ -112,7 +121,8 @@ class _OptimumSession(LanguageSession):
 
     def _written(self, prompt: str) -> str:
         chat = [{"role": "user", "content": prompt}]
-        return str(self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))
+        asked = {"add_generation_prompt": True, "tokenize": False}
+        return str(self._tokenizer.apply_chat_template(chat, **asked, **self._variables))
 
     def _ends(self) -> list[int]:
         found = self._model.generation_config.eos_token_id

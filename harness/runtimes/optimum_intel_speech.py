@@ -62,4 +62,5 @@ class _OptimumSpeechSession(SpeechSession):
 
         networks = (self._model.encoder.request, self._model.decoder.request)
         encoder, decoder = (getattr(r, "get_compiled_model", lambda r=r: r)() for r in networks)
-        return whisper_proof(self._artifact, encoder, decoder, "optimum-intel", version("optimum-intel"))
+        known = version("optimum-intel")
+        return whisper_proof(self._artifact, encoder, decoder, "optimum-intel", known, self._told)

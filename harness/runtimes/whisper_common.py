@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,24 +10,29 @@ from typing import Any, Literal
 from harness.errors import KpiError
 from harness.measure.records import Proof
 from harness.passes.openvino_weights import constants
-from harness.passes.whisper import FORMAT, NETWORKS
+from harness.passes.whisper import FORMAT, NETWORKS, require_generation
 from harness.registry import check_counts, options
 from harness.runtimes.openvino_common import compiled_proof
 
 __all__ = ["FORMAT", "NETWORKS", "WhisperOptions", "asked", "properties", "whisper_proof"]
 
+_ENGLISH = "en"
+
 
 @options
 class WhisperOptions:
-    """OpenVINO's properties: ``precision`` of the inference, ``threads``; ``language`` that is spoken."""
+    """OpenVINO's properties: ``precision`` of the inference, ``threads``; ``language`` that is spoken.
+
+    Without one a model of many languages is told "en", unless its generation_config.json is too old to be told any.
+    """
 
     precision: Literal["f32", "bf16", "f16", "device"] = "f32"
     threads: int | None = None
-    language: str = "en"
+    language: str | None = None
 
     def __post_init__(self) -> None:
         check_counts(threads=self.threads)
-        if not self.language.isalpha():
+        if self.language is not None and not self.language.isalpha():
             raise ValueError('language must be a code such as "en"')
 
 
@@ -41,26 +46,46 @@ def properties(chosen: WhisperOptions, device: str) -> dict[str, str]:
     return found
 
 
-def asked(artifact: Path, language: str) -> dict[str, str]:
+def asked(artifact: Path, language: str | None) -> dict[str, str]:
     """What a model is told of its task: nothing where it knows one language alone.
 
-    KpiError when the model does not know the language.
+    ``language`` is None where the recipe says none. KpiError where one that it says can't be applied.
     """
-    config = json.loads((artifact / "generation_config.json").read_text(encoding="utf-8"))
-    if not config.get("is_multilingual"):
-        return {}
-    token = f"<|{language}|>"
-    if token not in config.get("lang_to_id", {}):
-        raise KpiError(f"the model knows no language {language!r}", "set the runtime's `language`")
+    config = require_generation(artifact)
+    missing = [key for key in ("is_multilingual", "lang_to_id", "task_to_id") if key not in config]
+    if config.get("is_multilingual") is False:
+        if language in (None, "en"):
+            return {}
+        raise KpiError(f"the model knows English alone, not {language!r}", "leave the runtime's `language` out")
+    if missing:
+        if language is None:
+            return {}
+        raise KpiError(
+            f"language = {language!r} can't be applied: generation_config.json lacks {', '.join(missing)}, "
+            "as old or fine-tuned models do",
+            "copy the file from the model that it was fine-tuned from, or leave `language` out: the model then guesses",
+        )
+    token = f"<|{language or _ENGLISH}|>"
+    if token not in config["lang_to_id"]:
+        raise KpiError(f"the model knows no language {language or _ENGLISH!r}", "set the runtime's `language`")
     return {"language": token, "task": "transcribe"}
 
 
-def whisper_proof(artifact: Path, encoder: Any, decoder: Any, runtime: str, version: str) -> Proof:
+def told_language(told: Mapping[str, str], artifact: Path) -> str:
+    """The language as the proof shows it."""
+    if told:
+        return told["language"].strip("<|>")
+    return "the model's only one" if require_generation(artifact).get("is_multilingual") is False else "guessed"
+
+
+def whisper_proof(
+    artifact: Path, encoder: Any, decoder: Any, runtime: str, version: str, told: Mapping[str, str]
+) -> Proof:
     """What the two compiled networks say of themselves; both must run alike."""
     proofs = [compiled_proof(compiled, runtime) for compiled in (encoder, decoder)]
     if len({(proof.device, proof.precision.removeprefix("int8+")) for proof in proofs}) != 1:
-        told = " and ".join(f"{proof.precision} on {proof.device}" for proof in proofs)
-        raise KpiError(f"encoder and decoder run differently: {told}")
+        ran = " and ".join(f"{proof.precision} on {proof.device}" for proof in proofs)
+        raise KpiError(f"encoder and decoder run differently: {ran}")
     stored: dict[str, int] = {}
     for name in NETWORKS:
         for kind, size in constants(artifact / name).items():
@@ -74,5 +99,5 @@ def whisper_proof(artifact: Path, encoder: Any, decoder: Any, runtime: str, vers
         heavy_work=None,
         integer_work=None,
         float_layers=(),
-        details={**proofs[0].details, "constants": stored},
+        details={**proofs[0].details, "constants": stored, "language": told_language(told, artifact)},
     )

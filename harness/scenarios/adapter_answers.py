@@ -13,10 +13,13 @@ from harness.registry import check_counts, options
 from harness.runtimes.language import AdapterSession, Generation, LanguageSession
 from harness.scenarios.base import Scenario, Scored, Stage
 from harness.scenarios.first_tokens import two_tokens
+from harness.text.answers import Limits, require_answers
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+_CUT_OFF = Limits(empty=1, repeated=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,8 @@ class AdapterAnswers:
     """What was answered, in the order of the prompts.
 
     ``adapter`` is empty, and so are the answers ``on``, where the model has none. ``off_ids`` are the tokens that the
-    model alone made; ``faults`` what switching did not restore.
+    model alone made; ``faults`` what switching did not restore. ``off_ended`` and ``on_ended`` are whether the model
+    itself ended an answer, ``tokens`` the most that one may have.
     """
 
     adapter: str
@@ -33,6 +37,22 @@ class AdapterAnswers:
     on: list[str]
     off_ids: list[list[int]]
     faults: list[list[str]]
+    prompts: list[str]
+    off_ended: list[bool]
+    on_ended: list[bool]
+    tokens: int
+
+    def require(self, recipe: str) -> None:
+        """KpiError where too many answers were cut off, or too many of those with the adapter are empty or all alike.
+
+        What the base model says may be as poor as it is, as long as it came to its end.
+        """
+        limit: dict[str, Any] = {"option": "adapter-answers.tokens", "tokens": self.tokens}
+        require_answers(
+            self.prompts, self.on, self.references, self.on_ended, whose=f"{recipe} with its adapter", **limit
+        )
+        base = f"{recipe} without its adapter"
+        require_answers(self.prompts, self.off, self.references, self.off_ended, whose=base, limits=_CUT_OFF, **limit)
 
 
 class AdapterAnswer(Scenario[LanguageSession], Scored):
@@ -66,6 +86,10 @@ class AdapterAnswer(Scenario[LanguageSession], Scored):
             [line["on"] for line in lines if line["adapter"]],
             [line["off_ids"] for line in lines],
             [line["faults"] for line in lines],
+            [line["prompt"] for line in lines],
+            [line["off_ended"] for line in lines],
+            [line["on_ended"] for line in lines if line["adapter"]],
+            lines[0]["limit"],
         )
 
     @classmethod
@@ -84,7 +108,7 @@ class AdapterAnswer(Scenario[LanguageSession], Scored):
                 if isinstance(session, AdapterSession) and session.adapters:
                     kept.write(line(self._switched(session, prompt, again=number < self.options.restored)))
                 else:
-                    kept.write(line(_line(prompt, session.generate(prompt.prompt, self.options.tokens))))
+                    kept.write(line(self._line(prompt, session.generate(prompt.prompt, self.options.tokens))))
                 if number % 20 == 0:
                     stage.progress(f"{number + 1} of {len(prompts)} prompts")
         return {"completed": len(prompts), "outputs": file.name}
@@ -101,16 +125,18 @@ class AdapterAnswer(Scenario[LanguageSession], Scored):
             if answer.ids != said.setdefault(name, answer).ids:
                 faults.append(f"switching does not restore the answer of {name or 'the base model'}")
         session.use(chosen)
-        return _line(prompt, said[None]) | {"adapter": chosen, "on": said[chosen].text, "faults": faults}
+        on = {"on": said[chosen].text, "on_ended": said[chosen].ended}
+        return self._line(prompt, said[None]) | {"adapter": chosen, "faults": faults} | on
 
-
-def _line(prompt: Prompt, off: Generation) -> dict[str, Any]:
-    return {
-        "prompt": prompt.prompt,
-        "reference": prompt.reference,
-        "adapter": "",
-        "off": off.text,
-        "on": "",
-        "off_ids": list(off.ids),
-        "faults": [],
-    }
+    def _line(self, prompt: Prompt, off: Generation) -> dict[str, Any]:
+        return {
+            "prompt": prompt.prompt,
+            "reference": prompt.reference,
+            "adapter": "",
+            "limit": self.options.tokens,
+            "off": off.text,
+            "off_ended": off.ended,
+            "on": "",
+            "off_ids": list(off.ids),
+            "faults": [],
+        }

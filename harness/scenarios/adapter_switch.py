@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
 from harness.language import SAMPLES, read_prompts
+from harness.load.prompts import Beginnings, prompts_of
 from harness.registry import check_counts, options
 from harness.runtimes.language import AdapterSession
 from harness.scenarios.base import Scenario, Stage
 from harness.scenarios.first_tokens import two_tokens
-from harness.scenarios.generate import prompts_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,18 +38,18 @@ class SwitchAdapters(Scenario[AdapterSession]):
             check_counts(words=self.words, switches=self.switches)
 
     def first(self, stage: Stage) -> Callable[[AdapterSession], Mapping[str, npt.NDArray[np.generic]]]:
-        return two_tokens(self._prompts(stage)[0], exactly=True)
+        return two_tokens(self._prompt(stage)(-1), exactly=True)
 
     def play(self, session: AdapterSession, stage: Stage) -> dict[str, Any]:
         if not session.adapters:
             raise KpiError(
                 "the artifact has no adapter to switch to", 'make some with the passes "lora" and "adapters"'
             )
-        states, prompts = [None, *session.adapters], self._prompts(stage)
+        states, prompt = [None, *session.adapters], self._prompt(stage)
         start = time.perf_counter()
-        for state in states:  # warm-up
+        for number, state in enumerate(states):  # warm-up
             session.use(state)
-            session.generate(prompts[0], 2, exactly=True)
+            session.generate(prompt(-2 - number), 2, exactly=True)
         warmth = {"runs": len(states), "seconds": round(time.perf_counter() - start, 4)}
         switched: list[float] = []
         stayed: list[float] = []
@@ -59,12 +59,12 @@ class SwitchAdapters(Scenario[AdapterSession]):
             begin = time.perf_counter()
             while len(switched) < self.options.switches or time.perf_counter() - begin < stage.seconds:
                 turn = len(switched)
-                prompt = prompts[turn % len(prompts)]
+                prompts = prompt(2 * turn), prompt(2 * turn + 1)
                 asked = time.perf_counter()
                 session.use(states[turn % len(states)])
                 used = time.perf_counter()
-                switched.append(used - asked + session.generate(prompt, 2, exactly=True).ttft_s)
-                stayed.append(session.generate(prompt, 2, exactly=True).ttft_s)
+                switched.append(used - asked + session.generate(prompts[0], 2, exactly=True).ttft_s)
+                stayed.append(session.generate(prompts[1], 2, exactly=True).ttft_s)
             end = time.perf_counter()
         gc.enable()
         return {
@@ -76,6 +76,8 @@ class SwitchAdapters(Scenario[AdapterSession]):
             "details": {"adapters": list(session.adapters)},
         }
 
-    def _prompts(self, stage: Stage) -> list[str]:
+    def _prompt(self, stage: Stage) -> Callable[[int], str]:
+        """The prompt of a number, each beginning differently; two that follow each other are alike but for that."""
         texts = [prompt.prompt for prompt in read_prompts(stage.requests / SAMPLES)]
-        return prompts_of(texts, [self.options.words])[self.options.words]
+        prompts, beginnings = prompts_of(texts, [self.options.words])[self.options.words], Beginnings(texts)
+        return lambda number: beginnings.put(prompts[number // 2 % len(prompts)], number)

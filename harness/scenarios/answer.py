@@ -16,7 +16,7 @@ from harness.registry import check_counts, options
 from harness.runtimes.language import Generation, LanguageSession
 from harness.scenarios.base import Scenario, Scored, Stage
 from harness.scenarios.first_tokens import two_tokens
-from harness.text.answers import check_answers
+from harness.text.answers import check_answers, require_answers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 PART = ".part.jsonl"
+_THOUGHTS = "</think>"
 _CHANGED = 8
 """How many prompts are asked again, changed: answers that do not come from the prompt stay the same."""
 
@@ -32,15 +33,40 @@ _CHANGED = 8
 class Answers:
     """What was answered, in the order of the prompts.
 
-    ``nll`` is the mean negative log-likelihood of a reference's tokens (natural logarithm, end token included);
-    ``chances`` are the log-probabilities of the next tokens along the first references: one array (tokens,
-    vocabulary) each.
+    ``ended`` is whether the model itself ended an answer, ``tokens`` how many it has; ``outputs`` are the answers that
+    are scored: what follows the mark ``after`` where one is set, empty where it did not come. ``nll`` is the mean
+    negative log-likelihood of a reference's tokens (natural logarithm, end token included); ``chances`` are the
+    log-probabilities of the next tokens along the first references: one array (tokens, vocabulary) each.
     """
 
     outputs: list[str]
     references: list[str]
     nll: list[float]
     chances: list[npt.NDArray[np.float32]]
+    prompts: list[str]
+    ended: list[bool]
+    tokens: list[int]
+    after: str = ""
+
+    def require(self, recipe: str) -> None:
+        """KpiError, with the recipe's name, where too many outputs were cut off, are empty or all alike."""
+        require_answers(
+            self.prompts,
+            self.outputs,
+            self.references,
+            self.ended,
+            whose=recipe,
+            option="answer.tokens",
+            tokens=max(self.tokens),
+            after=self.after,
+        )
+
+    def remarks(self) -> list[str]:
+        """What a person should know of the outputs: thoughts that are scored as if they were the answer."""
+        thought = sum(_THOUGHTS in output for output in self.outputs)
+        if not thought:
+            return []
+        return [f'{thought} of {len(self.outputs)} answers hold {_THOUGHTS}: set answer.after = "{_THOUGHTS}"']
 
 
 class Answer(Scenario[LanguageSession], Scored):
@@ -53,10 +79,15 @@ class Answer(Scenario[LanguageSession], Scored):
 
     @options
     class Options:
-        """``tokens``: the most an answer may have; ``compared``: of how many prompts the distributions are kept."""
+        """What is asked and scored.
+
+        ``tokens``: the most an answer may have; ``compared``: of how many prompts the distributions are kept;
+        ``after``: a mark such as "</think>", so that only what follows its last place in an answer is scored.
+        """
 
         tokens: int = 128
         compared: int = 100
+        after: str = ""
 
         def __post_init__(self) -> None:
             check_counts(tokens=self.tokens, compared=self.compared)
@@ -73,6 +104,10 @@ class Answer(Scenario[LanguageSession], Scored):
             [line["reference"] for line in lines],
             [float(line["nll"]) for line in lines],
             chances,
+            [line["prompt"] for line in lines],
+            [bool(line["ended"]) for line in lines],
+            [int(line["tokens"]) for line in lines],
+            lines[0].get("after", ""),
         )
 
     @classmethod
@@ -104,7 +139,8 @@ class Answer(Scenario[LanguageSession], Scored):
                     if compared:
                         chances[f"p{number}"] = likely.astype(np.float16)
                 if number >= len(answered):
-                    answered.append(_answer(prompt, session.generate(prompt.prompt, self.options.tokens), nll))
+                    said = session.generate(prompt.prompt, self.options.tokens)
+                    answered.append(_answer(prompt, said, nll, self.options.after))
                     kept.write(line(answered[-1]))
                     kept.flush()
                 if number % 20 == 0:
@@ -131,7 +167,7 @@ class Answer(Scenario[LanguageSession], Scored):
         for number in numbers:
             changed = changed_prompt(prompts[number].prompt, prompts[(number + 1) % len(prompts)].prompt)
             said = session.generate(changed, self.options.tokens).text
-            unmoved += said == answered[number]["output"]
+            unmoved += said == answered[number].get("whole", answered[number]["output"])
         return len(numbers), unmoved
 
 
@@ -159,11 +195,18 @@ def answers_so_far(folders: Sequence[Path], outputs: Path, conditions: Mapping[s
     return []
 
 
-def _answer(prompt: Prompt, said: Generation, nll: float) -> dict[str, Any]:
+def scored_part(text: str, after: str) -> str:
+    """What follows the last ``after`` in an answer, without blanks around it; empty where the mark did not come."""
+    return text.rpartition(after)[2].strip() if after in text else ""
+
+
+def _answer(prompt: Prompt, said: Generation, nll: float, after: str) -> dict[str, Any]:
+    whole = {"whole": said.text, "after": after} if after else {}
     return {
         "prompt": prompt.prompt,
         "reference": prompt.reference,
-        "output": said.text,
+        "output": scored_part(said.text, after) if after else said.text,
+        **whole,
         "tokens": said.tokens,
         "prompt_tokens": said.prompt_tokens,
         "ended": said.ended,

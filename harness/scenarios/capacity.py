@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.load.client import Client, allow_connections, poisson
 from harness.load.dialects import Wish
+from harness.load.prompts import served_prompts
 from harness.load.reply import LATE_S, Reply
 from harness.load.search import largest
 from harness.registry import check_counts, options
@@ -41,8 +42,8 @@ class Capacity(Scenario[EndpointSession]):
         """What is in time, and how long to look.
 
         ``limit_s``: of the latency's ``percentile``; ``start``: the first rate, requests a second; ``precision``: how
-        near to the largest, as a share; ``budget_s``: for the whole search; ``tokens``, ``exactly``, ``words``: as of
-        the scenario ``load``.
+        near to the largest, as a share; ``budget_s``: for the whole search; ``tokens``, ``exactly``, ``words``,
+        ``repeat_prompts``: as of the scenario ``load``.
         """
 
         limit_s: float = 1.0
@@ -53,6 +54,7 @@ class Capacity(Scenario[EndpointSession]):
         tokens: int = 32
         exactly: bool = False
         words: int | None = None
+        repeat_prompts: bool = False
 
         def __post_init__(self) -> None:
             check_counts(tokens=self.tokens, words=self.words)
@@ -64,8 +66,11 @@ class Capacity(Scenario[EndpointSession]):
                 raise ValueError("precision must lie between 0.01 and 1")
 
     def first(self, stage: Stage) -> Callable[[EndpointSession], Mapping[str, npt.NDArray[np.generic]]]:
-        prompts = chosen_prompts(stage, self.options.words)
-        return lambda session: first_answer(session, prompts, self._wish)
+        prompt = self._prompt(stage)
+        return lambda session: first_answer(session, prompt, self._wish)
+
+    def _prompt(self, stage: Stage) -> Callable[[int], str]:
+        return served_prompts(chosen_prompts(stage, self.options.words), repeat=self.options.repeat_prompts)
 
     @property
     def _wish(self) -> Wish:
@@ -85,7 +90,7 @@ class Capacity(Scenario[EndpointSession]):
                 kept = replies
             return borne
 
-        with Client(session.endpoint, chosen_prompts(stage, chosen.words), self._wish) as client:
+        with Client(session.endpoint, self._prompt(stage), self._wish) as client:
             warmth = warm(client, session)
             begin = time.perf_counter()
             with stage.watch():
@@ -100,6 +105,7 @@ class Capacity(Scenario[EndpointSession]):
                 "capacity": found.best,
                 "limit_s": chosen.limit_s,
                 "percentile": chosen.percentile,
+                "repeat_prompts": chosen.repeat_prompts,
                 "tries": tries,
                 "remarks": [f"the search ended {found.stopped}"] if found.stopped else [],
             },

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
 from harness.language import SAMPLES, read_prompts
+from harness.load.prompts import Beginnings, prompts_of
 from harness.measure.traffic import copy_bandwidth
 from harness.registry import options
 from harness.runtimes.language import Generation, LanguageSession
@@ -34,29 +35,35 @@ class Generate(Scenario[LanguageSession]):
 
     @options
     class Options:
-        """``tokens``: how many each answer has; ``words``: the lengths of the prompts; ``requests``: least of each."""
+        """What is asked.
+
+        ``tokens``: how many each answer has; ``words``: the lengths of the prompts; ``requests``: least of each;
+        ``repeat_prompts``: whether a prompt may be asked again, so that a cache of prefixes answers in part.
+        """
 
         tokens: int = 32
         words: tuple[int, ...] = (16, 128)
         requests: int = 3
+        repeat_prompts: bool = False
 
         def __post_init__(self) -> None:
             if self.tokens < 2 or self.requests < 1 or not self.words or min(self.words) < 1:  # noqa: PLR2004
                 raise ValueError("tokens must be at least 2, requests and each of words at least 1")
 
     def first(self, stage: Stage) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
-        return two_tokens(next(iter(self._prompts(stage).values()))[0], exactly=True)
+        prompts, put = self._prompts(stage)
+        return two_tokens(put(next(iter(prompts.values()))[0], -1), exactly=True)
 
     def play(self, session: LanguageSession, stage: Stage) -> dict[str, Any]:
-        prompts = self._prompts(stage)
-        warmth = self._warm_up(session, prompts)
+        prompts, put = self._prompts(stage)
+        warmth = self._warm_up(session, prompts, put)
         asked: list[tuple[int, Generation]] = []
         gc.collect()
         gc.disable()
         with stage.watch():
             begin = time.perf_counter()
-            for words, prompt in self._turns(prompts):
-                asked.append((words, session.generate(prompt, self.options.tokens, exactly=True)))
+            for number, (words, prompt) in enumerate(_turns(prompts)):
+                asked.append((words, session.generate(put(prompt, number), self.options.tokens, exactly=True)))
                 enough = len(asked) >= self.options.requests * len(prompts)
                 if enough and time.perf_counter() - begin >= stage.seconds:
                     break
@@ -77,21 +84,18 @@ class Generate(Scenario[LanguageSession]):
                 "ttft_s": [answer.ttft_s for _, answer in asked],
                 "tpot_s": [_per_token(answer) for _, answer in asked],
             },
-            "details": {"copy_bytes_s": copy_bandwidth()},
+            "details": {"copy_bytes_s": copy_bandwidth(), "repeat_prompts": self.options.repeat_prompts},
         }
 
-    def _prompts(self, stage: Stage) -> dict[int, list[str]]:
+    def _prompts(self, stage: Stage) -> tuple[dict[int, list[str]], Callable[[str, int], str]]:
+        """The prompts by length, and what gives one the beginning of a number: from 0 on timed, below 0 before."""
         texts = [prompt.prompt for prompt in read_prompts(stage.requests / SAMPLES)]
-        return prompts_of(texts, self.options.words)
+        put = (lambda prompt, _: prompt) if self.options.repeat_prompts else Beginnings(texts).put
+        return prompts_of(texts, self.options.words), put
 
-    def _turns(self, prompts: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, str]]:
-        number = 0
-        while True:
-            for words, texts in prompts.items():
-                yield words, texts[number % len(texts)]
-            number += 1
-
-    def _warm_up(self, session: LanguageSession, prompts: Mapping[int, Sequence[str]]) -> dict[str, Any]:
+    def _warm_up(
+        self, session: LanguageSession, prompts: Mapping[int, Sequence[str]], put: Callable[[str, int], str]
+    ) -> dict[str, Any]:
         """One answer of each length, then of the longest until two in a row take the same time per token; four at most.
 
         The first two answers to long prompts wait longer for their first token than later ones (benchmarks/warm_up.py).
@@ -101,24 +105,17 @@ class Generate(Scenario[LanguageSession]):
         for text in itertools.chain((texts[0] for texts in prompts.values()), more):
             if steady and runs > len(prompts):
                 break
-            now = _per_token(session.generate(text, self.options.tokens, exactly=True))
+            # The first request of all took the last number.
+            now = _per_token(session.generate(put(text, -2 - runs), self.options.tokens, exactly=True))
             steady, before, runs = bool(before) and abs(now / before - 1) <= _ALIKE, now, runs + 1
         return {"runs": runs, "seconds": round(time.perf_counter() - start, 4), "steady": steady}
 
 
-def prompts_of(texts: Sequence[str], words: Sequence[int]) -> dict[int, list[str]]:
-    """Sixteen prompts of each length: the texts, one after the other until there are words enough."""
-    return {length: list(_joined(texts, length, 16)) for length in words}
-
-
-def _joined(texts: Sequence[str], words: int, count: int) -> Iterator[str]:
-    position = 0
-    for _ in range(count):
-        said: list[str] = []
-        while len(said) < words:
-            said += texts[position % len(texts)].split()
-            position += 1
-        yield " ".join(said[:words])
+def _turns(prompts: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, str]]:
+    """A prompt of each length in turn, with its length."""
+    for number in itertools.count():
+        for words, texts in prompts.items():
+            yield words, texts[number % len(texts)]
 
 
 def _per_token(answer: Generation) -> float:

@@ -13,12 +13,12 @@ from harness.language import SAMPLES, read_prompts
 from harness.load import ab
 from harness.load.client import Client, allow_connections, poisson
 from harness.load.dialects import Wish
+from harness.load.prompts import prompts_of, served_prompts
 from harness.load.reply import Limits, Reply, summary
 from harness.measure.steady import warm_up
 from harness.registry import check_counts, options
 from harness.runtimes.endpoint import EndpointSession
 from harness.scenarios.base import Scenario, Stage
-from harness.scenarios.generate import prompts_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +49,8 @@ class Load(Scenario[EndpointSession]):
         ``exactly``: the end token is ignored, so that every answer has as many; ``words``: the length of the prompts,
         else the evaluation prompts as they stand; ``stream``: whether answers come piece by piece. ``limit_s``,
         ``ttft_limit_s``, ``tpot_limit_s``: what goodput counts. ``driver``: aiohttp, or ab for figures as
-        ApacheBench takes them.
+        ApacheBench takes them. ``repeat_prompts``: whether a prompt may be sent again, so that a server's cache of
+        prefixes answers in part; else no two requests begin alike.
         """
 
         concurrency: int = 4
@@ -63,6 +64,7 @@ class Load(Scenario[EndpointSession]):
         ttft_limit_s: float | None = None
         tpot_limit_s: float | None = None
         driver: Literal["aiohttp", "ab"] = "aiohttp"
+        repeat_prompts: bool = False
 
         def __post_init__(self) -> None:
             check_counts(concurrency=self.concurrency, requests=self.requests, tokens=self.tokens, words=self.words)
@@ -71,10 +73,15 @@ class Load(Scenario[EndpointSession]):
                 raise ValueError("rate and limits must be above 0")
             if self.driver == "ab" and self.rate is not None:
                 raise ValueError("ab knows no rate: it asks in a closed loop alone")
+            if self.driver == "ab" and not self.repeat_prompts:
+                raise ValueError("ab sends one prompt again and again: set repeat_prompts = true")
 
     def first(self, stage: Stage) -> Callable[[EndpointSession], Mapping[str, npt.NDArray[np.generic]]]:
-        prompts = chosen_prompts(stage, self.options.words)
-        return lambda session: first_answer(session, prompts, self._wish)
+        prompt = self._prompt(stage)
+        return lambda session: first_answer(session, prompt, self._wish)
+
+    def _prompt(self, stage: Stage) -> Callable[[int], str]:
+        return served_prompts(chosen_prompts(stage, self.options.words), repeat=self.options.repeat_prompts)
 
     @property
     def _wish(self) -> Wish:
@@ -82,13 +89,18 @@ class Load(Scenario[EndpointSession]):
 
     def play(self, session: EndpointSession, stage: Stage) -> dict[str, Any]:
         chosen, prompts = self.options, chosen_prompts(stage, self.options.words)
-        with Client(session.endpoint, prompts, self._wish) as client:
+        with Client(session.endpoint, self._prompt(stage), self._wish) as client:
             warmth = warm(client, session)
             if chosen.driver == "ab":
                 seen = self._ab(session, prompts[0], stage, client.one().latency)
             else:
                 seen = self._loop(client, session, stage)
-        asked = {"driver": chosen.driver, "prompts": len(set(prompts)), "stream": chosen.stream}
+        asked = {
+            "driver": chosen.driver,
+            "prompts": len(set(prompts)),
+            "repeat_prompts": chosen.repeat_prompts,
+            "stream": chosen.stream,
+        }
         loop = {"concurrency": chosen.concurrency} if chosen.rate is None else {"rate": chosen.rate}
         details = {**asked, **loop, "limit_s": chosen.limit_s, **seen["details"]}
         return {**seen, "warmup": warmth, "details": details}
@@ -148,12 +160,14 @@ def chosen_prompts(stage: Stage, words: int | None) -> list[str]:
     return texts if words is None else prompts_of(texts, (words,))[words]
 
 
-def first_answer(session: EndpointSession, prompts: list[str], wish: Wish) -> Mapping[str, npt.NDArray[np.generic]]:
+def first_answer(
+    session: EndpointSession, prompt: Callable[[int], str], wish: Wish
+) -> Mapping[str, npt.NDArray[np.generic]]:
     """The first request of all; KpiError says what is wrong where it is not answered."""
     dialect = session.endpoint.dialect
     if wish.exactly and not dialect.exact:
         raise KpiError(f"the protocol {dialect.name} can't ignore the end token", "leave exactly out")
-    with Client(session.endpoint, prompts, wish) as client:
+    with Client(session.endpoint, prompt, wish) as client:
         reply = client.one()
     if reply.error:
         session.check(failed=True)

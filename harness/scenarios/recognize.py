@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from harness.errors import KpiError
 from harness.json_lines import line, read_lines, write_list
 from harness.media.audio import RATE
+from harness.registry import options
 from harness.runtimes.speech import SpeechSession
 from harness.scenarios.base import Scenario, Scored, Stage
-from harness.speech import read_utterances
+from harness.speech import Speech, read_utterances, spelling
+from harness.text.normalization import BASIC, WHISPER_ENGLISH
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+_CHOSEN = ".chosen.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Recognized:
-    """What was heard in each recording, and what was said, in the order of the transcripts."""
+    """What was heard in each recording, and what was said, in the order of the transcripts.
+
+    ``normalization`` is how both are made comparable; ``spelling`` are words that are written in another way then.
+    """
 
     ids: list[str]
     texts: list[str]
     references: list[str]
+    normalization: str = BASIC
+    spelling: Mapping[str, str] = field(default_factory=dict)
 
 
 class Recognize(Scenario[SpeechSession], Scored):
@@ -35,10 +46,18 @@ class Recognize(Scenario[SpeechSession], Scored):
     drives = SpeechSession
     timed = False
 
+    @options
+    class Options:
+        """``normalization``: how texts are made comparable, ``whisper-english`` for figures as papers give them."""
+
+        normalization: Literal["basic", "whisper-english"] = "basic"
+
     @classmethod
     def read(cls, file: Path) -> Recognized:
-        lines = read_lines(file)
-        return Recognized(*([said[key] for said in lines] for key in ("id", "text", "reference")))
+        lines, choices = read_lines(file), file.with_suffix(_CHOSEN)
+        chosen = json.loads(choices.read_text(encoding="utf-8")) if choices.is_file() else {}
+        ids, texts, references = ([said[key] for said in lines] for key in ("id", "text", "reference"))
+        return Recognized(ids, texts, references, **chosen)
 
     @classmethod
     def publish(cls, file: Path, results: Path) -> None:
@@ -56,6 +75,7 @@ class Recognize(Scenario[SpeechSession], Scored):
 
     def play(self, session: SpeechSession, stage: Stage) -> dict[str, Any]:
         utterances = read_utterances(stage.requests)
+        self._choose(stage)
         file = stage.outputs.with_suffix(".jsonl")
         with file.open("w", encoding="utf-8") as out, stage.scored():
             for number, utterance in enumerate(utterances):
@@ -72,3 +92,13 @@ class Recognize(Scenario[SpeechSession], Scored):
                 if number % 20 == 0:
                     stage.progress(f"{number + 1} of {len(utterances)} recordings")
         return {"completed": len(utterances), "outputs": file.name}
+
+    def _choose(self, stage: Stage) -> None:
+        """Writes down how the transcripts are to be compared, with the spellings that the model's folder brings."""
+        chosen: dict[str, Any] = {"normalization": self.options.normalization}
+        if self.options.normalization == WHISPER_ENGLISH:
+            workload = stage.workload()
+            if not isinstance(workload, Speech):
+                raise KpiError("the fixture is of no speech recognizer")
+            chosen["spelling"] = spelling(workload.folder())
+        stage.outputs.with_suffix(_CHOSEN).write_text(json.dumps(chosen), encoding="utf-8")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from harness.chat_template import check_variables
 
 _HALF = "\ufffd"
 """What a token that is half a character decodes to."""
@@ -80,9 +82,12 @@ class Engine:
         self.failure = ""
         threading.Thread(target=self._run, name="engine", daemon=True).start()
 
-    def written(self, messages: list[dict[str, str]]) -> str:
-        """A conversation as the model reads it."""
-        return str(self._tokenizer.apply_chat_template(messages, add_generation_prompt=True))
+    def written(self, messages: list[dict[str, str]], variables: Mapping[str, Any]) -> str:
+        """A conversation as the model reads it, the chat template's ``variables`` set; KpiError for an unknown one."""
+        check_variables(self._tokenizer.get_original_chat_template(), variables)
+        history = self._genai.ChatHistory(messages)
+        history.set_extra_context(dict(variables))
+        return str(self._tokenizer.apply_chat_template(history, add_generation_prompt=True))
 
     def encode(self, text: str, *, special: bool) -> Any:
         """Tokens of a text, shape (1, n); ``special`` adds those that the tokenizer puts around it."""

@@ -23,7 +23,8 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as AnyHttpException
 
-from harness.errors import reason
+from harness.chat_template import check_names
+from harness.errors import KpiError, reason
 from harness.protocol import leave
 from harness.servers.batching import Answer, Delta, Engine
 
@@ -64,6 +65,7 @@ class ChatRequest(_Asked):
 
     messages: list[Message] = Field(min_length=1)
     max_completion_tokens: int | None = Field(default=None, ge=1, le=100_000)
+    chat_template_kwargs: dict[str, str | bool | int | float] = Field(default_factory=dict)
 
     @property
     def most(self) -> int:
@@ -104,7 +106,11 @@ def make_app(engine: Engine, model: str) -> FastAPI:  # noqa: C901 - a list of r
 
     @app.post("/v1/chat/completions")
     async def chat(asked: ChatRequest) -> Response:
-        written = engine.written([message.model_dump() for message in asked.messages])
+        try:
+            check_names(asked.chat_template_kwargs)
+            written = engine.written([message.model_dump() for message in asked.messages], asked.chat_template_kwargs)
+        except (KpiError, ValueError) as error:
+            raise HTTPException(400, f"chat_template_kwargs: {error}") from error
         return await answered(asked, engine.encode(written, special=False), chat=True)
 
     @app.post("/v1/completions")

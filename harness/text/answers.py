@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.errors import KpiError
 from harness.text.tokens import check_pairs, tokenize
 
 SHORTEST, LONGEST = 0.3, 3.0
@@ -29,6 +30,8 @@ class Limits:
 
 
 DEFAULT = Limits()
+SCORED = Limits(repeated=0.01)
+"""What a score may be taken of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,38 @@ class Answers:
                 share = f"{count} of {self.outputs} outputs ({count / self.outputs:.1%})"
                 lines.append(f"{share} {what}; at most {limit:.1%} may")
         return lines
+
+
+def require_answers(
+    prompts: Sequence[str],
+    outputs: Sequence[str],
+    references: Sequence[str],
+    ended: Sequence[bool],
+    *,
+    whose: str,
+    option: str,
+    tokens: int,
+    after: str = "",
+    limits: Limits = SCORED,
+) -> None:
+    """KpiError where too many outputs were cut off, are empty or repeat each other: a score of them says nothing.
+
+    ``whose`` names the recipe; ``option`` is the setting of the token limit, as it is written in the TOML, ``tokens``
+    its value; ``after`` is the mark behind which an answer begins, empty where all of it is scored.
+    """
+    found = check_answers(prompts, outputs, references, [not end for end in ended])
+    compare = "compare them with the prompts in results/"
+    of = f"of {found.outputs} answers of {whose}"
+    if found.unfinished > limits.unfinished * found.outputs:
+        raise KpiError(f"{found.unfinished} {of} hit {tokens} tokens", f"raise {option}")
+    if found.empty > limits.empty * found.outputs:
+        if after:
+            remedy = f"raise {option}, or switch the thoughts off with the runtime's chat_template_kwargs"
+            raise KpiError(f"{found.empty} {of} have no text after {after}", remedy)
+        raise KpiError(f"{found.empty} {of} are empty", compare)
+    surplus = found.repeated - found.references_repeated
+    if surplus > limits.repeated * found.outputs:
+        raise KpiError(f"{surplus} {of} repeat the answer to another prompt", compare)
 
 
 def check_answers(

@@ -19,7 +19,7 @@ def score(file: Path) -> Iterator[tuple[str, str]]:
 
     Raises KpiError when the file is no list of objects with ``output`` and ``reference``, Unavailable without WordNet.
     """
-    outputs, references = _read(file)
+    outputs, references, cut_off = _read(file)
     words = wordnet.load()
     for name, scores in (
         ("METEOR", meteor.scores(outputs, references, words)),
@@ -28,11 +28,16 @@ def score(file: Path) -> Iterator[tuple[str, str]]:
     ):
         low, high = bootstrap_mean(scores, _CONFIDENCE)
         yield name, f"{sum(scores) / len(scores):.4f} ({low:.4f} to {high:.4f}), {len(scores)} answers"
+    if cut_off:
+        yield "cut off", f"{cut_off} of {len(outputs)} answers hit the token limit: the scores say little of the model"
+    if empty := sum(not output.strip() for output in outputs):
+        yield "empty", f"{empty} of {len(outputs)} answers"
     yield "corpus BLEU", f"{overlap.corpus_bleu(outputs, references):.4f}"
     yield from (meteor.identity(words) | overlap.identity()).items()
 
 
-def _read(file: Path) -> tuple[list[str], list[str]]:
+def _read(file: Path) -> tuple[list[str], list[str], int]:
+    """Outputs, references, and how many outputs did not come to their end, as far as the file says it."""
     try:
         data: Any = json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -47,4 +52,5 @@ def _read(file: Path) -> tuple[list[str], list[str]]:
         if not all(isinstance(text, str) for text in pair) or not str(pair[1]).strip():
             raise KpiError(f"{file.name}: answer {number} lacks an output or a reference")
         pairs.append(pair)
-    return [str(output) for output, _ in pairs], [str(reference) for _, reference in pairs]
+    cut_off = sum(entry.get("ended") is False for entry in data)
+    return [str(output) for output, _ in pairs], [str(reference) for _, reference in pairs], cut_off

@@ -18,7 +18,17 @@ from harness.targets import Promise
 from harness.watch.imports import closure, parsed
 
 _EXTENSIONS = ("metrics", "passes", "runtimes", "scenarios")
-_WORKLOAD = ("task", "fixture", "checkpoint", "checkpoint_sha256", "model", "data", "allow_pickle", "trust_remote_code")
+_WORKLOAD = (
+    "task",
+    "fixture",
+    "checkpoint",
+    "checkpoint_sha256",
+    "model",
+    "data",
+    "allow_pickle",
+    "trust_remote_code",
+    "chat_template",
+)
 _PROCESSOR = ("cpu", "gpu", "npu", "arch")  # what says which processor's integer arithmetic was promised
 _UNREAD = (".md", ".pyc", ".swp", ".swx", ".orig", ".rej", "~")
 
@@ -180,7 +190,8 @@ def _sources(spec: Spec) -> dict[str, _Sources]:
         if workload.fixture not in code:
             code[workload.fixture] = _code(root, root.joinpath(*workload.fixture.split(".")))
         python, folders = code[workload.fixture]
-        named = [Path(text) for text in (workload.checkpoint, workload.data, workload.model) if text]
+        texts = (workload.checkpoint, workload.data, workload.model, workload.chat_template)
+        named = [Path(text) for text in texts if text]
         there = [path.resolve() for path in named if path.is_absolute() or path.exists()]
         found[name] = _Sources(python, (*folders, *there))
     return found
