@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.machine import cores_of, memory_of
 from harness.measure.records import ProcessRecord
 from harness.metrics import metrics
 from harness.metrics.base import ArtifactMetric, Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
@@ -41,7 +42,7 @@ def _facts(target: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _circumstances(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     machine = evidence["machine"]
-    yield "machine", f"{machine['cpu']}, {machine['cores']} cores, {machine['memory'] / 1e9:.0f} GB"
+    yield "machine", f"{machine['cpu']}, {cores_of(machine)}, {memory_of(machine)}"
     own = _of(target, evidence)
     if target["artifact"]:
         yield "artifact", f"{target['artifact'][:12]}{_proof(own)}"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.machine import cores_of, memory_of
 from harness.package.front import front_matter
 from harness.reports.text import basis, cell, figure, interval, why
 from harness.units import BYTES
@@ -127,7 +128,7 @@ def _machines(evidence: Mapping[str, Any]) -> Iterator[str]:
     machines = evidence.get("machines") or {"": evidence["machine"]}
     for machine in machines.values():
         devices = ", ".join(map(cell, [*machine.get("gpus", ()), *machine.get("npus", ())]))
-        what = f"{cell(machine['cpu'])}, {machine['cores']} cores, {machine['memory'] / 1e9:.0f} GB"
+        what = f"{cell(machine['cpu'])}, {cell(cores_of(machine))}, {cell(memory_of(machine))}"
         system = f"{cell(machine.get('os', ''))} {cell(machine.get('arch', ''))}"
         yield f"- {what}{f', {devices}' if devices else ''}; {system}"
 
