@@ -14,6 +14,7 @@ from harness.build.ahead import BuildAhead
 from harness.builder import Builder
 from harness.environments import Environments
 from harness.errors import KpiError, Unavailable
+from harness.file_names import file_name
 from harness.ledger import Answer, off_target
 from harness.machine import Detected, mismatch
 from harness.machine_ratio import Side, judge_machines, processes_needed
@@ -367,7 +368,8 @@ class Gate:
             scenario = scenarios()[subject.scenario]
             if not issubclass(scenario, Scored):
                 raise TypeError(f"{scenario} leaves no outputs")
-            scenario.publish(file, self.folder / "results" / f"{subject.recipe.replace('/', '-')}.json")
+            name = file_name(subject.recipe.replace("/", "-", 1))
+            scenario.publish(file, self.folder / "results" / f"{name}.json")
             self._read[subject.id] = scenario.read(file)
         return self._read[subject.id]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.machine import cores_of, memory_of
 from harness.package.front import front_matter
-from harness.reports.text import basis, cell, figure, interval, why
+from harness.reports.text import basis, cell, figure, interval, precision_of, why
 from harness.units import BYTES
 
 UNKNOWN = "unknown: neither the workload's table nor its fixture says one"
@@ -160,8 +160,7 @@ def _run(kpi: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[str]:
         if measurement["recipe"] != recipe or not measurement["processes"]:
             continue
         proof = measurement["processes"][0]["proof"]
-        precision = "" if proof["precision"] == "unknown" else f", {proof['precision']}"
-        said = f"{proof['runtime']} {proof['version']} on {proof['device']}{precision}"
+        said = f"{proof['runtime']} {proof['version']} on {proof['device']}{precision_of(proof)}"
         options = _options(measurement["runtime_options"])
         line = f"- It ran with {cell(said)}{f' ({cell(options)})' if options else ''}."
         if line not in told:

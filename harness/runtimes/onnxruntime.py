@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import psutil
-
 from harness.cores import confined
 from harness.errors import KpiError, Unavailable
 from harness.measure.records import Proof
@@ -94,6 +92,7 @@ class OnnxRuntime(Runtime):
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         import onnxruntime as ort
+        import psutil
 
         short = self.options.provider or _DEFAULT[device]
         provider = _PROVIDERS[short]
