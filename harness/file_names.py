@@ -18,6 +18,6 @@ def file_name(name: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-")[:_LONGEST]
     if _RESERVED.fullmatch(plain):
         plain = plain.replace(".", "-")
-    elif plain == name:
+    elif plain and plain == name:
         return plain
     return f"{plain or 'kpi'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
