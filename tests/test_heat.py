@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from harness.heat import Heat
 from harness.machine import detect, heat_of
+from harness.reports.html.machine import machines
+from harness.reports.markdown import render
+from tests.project import ROOT
 
 FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 
@@ -107,6 +111,18 @@ def test_the_tool_of_the_board_is_asked_where_the_kernel_shows_no_file(
     assert Heat.read().firmware == 0x50004
     tool.write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
     assert Heat.read().firmware is None
+
+
+@pytest.mark.parametrize(("heat", "said"), [([], True), (["thermal_throttle counters"], False), (None, False)])
+def test_reports_say_once_that_heat_was_not_visible(heat: list[str] | None, said: bool) -> None:  # noqa: FBT001
+    evidence = json.loads((ROOT / "tests/recorded/evidence.json").read_text(encoding="utf-8"))
+    if heat is not None:
+        evidence["machine"]["heat"] = heat
+    assert render(evidence).count("heat is not visible") == said
+    ((_, pairs),) = machines(evidence)
+    shown = dict(pairs).get("heat", "")
+    assert ("not visible" in shown) == said
+    assert bool(shown) == (heat is not None)
 
 
 def test_this_machine_says_where_heat_is_seen() -> None:

@@ -18,7 +18,7 @@ from harness.quota import Quota, Stops, quota, rise, stops
 from harness.spec import Machine
 from harness.targets import parse_promise
 from harness.units import BYTES, COUNT
-from tests.project import ROOT
+from tests.project import ROOT, Project
 
 V2 = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = (
@@ -183,7 +183,7 @@ def test_of_nested_groups_the_longest_stop_counts() -> None:
 @pytest.mark.parametrize(
     ("threads", "instances", "limit", "said"),
     [
-        (64, 1, 2.0, "64 threads where the container's quota leaves 2 processors"),
+        (64, 1, 2.0, "64 threads where the container's quota leaves 2 of 64 processors"),
         (2, 1, 1.5, "set threads = 1 "),
         (2, 2, 2.0, "2 x 2 threads"),
         (None, 1, 2.0, "as many threads as it sees processors"),
@@ -246,6 +246,29 @@ def test_a_real_quota_is_read_and_its_stops_are_seen(group: Path) -> None:
     assert (processors, cores) == (0.1, 1)
     assert stopped >= 1
     assert 0.3 < share < 1
+
+
+@pytest.mark.suite
+def test_a_container_smaller_than_promised_is_off_target(project: Project, group: Path) -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("a quota of one processor is no limit on a machine with one")
+    limit = group / ("cpu.max" if (group / "cpu.max").exists() else "cpu.cfs_quota_us")
+    limit.write_text("100000 100000" if limit.name == "cpu.max" else "100000", encoding="ascii")
+    project.change('device = "cpu"', 'device = "cpu"\ncores = ">= 2"')
+    project.change("threads = 1", "threads = 2")
+    inside = ["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh", *project.command("-k", "p50")]
+    done = subprocess.run(
+        inside, cwd=project.folder, env=project.variables, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    evidence = project.evidence()
+    assert (evidence["machine"]["quota"], evidence["machine"]["cores"]) == (1, 1)
+    assert evidence["machine"]["visible_cores"] == os.cpu_count()
+    found = next(target for target in evidence["targets"] if target["metric"] == "latency.p50")
+    assert found["verdict"] == "OFF_TARGET"
+    assert "the quota leaves 1), promised for >= 2" in found["reason"]
+    assert "ONNX Runtime starts 2 threads where the container's quota leaves 1 of " in found["notes"][0]
+    assert "set threads = 1 " in found["notes"][0]
 
 
 def test_a_window_without_a_quota_has_no_stops() -> None:

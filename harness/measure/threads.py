@@ -30,6 +30,6 @@ def excess(threads: int | None, instances: int, here: Detected) -> str:
     whole = f"{instances} x " if instances > 1 else ""
     how = f"{whole}{threads} threads" if threads else f"{whole}as many threads as it sees processors"
     return (
-        f"{how} where the container's quota leaves {here.quota:g} processors, and is stopped when they are used up: "
-        f"set threads = {max(1, here.cores // instances)} in the recipe's runtime"
+        f"{how} where the container's quota leaves {here.quota:g} of {here.visible_cores} processors, "
+        f"and is stopped when they are used up: set threads = {max(1, here.cores // instances)} in the recipe's runtime"
     )
