@@ -10,7 +10,7 @@ import pytest
 
 from tests.project import ROOT, Project
 
-QUIET = {"pytest", "hypothesis"}
+QUIET = {"pytest", "hypothesis", "platformdirs"}
 """Their plugins print no header and make no folder where no test of theirs runs."""
 
 
