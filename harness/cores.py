@@ -47,6 +47,14 @@ def pin(text: str) -> None:
     os.sched_setaffinity(0, wanted)
 
 
+def confined() -> int | None:
+    """How many processors this process is confined to; None where it may use all of them."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    permitted = len(os.sched_getaffinity(0))
+    return permitted if permitted < (os.cpu_count() or permitted) else None
+
+
 def in_force(tasks: Path = Path("/proc/self/task")) -> str:
     """The processors that this process's threads may use, as the kernel says; empty where it does not say."""
     found: set[int] = set()
@@ -63,7 +71,10 @@ def in_force(tasks: Path = Path("/proc/self/task")) -> str:
 
 def check(text: str) -> str:
     """What is in force; KpiError when a thread may run elsewhere than ``text`` says."""
-    found = in_force()
-    if found and (outside := parse_cores(found) - parse_cores(text)):
-        raise KpiError(f"confined to processors {text}, threads may also run on {format_cores(outside)}")
+    found, wanted = in_force(), parse_cores(text)
+    if found and (outside := parse_cores(found) - wanted):
+        raise KpiError(
+            f"confined to processors {text}, threads may also run on {format_cores(outside)}",
+            f"set threads = {len(wanted)} in the recipe's runtime, or leave out what pins its threads",
+        )
     return found

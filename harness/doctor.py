@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.builder import Builder
 from harness.environments import Environments
 from harness.errors import KpiError, Unavailable, reason
-from harness.machine import Detected, detect, mismatch
+from harness.machine import Detected, detect, heat_of, mismatch
 from harness.metrics import metrics
 from harness.metrics.base import Metric
 from harness.passes import passes
@@ -48,12 +48,15 @@ def examine(spec: Spec | None, store: Store) -> Iterator[tuple[str, Rows]]:
 
 
 def _machine(here: Detected) -> Rows:
+    limit = "none" if here.quota is None else f"{here.quota:g} processors of a container's groups"
     return [
-        ("processor", f"{here.cpu}, {here.cores} cores usable, {here.arch}"),
+        ("processor", f"{here.cpu}, {here.arch}"),
+        ("cores", f"{here.cores} usable, {here.visible_cores} visible; quota: {limit}"),
         ("instructions", " ".join(here.instructions) or "none that matter were found"),
         ("integer arithmetic", f"that of {here.processor_class}"),
         ("governor", here.governor or "not visible (a virtual machine, or not Linux)"),
-        ("memory", BYTES.format(here.memory)),
+        ("heat", heat_of(here.to_json())),
+        ("memory", f"{BYTES.format(here.memory)} usable, {BYTES.format(here.total_memory)} visible"),
         ("gpu", ", ".join(here.gpus) or "none"),
         ("npu", ", ".join(here.npus) or "none"),
         ("system", f"{here.os}, Python {here.python}"),

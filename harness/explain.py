@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.machine import cores_of, memory_of
 from harness.measure.records import ProcessRecord
 from harness.metrics import metrics
 from harness.metrics.base import ArtifactMetric, Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
-from harness.reports.text import basis, figure, interval, number
+from harness.reports.text import basis, figure, interval, number, precision_of
 from harness.statistics import median
 from harness.targets import Promise, Relation, change, parse_promise
 from harness.units import DIMENSIONS, TIME
@@ -16,6 +17,7 @@ from harness.verdict import Verdict
 
 _LAYERS, _OTHERS = 4, 5
 _WIDTH = 11
+_SAME = ("recipe", "artifact", "runtime", "device")
 
 
 def explain(target: Mapping[str, Any], evidence: Mapping[str, Any], *, reason: bool = True) -> list[str]:
@@ -41,10 +43,10 @@ def _facts(target: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _circumstances(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     machine = evidence["machine"]
-    yield "machine", f"{machine['cpu']}, {machine['cores']} cores, {machine['memory'] / 1e9:.0f} GB"
+    yield "machine", f"{machine['cpu']}, {cores_of(machine)}, {memory_of(machine)}"
     own = _of(target, evidence)
     if target["artifact"]:
-        yield "artifact", f"{target['artifact'][:12]}{_proof(own)}"
+        yield "artifact", f"{target['artifact'][:12]}{_proof(own, evidence)}"
     if compared := _compared(own):
         yield "compared", compared
     if placed := _placed(own):
@@ -67,12 +69,16 @@ def _of(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[Mapping[
     return [by_id[name] for name in target["measurements"] if name in by_id]
 
 
-def _proof(own: Sequence[Mapping[str, Any]]) -> str:
-    """What the runtime proved of the artifact's first process."""
+def _proof(own: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]) -> str:
+    """What the runtime proved of the artifact's first process, and where it was profiled of what it computed with."""
     if not own or not own[0]["processes"]:
         return ""
     proof = own[0]["processes"][0]["proof"]
-    said = f", {proof['runtime']} {proof['version']} on {proof['device']}, {proof['precision']}"
+    alike = [m for m in evidence["measurements"] if all(m[k] == own[0][k] for k in _SAME) and m["processes"]]
+    for other in (m["processes"][0]["proof"] for m in alike):
+        if proof["heavy_ops"] is None and other["heavy_ops"] is not None:
+            proof = {**proof, **{name: other[name] for name in ("precision", "heavy_ops", "integer_ops")}}
+    said = f", {proof['runtime']} {proof['version']} on {proof['device']}{precision_of(proof)}"
     if proof["heavy_ops"]:
         said += f", {proof['integer_ops'] or 0} of {proof['heavy_ops']} heavy operations in INT8"
     return said

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,9 @@ from harness.machine import Detected, mismatch, other_processor
 from harness.machine_ratio import Side, judge_machines, processes_needed
 from harness.measure.campaign import Campaign, Subject
 from harness.measure.records import ProcessRecord
+from harness.measure.samples import samples_per_scenario
+from harness.measure.threads import thread_notes
+from harness.measure.validity import hopeless
 from harness.metrics.base import ArtifactMetric, MachineRatioMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.runtimes import runtimes
 from harness.scenarios import scenarios
@@ -28,6 +30,7 @@ from harness.spec import Recipe, Spec, Target
 from harness.statistics import plan_looks
 from harness.store import Store
 from harness.targets import Relation, judged_in
+from harness.units import TIME
 from harness.verdict import (
     Estimate,
     Judgement,
@@ -82,7 +85,9 @@ class Gate:
         self.looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
         # What slows both recipes of a pair cancels out.
         self.pair_looks = plan_looks(spec.measure.looks, spec.measure.confidence)
-        self._samples = _samples_per_scenario(spec)
+        # Two looks' worth of disturbed processes in a row, and the machine is not expected to calm down.
+        self.patience = spec.measure.looks[:2][-1]
+        self._samples = samples_per_scenario(spec)
         self.scorer = Scorer(spec, self.campaign, folder, self.builder.log)
 
     def _finish_building(self) -> None:
@@ -100,7 +105,7 @@ class Gate:
     def admit(self, spec: Spec) -> None:
         """Goes on under other promises about the same workloads: what was built and measured stays."""
         self.spec = self.builder.spec = self.scorer.spec = spec
-        self._samples = _samples_per_scenario(spec)
+        self._samples = samples_per_scenario(spec)
 
     def measure(self, target: Target) -> Finding:
         """Builds what the target is about, then measures until it is decided or the budget ends.
@@ -131,8 +136,9 @@ class Gate:
                 judgement = judge_exact(target.promise, metric.of(record))
                 notes = (*metric.remarks(record), *(record.violations if judgement.verdict is Verdict.FAIL else ()))
             elif issubclass(metric, ProcessMetric):
-                judgement = self._judge_processes(target, metric, subjects)
-                disturbed = self._disturbed(subjects)
+                judgement, given_up = self._judge_processes(target, metric, subjects)
+                disturbed = self._disturbed(subjects) + given_up
+                notes = tuple(thread_notes(self.campaign.of(subjects[0]), self.machine))
             else:
                 raise TypeError(f"{metric} is of no known kind")
             measurements = tuple(self.campaign.reference(subject) for subject in subjects)
@@ -163,6 +169,8 @@ class Gate:
             begin, hourly = time.monotonic(), self.spec.price(kpi.machine)
             made = Side.of(metric.figure, self.campaign.extend(subject, needed), hourly)
             while len(made.clean) < needed and time.monotonic() - begin < self.spec.measure.budget_s:
+                if hopeless(self.campaign.of(subject).records, max(needed, self.patience)):
+                    break
                 made = Side.of(metric.figure, self.campaign.extend(subject, len(made.values) + 1), hourly)
             sides[kpi.name] = made
             subjects.append(subject)
@@ -288,8 +296,13 @@ class Gate:
         """One process of a scenario whose figures are no times, or of a proof: disturbance does not matter."""
         return self.campaign.extend(subject, 1)[0]
 
-    def _judge_processes(self, target: Target, metric: type[ProcessMetric], subjects: list[Subject]) -> Judgement:
-        """Look after look until decided; off target one look is enough, since it proves nothing anyhow."""
+    def _judge_processes(
+        self, target: Target, metric: type[ProcessMetric], subjects: list[Subject]
+    ) -> tuple[Judgement, str]:
+        """Look after look until decided, and why it gave up before that; off target one look is enough.
+
+        Where no process is undisturbed nothing can FAIL, and where most miss the bound nothing can PASS.
+        """
         self._finish_building()
         settings, start = self.spec.measure, time.monotonic()
         looks = self.pair_looks if target.promise.versus else self.looks
@@ -303,16 +316,22 @@ class Gate:
                 records = self.campaign.extend(subjects[0], look.processes)
                 estimates = [self._estimate(metric, record, target) for record in records]
                 judgement = judge(estimates, disturbed=[bool(record.disturbed) for record in records])
+                lost = hopeless(records, len(records)) and not target.promise.holds(judgement.value)
+                given_up = lost and self.patience <= len(records) < looks[-1].processes
             else:
-                pairs = self.campaign.extend_pairs(subjects[0], subjects[1], look.processes, left)
+                pairs = self.campaign.extend_pairs(subjects[0], subjects[1], look.processes, left, self.patience)
                 a, b = (self.campaign.of(subject).records for subject in subjects[:2])
                 ratios = [
                     self._estimate(metric, a[i], target).over(self._estimate(metric, b[j], target)) for i, j in pairs
                 ]
                 judgement = judge(ratios, of="pairs of processes")
+                given_up = len(pairs) < look.processes
             if judgement.verdict is not Verdict.INCONCLUSIVE:
                 break
-        return judgement
+            left = settings.budget_s - (time.monotonic() - start)
+            if given_up and left > 0:
+                return judgement, f"; given up, {TIME.format(left)} of the budget were left"
+        return judgement, ""
 
     def _estimate(self, metric: type[ProcessMetric], record: ProcessRecord, target: Target) -> Estimate:
         factor = self.spec.hourly(target)
@@ -333,15 +352,3 @@ def _shortened(remarks: Sequence[str]) -> tuple[str, ...]:
 
 def _plain(options: Any) -> dict[str, Any]:
     return {name: getattr(options, name) for name in options.__dataclass_fields__}
-
-
-def _samples_per_scenario(spec: Spec) -> Mapping[tuple[str, str], int]:
-    """How many samples a process must give, by recipe and scenario: the most that any target asks."""
-    most: dict[tuple[str, str], int] = defaultdict(lambda: spec.measure.samples)
-    for target in spec.targets:
-        metric = target.metric
-        if issubclass(metric, ProcessMetric):
-            for recipe in spec.recipes_of(target):
-                key = (recipe.key, spec.scenario(target))
-                most[key] = max(most[key], metric.least_samples(spec.measure.confidence))
-    return most

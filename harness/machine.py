@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,10 @@ from typing import Any
 
 import psutil
 
+from harness.heat import Heat
+from harness.quota import quota
 from harness.spec import Machine
+from harness.units import BYTES
 
 # Arm cores say a number, not a name: the parts that edge devices have (Arm's MIDR tables).
 _ARM_PARTS = {
@@ -36,6 +40,7 @@ _ARM_PARTS = {
     "0xd49": "Neoverse-N2",
     "0xd4f": "Neoverse-V2",
 }
+_SMALL = 10e9
 _INSTRUCTIONS = (
     "sse4_2",
     "avx",
@@ -58,11 +63,21 @@ _INSTRUCTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """The hardware as the operating system names it; ``memory`` in bytes."""
+    """The hardware as the operating system names it, and what of it this process may use.
+
+    ``cores`` and ``memory`` (bytes) are what the processor mask and a container's limits leave; ``visible_cores`` and
+    ``total_memory`` are what the machine shows. ``quota`` is the limit on processors as it is written, such as 1.5,
+    None where there is none. ``heat`` names what tells of heat that slows the machine down; empty where
+    that is not visible.
+    """
 
     cpu: str
     cores: int
     memory: int
+    visible_cores: int
+    total_memory: int
+    quota: float | None
+    heat: tuple[str, ...]
     os: str
     arch: str
     gpus: tuple[str, ...]
@@ -100,9 +115,9 @@ def mismatch(wanted: Machine, here: Detected) -> str:
         if pattern is not None and not _fits(pattern, found):
             return f"{name} is {', '.join(found) or 'absent'}, promised for {pattern}"
     if wanted.cores is not None and not wanted.cores.holds(here.cores):
-        return f"{here.cores} cores, promised for {wanted.cores.text}"
+        return f"{cores_of(here.to_json())}, promised for {wanted.cores.text}"
     if wanted.memory is not None and not wanted.memory.holds(here.memory):
-        return f"{here.memory / 1e9:.0f} GB of memory, promised for {wanted.memory.text}"
+        return f"memory is {memory_of(here.to_json())}, promised for {wanted.memory.text}"
     return ""
 
 
@@ -140,15 +155,44 @@ def _fits(pattern: str, found: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in found)
 
 
+def cores_of(machine: Mapping[str, Any]) -> str:
+    """The processors of a machine as the evidence holds it: ``2 cores (64 are visible, the quota leaves 2.5)``."""
+    usable, visible, limit = machine["cores"], machine.get("visible_cores"), machine.get("quota")
+    said = [f"{visible} are visible"] if visible not in (None, usable) else []
+    said += [f"the quota leaves {limit:g}"] if limit is not None and limit < (visible or math.inf) else []
+    return f"{usable} core{'' if usable == 1 else 's'}" + (f" ({', '.join(said)})" if said else "")
+
+
+def memory_of(machine: Mapping[str, Any]) -> str:
+    """The memory of a machine as the evidence holds it: ``4 GB (the container's limit; the machine has 128 GB)``."""
+    usable = float(machine["memory"])
+    total = float(machine.get("total_memory") or usable)
+    size = BYTES.format(usable) if usable < _SMALL else f"{usable / 1e9:.0f} GB"
+    return size + (f" (the container's limit; the machine has {total / 1e9:.0f} GB)" if usable < total else "")
+
+
+def heat_of(machine: Mapping[str, Any]) -> str:
+    """Where heat would be seen on a machine as the evidence holds it; empty where older evidence does not say."""
+    sources = machine.get("heat")
+    if sources is None:
+        return ""
+    return ", ".join(map(str, sources)) or "not visible: the system shows no counter of it and no cooling device"
+
+
 @cache
 def detect() -> Detected:
     """Looks at the machine once; needs no runtime and no privilege."""
     cpu, flags = _processor()
     governor = _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    limits, permitted, memory = quota(), _permitted(), int(psutil.virtual_memory().total)
     return Detected(
         cpu=cpu,
-        cores=_cores(),
-        memory=psutil.virtual_memory().total,
+        cores=limits.cores(permitted),
+        memory=min(memory, limits.memory or memory),
+        visible_cores=os.cpu_count() or permitted,
+        total_memory=memory,
+        quota=limits.processors,
+        heat=Heat.read().sources,
         os=platform.system(),
         arch=platform.machine(),
         gpus=_gpus(),
@@ -160,8 +204,8 @@ def detect() -> Detected:
     )
 
 
-def _cores() -> int:
-    """The processors this process may use: a container or taskset may allow fewer than there are."""
+def _permitted() -> int:
+    """The processors of this process's mask: cpusets or taskset may allow fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -10,6 +10,7 @@ from typing import Any
 from harness.artifact import read_artifact
 from harness.computing import computing
 from harness.errors import KpiError
+from harness.file_names import file_name
 from harness.measure.campaign import Campaign, Series, Subject
 from harness.metrics.base import SampleMetric
 from harness.overlap import shared
@@ -163,7 +164,8 @@ class Scorer:
             scenario = scenarios()[subject.scenario]
             if not issubclass(scenario, Scored):
                 raise TypeError(f"{scenario} leaves no outputs")
-            scenario.publish(file, self._folder / "results" / f"{subject.recipe.replace('/', '-')}.json")
+            name = file_name(subject.recipe.replace("/", "-", 1))
+            scenario.publish(file, self._folder / "results" / f"{name}.json")
             self._read[subject.id] = scenario.read(file)
         read = self._read[subject.id]
         with computing(metric, subject.recipe, read, self._log):

@@ -18,6 +18,8 @@ from harness.artifact import MANIFEST, Artifact, Damaged, read_artifact
 from harness.errors import KpiError
 
 Builder = Callable[[Path], None]
+_TRIES, _PAUSE_S = 20, 0.1
+_IN_USE = (5, 32, 33)  # of Windows: access denied, sharing violation, lock violation
 
 
 def default_root() -> Path:
@@ -84,7 +86,7 @@ class Store:
                 artifact = read_artifact(aside)
                 _flush(aside)
                 self._discard(self.path(key))
-                aside.rename(self.path(key))
+                _move(aside, self.path(key))
             except OSError as error:
                 raise self.explain(error) from error
             finally:
@@ -96,6 +98,11 @@ class Store:
         if error.errno == errno.ENOSPC:
             return KpiError(
                 f"the disk of the store {self.root} is full", "free space, run `kpi cache prune`, or set KPI_STORE"
+            )
+        if _in_use(error):
+            return KpiError(
+                f"an artifact of the store {self.root} can't be moved: another process has it open: {error}",
+                "end what uses it, then run again",
             )
         return KpiError(f"the store {self.root} can't be written: {error}", "set KPI_STORE to another folder")
 
@@ -141,7 +148,7 @@ class Store:
         """Moves a folder out of sight in one step, then removes it."""
         if path.exists():
             grave = Path(tempfile.mkdtemp(prefix="discarded-", dir=self.root / "building"))
-            path.rename(grave / path.name)
+            _move(path, grave / path.name)
             shutil.rmtree(grave, ignore_errors=True)
 
     def _sweep(self) -> None:
@@ -162,12 +169,27 @@ def folder_size(path: Path) -> int:
     return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
 
 
+def _move(source: Path, target: Path) -> None:
+    """Renames a folder. Windows refuses while any process has a file of it open, such as a scanner for a moment."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            source.rename(target)
+        except OSError as error:
+            if not tries_left or not _in_use(error):
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
+def _in_use(error: OSError) -> bool:
+    return getattr(error, "winerror", None) in _IN_USE
+
+
 def _flush(path: Path) -> None:
     """Forces files to the disk before the rename makes them visible."""
     for file in path.rglob("*"):
         if file.is_file():
-            descriptor = os.open(file, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            # Windows flushes only what is open for writing.
+            with file.open("r+b") as opened:
+                os.fsync(opened.fileno())

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from harness.cores import check, format_cores, in_force, parse_cores
 from harness.errors import KpiError
@@ -69,8 +71,36 @@ def test_a_process_that_was_not_confined_is_noticed() -> None:
     allowed = os.sched_getaffinity(0)
     if len(allowed) < 2:
         pytest.skip("this process may use one processor only")
-    with pytest.raises(KpiError, match="threads may also run on"):
+    with pytest.raises(KpiError, match="threads may also run on") as caught:
         check(str(min(allowed)))
+    assert "set threads = 1 in the recipe's runtime" in caught.value.remedy
+
+
+@LINUX
+@pytest.mark.parametrize("threads", [None, 2])
+def test_onnx_runtime_keeps_to_the_processors_it_is_confined_to(tmp_path: Path, threads: int | None) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("this process may use one processor only")
+    core = min(os.sched_getaffinity(0))
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 4]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "model.onnx"
+    )
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from harness.cores import check, pin\n"
+        "from harness.runtimes.onnxruntime import OnnxRuntime\n"
+        f"pin('{core}'); runtime = OnnxRuntime(OnnxRuntime.Options(threads={threads}))\n"
+        # As in the worker: NumPy starts threads of its own.
+        "import numpy; runtime.start(); session = runtime.load(Path(sys.argv[1]), 'cpu', 1, profile=False)\n"
+        "session.run({'x': numpy.zeros((1, 4), 'float32')}); time.sleep(0.2); proof = session.proof()\n"
+        f"print(check('{core}'), proof.threads, proof.details['threads_chosen_by'], sep='|')"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    by = "the process's processors" if threads is None else "the recipe"
+    assert done.stdout.strip() == f"{core}|{threads or 1}|{by}"
 
 
 @pytest.mark.suite

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
 from harness.errors import KpiError
-from harness.explain import _placed
+from harness.explain import _placed, _proof
 from harness.measure.records import ProcessRecord, Proof
 from harness.metrics.latency import LatencyP99
+from harness.reports.text import precision_of
 from harness.targets import parse_promise
 from harness.units import POINTS, SHARE
 from harness.verdict import Verdict, judge_samples, too_small
@@ -95,6 +97,30 @@ def test_where_a_recipe_was_placed_is_said(project: Project) -> None:
     sample = {"placement": {"cores": ["0", "1"], "numa_node": 0, "instances": 2}, "processes": []}
     assert _placed([sample]) == "2 instances side by side, processors 0 and 1, memory node 0"
     assert _placed([{"placement": {}, "processes": []}]) == _placed([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("precision", "said"),
+    [
+        ("unknown", ""),
+        ("int8+unknown", ", int8"),
+        ("not said by the protocol", ", precision not said by the protocol"),
+        ("int8+f32", ", int8+f32"),
+    ],
+)
+def test_a_precision_that_is_not_known_is_not_shown_as_one(precision: str, said: str) -> None:
+    assert precision_of({"precision": precision}) == said
+
+
+def test_what_the_profile_saw_of_the_artifact_is_said() -> None:
+    proof = asdict(Proof("ort", "1", "CPU", "unknown"))
+    seen = {**proof, "precision": "int8", "heavy_ops": 4, "integer_ops": 3}
+    alike = {"recipe": "a/b", "artifact": "f" * 64, "runtime": "ort", "device": "cpu"}
+    timed, profile = ({**alike, "processes": [{"proof": one}]} for one in (proof, seen))
+    assert _proof([timed], {"measurements": [timed]}) == ", ort 1 on CPU"
+    whole = ", ort 1 on CPU, int8, 3 of 4 heavy operations in INT8"
+    assert _proof([timed], {"measurements": [timed, profile]}) == whole
+    assert _proof([timed], {"measurements": [timed, {**profile, "artifact": "e" * 64}]}) == ", ort 1 on CPU"
 
 
 @pytest.mark.suite

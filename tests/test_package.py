@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.file_names import file_name
 from harness.package.card import card
-from harness.package.contents import collect, file_name
+from harness.package.contents import collect
 from harness.package.front import _PIPELINES, read_verdicts, scalar
 from harness.package.pushing import oras_command
 from harness.package.verifying import verify

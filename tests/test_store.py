@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -235,6 +236,50 @@ def test_an_artifact_rebuilt_by_another_process_meanwhile_is_kept(
     store.obtain(KEY, ours)
     assert len(damaged) == 1
     assert (ours.calls, theirs.calls) == (1, 1)
+
+
+def test_what_is_flushed_is_open_for_writing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Windows refuses to flush what is open for reading alone; here the kernel is asked how a file was opened.
+    flushed, fsync = [], os.fsync
+
+    def as_on_windows(file: int) -> None:
+        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flushed.append(os.fstat(file).st_ino)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", as_on_windows)
+    artifact = store.obtain(KEY, Builder())
+    assert {(artifact.path / name).stat().st_ino for name in (*artifact.files, MANIFEST)} == set(flushed)
+
+
+class InUse(PermissionError):
+    """As Windows refuses to rename a folder while a process has a file of it open."""
+
+    winerror = 32
+
+
+@pytest.mark.parametrize("refusals", [1, 3, 100])
+def test_a_folder_that_is_in_use_is_moved_a_moment_later(
+    store: Store, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    rename, left = Path.rename, [refusals]
+
+    def as_on_windows(source: Path, target: Path) -> Path:
+        if left[0]:
+            left[0] -= 1
+            raise InUse(errno.EACCES, "The process cannot access the file")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", as_on_windows)
+    monkeypatch.setattr(harness.store, "_PAUSE_S", 0.001)
+    if refusals < 20:
+        assert store.obtain(KEY, Builder()).digest
+        return
+    with pytest.raises(KpiError, match="another process has it open") as caught:
+        store.obtain(KEY, Builder())
+    assert caught.value.remedy == "end what uses it, then run again"
+    assert leftovers(store) == []
 
 
 @pytest.mark.parametrize("error", [KpiError("no"), RuntimeError("no"), KeyboardInterrupt(), SystemExit(3)], ids=repr)

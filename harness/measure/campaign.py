@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +131,7 @@ class Campaign:
         self._known_conditions: dict[str, dict[str, Any]] = {}
         self.series: dict[str, Series] = {}
         self.pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        self.wasted: Counter[tuple[str, str]] = Counter()
 
     def of(self, subject: Subject) -> Series:
         """The series of a subject: empty at first, or what a stopped run had measured of it."""
@@ -195,9 +197,10 @@ class Campaign:
                     self.keep(subject)
         return series.records
 
-    def extend_pairs(self, a: Subject, b: Subject, count: int, budget_s: float) -> list[tuple[int, int]]:
+    def extend_pairs(self, a: Subject, b: Subject, count: int, budget_s: float, patience: int) -> list[tuple[int, int]]:
         """Runs two subjects in turn (A B, B A, ...) until ``count`` undisturbed pairs are there, or time is up.
 
+        It gives up, too, after ``patience`` disturbed pairs in a row, those of an earlier call among them.
         Returns the pairs as positions in the two series. A pair counts only when neither of its processes was
         disturbed: the two are next to each other in time, so that what slows both cancels out, but what slows one
         may do so more than the other.
@@ -205,15 +208,19 @@ class Campaign:
         both = [self.of(subject).records for subject in (a, b)]
         if (a.id, b.id) not in self.pairs:
             self.pairs[a.id, b.id] = self._pairs_taken_over(a, b)
-        pairs, start, wasted = self.pairs[a.id, b.id], time.monotonic(), 0
+        pairs, start, spoilt = self.pairs[a.id, b.id], time.monotonic(), False
         if len(pairs) < count:
             with device_lock(a.device, self.progress):
-                while len(pairs) < count and (not wasted or time.monotonic() - start < budget_s):
-                    for subject in (b, a) if (len(pairs) + wasted) % 2 else (a, b):
+                while len(pairs) < count and (
+                    not spoilt or (time.monotonic() - start < budget_s and self.wasted[a.id, b.id] < patience)
+                ):
+                    for subject in (b, a) if len(both[0]) % 2 else (a, b):
                         self.of(subject).records.append(self._run(subject, len(pairs) + 1, count))
                     if any(records[-1].disturbed for records in both):
-                        wasted += 1
+                        spoilt = True
+                        self.wasted[a.id, b.id] += 1
                     else:
+                        self.wasted[a.id, b.id] = 0
                         pairs.append((len(both[0]) - 1, len(both[1]) - 1))
                     self.keep(b)
                     self.keep(a)

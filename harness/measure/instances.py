@@ -100,4 +100,18 @@ def _without_instances(first: Mapping[str, Any], others: Sequence[Mapping[str, A
     theirs = sum(float(o.get("own", 0.0)) * float(o.get("seconds", 0.0)) for o in others)
     share = theirs / max(float(first.get("seconds", 0.0)), 1e-9)
     own, strangers = float(first.get("own", 0.0)), float(first.get("others", 0.0))
-    return {"own": round(own + min(share, strangers), 4), "others": round(max(0.0, strangers - share), 4)}
+    found = {"own": round(own + min(share, strangers), 4), "others": round(max(0.0, strangers - share), 4)}
+    return found | _quota([first, *others])
+
+
+def _quota(spans: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The stops by a quota that all instances share: each of them has counted the same ones."""
+    stopped = [span for span in spans if span.get("quota_stops")]
+    if not stopped:
+        return {}
+    # Of the share s that stood still, the rest 1 - s is what the instance itself got: all together got more.
+    worked = sum((1 - span["quota_share"]) / max(span["quota_share"], 1e-4) for span in stopped)
+    return {
+        "quota_stops": max(span["quota_stops"] for span in stopped),
+        "quota_share": round(1 / (1 + worked), 4),
+    }

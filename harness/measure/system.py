@@ -1,14 +1,18 @@
-"""The operating system's own counters around a measurement: who else used the processors, who was stolen from."""
+"""The operating system's own counters around a measurement: other processes' time, steal, a quota's stops, heat."""
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from harness.heat import Heat
+from harness.quota import Stops, rise, stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ class Snapshot:
     own: float
     involuntary: int
     stalled_us: int | None
-    throttled: int | None
+    heat: Heat = field(default_factory=Heat)
+    stops: Mapping[str, Stops] = field(default_factory=dict)
 
     @classmethod
     def take(cls) -> Snapshot:
@@ -34,7 +39,8 @@ class Snapshot:
         busy = sum(getattr(total, name, 0.0) for name in known) if idle else 0.0
         own = sum(_processor_seconds(process) for process in _own().values())
         switches = psutil.Process().num_ctx_switches()
-        return cls(time.monotonic(), busy, steal, own, switches.involuntary, _stalled(), throttle_events())
+        stopped, heat = stops(os.getpid(), *_ADOPTED), Heat.read()
+        return cls(time.monotonic(), busy, steal, own, switches.involuntary, _stalled(), heat, stopped)
 
 
 _ADOPTED: set[int] = set()
@@ -72,6 +78,7 @@ def between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
     capacity = wall * (os.cpu_count() or 1)
     own = after.own - before.own
     frequency = _frequency()
+    first, last = before.heat.events, after.heat.events
     return {
         "seconds": round(wall, 4),
         "steal": round(max(0.0, after.steal - before.steal) / capacity, 4),
@@ -83,12 +90,23 @@ def between(before: Snapshot, after: Snapshot) -> dict[str, Any]:
             if after.stalled_us is None or before.stalled_us is None
             else round((after.stalled_us - before.stalled_us) / 1e6 / wall, 4)
         ),
-        "throttled": (
-            None if after.throttled is None or before.throttled is None else max(0, after.throttled - before.throttled)
-        ),
+        "throttled": None if first is None or last is None else max(0, last - first),
+        "heat": after.heat.slowed(before.heat),
+        **_quota(rise(before.stops, after.stops), own),
         "mhz": frequency,
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
+
+
+def _quota(stopped: Stops | None, own: float) -> dict[str, Any]:
+    """How often a container's quota stopped the work, and for which share of the time that it wanted a processor.
+
+    The kernel adds up the time of every processor that stood still; ``own`` are the seconds of those that worked.
+    """
+    if stopped is None:
+        return {"quota_stops": None, "quota_share": None}
+    wanted = stopped.seconds + own
+    return {"quota_stops": stopped.periods, "quota_share": round(stopped.seconds / wanted, 4) if wanted else 0.0}
 
 
 def _stalled() -> int | None:
@@ -107,24 +125,6 @@ def _processor_seconds(process: psutil.Process) -> float:
     except psutil.Error:
         return 0.0
     return float(used.user + used.system)
-
-
-def throttle_events(cpus: Path = Path("/sys/devices/system/cpu")) -> int | None:
-    """How often heat has slowed the processors down since the start, where Linux counts it (x86); None elsewhere.
-
-    Source: the kernel's ABI/testing/sysfs-devices-system-cpu, ``thermal_throttle``. A package's count shows at each of
-    its cores, so that the largest stands for all.
-    """
-    counts: dict[str, list[int]] = {"core": [], "package": []}
-    for kind, found in counts.items():
-        for file in cpus.glob(f"cpu[0-9]*/thermal_throttle/{kind}_throttle_count"):
-            try:
-                found.append(int(file.read_text(encoding="ascii")))
-            except (OSError, ValueError):
-                continue  # a core that was taken offline meanwhile
-    if not any(counts.values()):
-        return None
-    return sum(counts["core"]) + max(counts["package"], default=0)
 
 
 def _frequency() -> float | None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from harness.measure.records import ProcessRecord
+from harness.quota import quota
 from harness.statistics import median
 
 _COPIED = 32_000_000
@@ -48,10 +49,12 @@ def traffic(processes: list[ProcessRecord]) -> Traffic | None:
 
 
 def copy_bandwidth() -> float:
-    """Bytes per second that all processors together read and write when they copy."""
+    """Bytes per second that all processors which this process may use read and write together when they copy."""
     import numpy as np
 
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    visible = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # More threads than a quota allows would be stopped, and each takes memory.
+    count = quota().cores(visible)
     blocks = [(np.ones(_COPIED, np.uint8), np.empty(_COPIED, np.uint8)) for _ in range(count)]
     times = []
     with ThreadPoolExecutor(count) as pool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from harness.measure.records import ProcessRecord
 from harness.statistics import median
@@ -30,17 +30,39 @@ def best_kernel(records: Iterable[ProcessRecord]) -> float:
 
 def disturbance(record: ProcessRecord, best: float) -> str:
     """Why the process does not count, empty when it does. Never looks at the artifact's own times."""
+    return next(_disturbances(record, best), "")
+
+
+def hopeless(records: Sequence[ProcessRecord], patience: int) -> bool:
+    """Whether so many processes in a row were disturbed that no undisturbed one is to be expected."""
+    return len(records) >= patience and all(record.disturbed for record in records[-patience:])
+
+
+def _disturbances(record: ProcessRecord, best: float) -> Iterator[str]:
     slower = kernel_time(record) / best if record.kernel_s else 1.0
     if slower > KERNEL_SLOWER:
-        return f"the reference kernel beside it was {slower:.2f} times slower than the best of this run"
+        yield f"the reference kernel beside it was {slower:.2f} times slower than the best of this run"
+    yield from _stopped_by_quota(record)
     steal, others = _share(record, "steal"), _share(record, "others")
     if steal > STEAL:
-        return f"{100 * steal:.0f} % of the processors' time was stolen by the hypervisor"
+        yield f"{100 * steal:.0f} % of the processors' time was stolen by the hypervisor"
     if others > OTHERS:
-        return f"other processes used {100 * others:.0f} % of the processors"
+        yield f"other processes used {100 * others:.0f} % of the processors"
     if throttled := record.system.get("throttled"):
-        return f"heat slowed the processors down {throttled} times"
-    return ""
+        yield f"heat slowed the processors down {throttled} times"
+    if heat := record.system.get("heat"):
+        yield f"heat slowed the machine down: {heat}"
+
+
+def _stopped_by_quota(record: ProcessRecord) -> Iterator[str]:
+    """What a container's quota did while the process was timed, or during all of it where nothing was timed.
+
+    A stop lasts for tens of milliseconds, longer than many a request: a single one moves a tail.
+    """
+    span = record.system.get("window") or record.system
+    if span.get("quota_stops"):
+        share = 100 * float(span.get("quota_share") or 0)
+        yield f"the quota stopped it for {f'{share:.0f}' if share >= 1 else 'less than 1'} % of the time"
 
 
 def _share(record: ProcessRecord, name: str) -> float:

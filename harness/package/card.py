@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.machine import cores_of, memory_of
 from harness.package.front import front_matter
-from harness.reports.text import basis, cell, figure, interval, why
+from harness.reports.text import basis, cell, figure, interval, precision_of, why
 from harness.units import BYTES
 
 UNKNOWN = "unknown: neither the workload's table nor its fixture says one"
@@ -127,7 +128,7 @@ def _machines(evidence: Mapping[str, Any]) -> Iterator[str]:
     machines = evidence.get("machines") or {"": evidence["machine"]}
     for machine in machines.values():
         devices = ", ".join(map(cell, [*machine.get("gpus", ()), *machine.get("npus", ())]))
-        what = f"{cell(machine['cpu'])}, {machine['cores']} cores, {machine['memory'] / 1e9:.0f} GB"
+        what = f"{cell(machine['cpu'])}, {cell(cores_of(machine))}, {cell(memory_of(machine))}"
         system = f"{cell(machine.get('os', ''))} {cell(machine.get('arch', ''))}"
         yield f"- {what}{f', {devices}' if devices else ''}; {system}"
 
@@ -159,8 +160,7 @@ def _run(kpi: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[str]:
         if measurement["recipe"] != recipe or not measurement["processes"]:
             continue
         proof = measurement["processes"][0]["proof"]
-        precision = "" if proof["precision"] == "unknown" else f", {proof['precision']}"
-        said = f"{proof['runtime']} {proof['version']} on {proof['device']}{precision}"
+        said = f"{proof['runtime']} {proof['version']} on {proof['device']}{precision_of(proof)}"
         options = _options(measurement["runtime_options"])
         line = f"- It ran with {cell(said)}{f' ({cell(options)})' if options else ''}."
         if line not in told:

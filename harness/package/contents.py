@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import harness
 from harness.artifact import MANIFEST, Artifact, Damaged, files_digest, read_artifact
 from harness.checkpoint import file_digest
 from harness.errors import KpiError, SpecError, suggest
+from harness.file_names import file_name
 from harness.package.card import card, licence_notes, licence_of
 from harness.recheck import recheck
 from harness.reports.text import number, why
@@ -28,7 +28,6 @@ FILES = "artifact"
 """The folder of a package that holds the artifact."""
 SCHEMA = 1
 MARK = "-not-proven"
-_LONGEST = 80
 _BINDS = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.OFF_TARGET, Verdict.UNAVAILABLE)
 
 
@@ -190,9 +189,3 @@ def _contents(
 def _digest(artifact: Artifact, name: str, path: Path) -> str:
     known = artifact.files.get(name.removeprefix(f"{FILES}/"))
     return str(known["sha256"]) if known else file_digest(path)
-
-
-def file_name(kpi: str) -> str:
-    """A file name for a KPI of any name; another one for each, whatever is left out."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", kpi).strip(".-")[:_LONGEST]
-    return plain if plain == kpi else f"{plain or 'kpi'}-{hashlib.sha256(kpi.encode()).hexdigest()[:8]}"

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from harness.errors import KpiError, Unavailable, reason
-from harness.package.contents import Contents, file_name
+from harness.file_names import file_name
+from harness.package.contents import Contents
 from harness.package.writing import check_place, refused, settle, suffix_of
 
 _TIMEOUT_S = 3600.0

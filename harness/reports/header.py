@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from harness.machine import Detected
+from harness.machine import Detected, cores_of, memory_of
 from harness.reports.text import plain
 from harness.spec import Spec
 
 
 def header(spec: Spec, file: str, machine: Detected) -> list[str]:
     """A line each on the promises and on the machine, for ``file`` as the user would write it."""
+    said = machine.to_json()
     devices = [("gpu", machine.gpus), ("npu", machine.npus)]
     more = "".join(f", {name} {', '.join(found)}" for name, found in devices if found)
     return [
         plain(f"kpis: {file}, {_counted(len(spec.targets), 'target')} of {_counted(len(spec.kpis), 'KPI')}"),
-        plain(f"machine: {machine.cpu}, {machine.cores} cores, {machine.memory / 1e9:.0f} GB of memory{more}"),
+        plain(f"machine: {machine.cpu}, {cores_of(said)}, memory {memory_of(said)}{more}"),
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.history.points import Earlier, before
+from harness.machine import cores_of, memory_of
 from harness.reports.text import ORDER, basis, cell, figure, interval, taken_over, tally, when, why
 from harness.units import DIMENSIONS
 from harness.verdict import Verdict
@@ -96,8 +97,9 @@ def _changed(evidence: Mapping[str, Any], earlier: Earlier) -> Iterator[str]:
 
 def _where(evidence: Mapping[str, Any]) -> str:
     machine = evidence["machine"]
-    what = f"{cell(machine['cpu'])}, {machine['cores']} cores, {machine['memory'] / 1e9:.0f} GB"
-    return f"{what}; {cell(evidence['started'])}{'; release' if evidence['release'] else ''}"
+    what = f"{cell(machine['cpu'])}, {cell(cores_of(machine))}, {cell(memory_of(machine))}"
+    heat = "" if machine.get("heat", True) else "; heat is not visible on this machine"
+    return f"{what}{heat}; {cell(evidence['started'])}{'; release' if evidence['release'] else ''}"
 
 
 def _published(values: Mapping[str, Any]) -> str:

@@ -59,6 +59,12 @@ def tally(verdicts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[v.value]} {v.value}" for v in Verdict if counts[v.value])
 
 
+def precision_of(proof: Mapping[str, Any]) -> str:
+    """``, fp32``: the precision that a runtime proved; empty where it could not say."""
+    said = str(proof["precision"]).removesuffix("unknown").removesuffix("+")
+    return f", {'precision ' if said.startswith('not ') else ''}{said}" if said else ""
+
+
 def why(target: Mapping[str, Any]) -> str:
     """The reason of a verdict, with the remedy."""
     return f"{target['reason']} ({target['remedy']})" if target["remedy"] else str(target["reason"])

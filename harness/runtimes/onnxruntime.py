@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.cores import confined
 from harness.errors import KpiError, Unavailable, reason
 from harness.measure.records import Proof
 from harness.registry import check_counts, options
@@ -67,8 +68,9 @@ class OnnxRuntime(Runtime):
     class Options:
         """Settings under ONNX Runtime's names.
 
-        ``provider``: execution provider, by default the device's own; ``threads``: of one operator; ``static``: fix
-        the batch axis where the scenario has one size; ``spinning``: of threads that wait, where something is timed;
+        ``provider``: execution provider, by default the device's own; ``threads``: of one operator, by default
+        one a processor that the process is confined to, else the library's choice; ``static``: fix the batch axis where
+        the scenario has one size; ``spinning``: of threads that wait, where something is timed;
         ``provider_options``: under the provider's names.
         """
 
@@ -96,6 +98,7 @@ class OnnxRuntime(Runtime):
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         import onnxruntime as ort
+        import psutil
 
         short = self.options.provider or _DEFAULT[device]
         provider = _PROVIDERS[short]
@@ -116,13 +119,17 @@ class OnnxRuntime(Runtime):
                 settings.add_session_config_entry(
                     "session.optimized_model_external_initializers_file_name", f"{_EXECUTED}.data"
                 )
+        started = psutil.Process().num_threads()
         try:
             session = ort.InferenceSession(
                 str(artifact / "model.onnx"), settings, providers=[provider], provider_options=[chosen]
             )
         except Exception as error:
             raise KpiError(f"ONNX Runtime can't load the artifact with {provider}: {reason(error)}") from error
-        return _OrtSession(session, provider, self.options.threads, folder)
+        # The thread that asks works too; another provider's threads are not those of its operators.
+        counted = psutil.Process().num_threads() - started + 1 if short == "CPU" else None
+        by = "the recipe" if self.options.threads else "the process's processors" if confined() else "the library"
+        return _OrtSession(session, provider, (self.options.threads or counted, by), folder)
 
     def _settings(self, ort: Any, batch: int | None, *, alone: bool) -> Any:
         settings = ort.SessionOptions()
@@ -133,8 +140,9 @@ class OnnxRuntime(Runtime):
             "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
             "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
         }[self.options.level]
-        if self.options.threads:
-            settings.intra_op_num_threads = self.options.threads
+        # Left alone it pins one thread to each core of the machine, those outside of the process's mask among them.
+        if threads := self.options.threads or confined():
+            settings.intra_op_num_threads = threads
         if not (self.options.spinning and self.timed):
             settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if batch is not None and self.options.static:
@@ -147,8 +155,13 @@ class OnnxRuntime(Runtime):
 
 class _OrtSession(TensorSession):
     def __init__(
-        self, session: Any, provider: str, threads: int | None, folder: tempfile.TemporaryDirectory[str] | None
+        self,
+        session: Any,
+        provider: str,
+        threads: tuple[int | None, str],
+        folder: tempfile.TemporaryDirectory[str] | None,
     ) -> None:
+        """``threads``: how many there are, None where that is not known, and who chose that."""
         self._session = session
         self._provider = provider
         self._threads = threads
@@ -170,8 +183,8 @@ class _OrtSession(TensorSession):
             version=ort.__version__,
             device=self._provider,
             precision="unknown",
-            threads=self._threads,
-            details={"providers": self._session.get_providers()},
+            threads=self._threads[0],
+            details={"providers": self._session.get_providers(), "threads_chosen_by": self._threads[1]},
         )
         return plain if self._folder is None else self._inside(plain, self._folder)
 

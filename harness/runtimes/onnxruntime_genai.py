@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.chat_template import check_names, check_variables, read_template
+from harness.cores import confined
 from harness.errors import KpiError, Unavailable, reason, suggest
 from harness.measure.records import Proof
 from harness.passes.adapters import SUFFIX
@@ -48,7 +49,8 @@ class OnnxRuntimeGenAi(Runtime):
     class Options:
         """``provider``: the device's own by default; ``threads`` of an operator; ``adapter``: on from the start.
 
-        All adapters are loaded in any case; with ``adapter`` empty the model alone answers until one is switched on.
+        ``threads`` are by default one a processor that the process is confined to, else the library's choice. All
+        adapters are loaded in any case; with ``adapter`` empty the model alone answers until one is switched on.
         ``chat_template_kwargs``: variables of the chat template.
         """
 
@@ -88,12 +90,13 @@ class OnnxRuntimeGenAi(Runtime):
             if provider != "CPU":
                 config.append_provider(_PROVIDERS[provider])
             settings: dict[str, Any] = {}
-            if self.options.threads:
-                settings["intra_op_num_threads"] = self.options.threads
+            # Left alone it pins one thread to each core of the machine, those outside of the process's mask among them.
+            if threads := self.options.threads or confined():
+                settings["intra_op_num_threads"] = threads
             if not self.timed:
                 settings["session.intra_op.allow_spinning"] = "0"
             config.overlay(json.dumps({"model": {"decoder": {"session_options": settings}}}))
-            session = _GenAiSession(og.Model(config), artifact, self.options.threads, template)
+            session = _GenAiSession(og.Model(config), artifact, threads, template)
         except (RuntimeError, ValueError, KeyError) as error:
             raise KpiError(f"ONNX Runtime GenAI can't load the artifact: {reason(error)}") from error
         if session.device != _PROVIDERS[provider]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from harness.registry import options
@@ -48,7 +50,7 @@ class Adversarial(TensorScenario):
 
         checks = self._checks(session)
         violations = []
-        with stage.scored():
+        with stage.scored(), _home_of_hypothesis():
             for title, check in checks.items():
                 stage.progress(f"property: {title}")
                 said = self._falsify(stage, check)
@@ -123,6 +125,19 @@ class Adversarial(TensorScenario):
 
 
 _KINDS = ("black", "white", "real", "noise", "checkerboard", "extreme low", "extreme high", "tiny")
+
+
+@contextmanager
+def _home_of_hypothesis() -> Iterator[None]:
+    """Hypothesis keeps a folder of what it has read: a temporary one, not ``.hypothesis`` where pytest was called."""
+    from hypothesis.configuration import set_hypothesis_home_dir
+
+    with tempfile.TemporaryDirectory(prefix="kpi-hypothesis-") as folder:
+        set_hypothesis_home_dir(folder)
+        try:
+            yield
+        finally:
+            set_hypothesis_home_dir(None)
 
 
 def _batch(stage: Stage, kinds: list[str], seed: int) -> dict[str, Array]:

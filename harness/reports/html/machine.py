@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.machine import cores_of, heat_of, memory_of
 from harness.reports.text import plain
-from harness.units import BYTES, TIME
+from harness.units import TIME
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -44,9 +45,9 @@ def machines(evidence: Mapping[str, Any]) -> list[tuple[str, Pairs]]:
 
 
 def _machine(machine: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "processor", f"{plain(machine['cpu'])}, {machine['cores']} cores"
+    yield "processor", f"{plain(machine['cpu'])}, {plain(cores_of(machine))}"
     if machine.get("memory"):
-        yield "memory", BYTES.format(float(machine["memory"]))
+        yield "memory", plain(memory_of(machine))
     for what in ("gpus", "npus"):
         if machine.get(what):
             yield what, plain(", ".join(map(str, machine[what])))
@@ -55,6 +56,8 @@ def _machine(machine: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield what, plain(machine[key])
     if machine.get("instructions"):
         yield "instructions", plain(", ".join(machine["instructions"]))
+    if heat := heat_of(machine):
+        yield "heat", plain(heat)
     if machine.get("boot"):
         yield "boot", plain(machine["boot"])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.reports.text import plain
+from harness.reports.text import plain, precision_of
 from harness.units import BYTES
 
 Spec = Mapping[str, Any]
@@ -96,7 +96,7 @@ def _facts(measurement: Mapping[str, Any], commit: str) -> Iterator[tuple[str, s
 
 def said_proof(proof: Mapping[str, Any]) -> str:
     """What the runtime proved after loading, in words."""
-    said = f"{proof['runtime']} {proof['version']} on {proof['device']}, {proof['precision']}"
+    said = f"{proof['runtime']} {proof['version']} on {proof['device']}{precision_of(proof)}"
     if proof.get("threads"):
         said += f", {proof['threads']} threads"
     if proof.get("heavy_ops"):
