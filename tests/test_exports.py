@@ -13,6 +13,9 @@ import torch
 from harness.errors import KpiError
 from tests.small_models import CLASSES, SIDE, Stripes, apply
 
+# Artifacts are exported and quantized, for seconds each.
+pytestmark = pytest.mark.suite
+
 
 def logits(folder: Path, feeds: Any) -> Any:
     session = ort.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])

@@ -17,6 +17,9 @@ from harness.passes.onnx import Onnx
 from harness.passes.torch import Torch
 from harness.workload import ArraySplit, Settings, Split, TensorSpec, Workload
 
+# Artifacts are exported and quantized, for seconds each.
+pytestmark = pytest.mark.suite
+
 SETTINGS = Settings("made", "image-classification", None, None, None, None, False, False, Path())  # noqa: FBT003
 
 

@@ -14,6 +14,9 @@ from harness.workload import Settings
 from tests.project import ROOT
 from tests.small_models import apply
 
+# Artifacts are exported and quantized, for seconds each.
+pytestmark = pytest.mark.suite
+
 WIDTHS = {"a": 576, "b": 1536, "c": 576}
 
 

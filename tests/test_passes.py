@@ -23,6 +23,9 @@ from harness.passes.base import Job, Pass
 from harness.passes.worker import run_step
 from tests.small_models import CLASSES, SIDE, Stripes, apply
 
+# Artifacts are exported and quantized, for seconds each.
+pytestmark = pytest.mark.suite
+
 QUANTIZERS = ("onnx-static-int8", "onnx-dynamic-int8", "nncf")
 
 

@@ -14,6 +14,9 @@ from harness.runtimes import runtimes
 from harness.runtimes.work import HeavyOp, onnx_work, weighed
 from tests.small_models import CLASSES, SIDE, Stripes, apply
 
+# Artifacts are exported and quantized, for seconds each.
+pytestmark = pytest.mark.suite
+
 
 class Recurrent(torch.nn.Module):
     """A small convolution, a heavy LSTM, a small linear layer."""

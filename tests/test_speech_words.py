@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import KpiError, Unavailable
-from harness.gate import _require_alike
 from harness.metrics.speech import Cer, Wer
 from harness.scenarios.recognize import Recognized
+from harness.scoring import _require_alike
 from harness.spec import Recipe
 from harness.targets import parse_promise
 from harness.text.normalization import words

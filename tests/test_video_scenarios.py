@@ -267,7 +267,7 @@ def test_a_clip_without_masks_is_drawn_all_the_same(stage: Stage) -> None:
 
 
 def test_an_answer_that_is_no_number_is_an_error(stage: Stage) -> None:
-    with pytest.raises(KpiError, match="NaN or infinity on frame 1"):
+    with pytest.raises(KpiError, match="logits with NaN or infinity on 10 of 10 frames, the first is 0"):
         play(Segment, OneAtATime(answer=math.nan), stage)
 
 
