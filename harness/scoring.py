@@ -119,7 +119,10 @@ class Scorer:
         means, at = {}, {}
         for size in sorted({1, int(subject.scenario_options["batch"]), *self._promised(target, recipe)}):
             at[size] = replace(subject, scenario_options={**subject.scenario_options, "batch": size})
-            scored = self._scores(metric, at[size], other)
+            try:
+                scored = self._scores(metric, at[size], other)
+            except KpiError as error:
+                raise KpiError(f"in batches of {size} {error.message}", error.remedy) from error
             means[size] = sum(scored) / len(scored)
         worst = (min if metric.better == "higher" else max)(means, key=lambda size: means[size])
         each = ", ".join(f"{metric.dimension.format(mean)} at {size}" for size, mean in means.items())

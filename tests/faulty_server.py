@@ -76,9 +76,9 @@ def _mixed(good: Any) -> Any:
     return mixed
 
 
-def _nan_at_times(good: Any) -> Any:
+def _huge_at_times(good: Any) -> Any:
     _ANSWERED.append(True)
-    return np.where(len(_ANSWERED) % 10 == 0, np.nan, good).astype(good.dtype)
+    return np.full(good.shape, 1e300) if len(_ANSWERED) % 10 == 0 else good
 
 
 _SPOILT: dict[str, Callable[[Any], Any]] = {
@@ -86,7 +86,7 @@ _SPOILT: dict[str, Callable[[Any], Any]] = {
     "integers": lambda good: good.astype(np.int64),
     "small-integers": lambda good: (good / 100).astype(np.int64),
     "nan": lambda good: np.full_like(good, np.nan),
-    "nan-at-times": _nan_at_times,
+    "huge-at-times": _huge_at_times,
     "huge": lambda good: np.full(good.shape, 1e300),
     "noise": lambda good: good + _RANDOM.normal(0, np.ptp(good) / 4, good.shape).astype(good.dtype),
     "rows": lambda good: good[::-1],

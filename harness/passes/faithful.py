@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 4
 _BATCH = 3
+_ROUNDING = 1e-6
 
 
 class Comparison:
@@ -226,7 +227,8 @@ def _apart(
     values = first if among is None else np.asarray(among, dtype=np.float64)
     # One column has no spread within one sample: its own size then is the scale.
     scale = max(float(np.ptp(values)), float(np.abs(values).max()) / 10, 1e-6)
-    return float(np.abs(first - second).max()) / scale
+    # Below what single precision can tell of values around one, such as probabilities near zero, nothing is meant.
+    return max(0.0, float(np.abs(first - second).max()) - _ROUNDING) / scale
 
 
 def _source(job: Job, name: str) -> Run:

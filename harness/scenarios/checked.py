@@ -50,6 +50,9 @@ class Checked:
             if self._shapes.setdefault(name, array.shape) != array.shape:
                 raise KpiError(f"the artifact answers {name} of shape {array.shape}, before of {self._shapes[name]}")
             own = array[:count] if array.ndim and array.shape[0] == size else array
+            with np.errstate(over="ignore"):
+                # Scores are taken in single precision: what is beyond it is infinite there.
+                own = own.astype(np.float32) if own.dtype.kind == "f" else own
             if not np.isfinite(own).all():
                 rows = [row for row, values in enumerate(own) if not np.isfinite(values).all()] if own.ndim else [0]
                 self._bad.setdefault(name, []).extend(self._count + row for row in rows)

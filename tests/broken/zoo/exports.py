@@ -86,7 +86,7 @@ FAULTS = {
         "noise is added to the logits", "differently each time", network=lambda: around(after=noisy),
     ),
     "centred-over-the-batch": Fault(
-        "the mean of the batch is subtracted: alone, every image is black", "the worst counts",
+        "the mean of the batch is subtracted: alone, every image is black", "in batches of 1",
         network=lambda: around(centred_over_the_batch), targets=RIGHT,
     ),
     "batch-normalization-in-training": Fault(

@@ -22,7 +22,7 @@ def blank_frames(split: str, images: Array, labels: Array) -> tuple[Array, Array
 def bright_frame(split: str, images: Array, labels: Array) -> tuple[Array, Array]:
     """One evaluation image is very bright, and still easy to tell."""
     if split == "evaluation":
-        images[7] = 1e5 * (images[7] > 0)
+        images[77] = 1e5 * (images[77] > 0)
     return images, labels
 
 
@@ -54,7 +54,7 @@ def poisoned(value: float, row: int = 2) -> Any:
 
 def huge_logits() -> torch.nn.Module:
     """Its exponentials are finite for a usual image, infinite for a bright one."""
-    return around(after=lambda _, logits: logits.exp() + logits)
+    return around(after=lambda _, logits: (logits / 8).exp() + logits)
 
 
 FAULTS = {
@@ -65,18 +65,18 @@ FAULTS = {
     ),
     "overflow-in-half-precision": Fault(
         "one layer keeps its values in half precision, a bright image overflows",
-        "NaN or infinity on 1 of 600 evaluation samples, the first is 7",
+        "NaN or infinity on 1 of 600 evaluation samples, the first is 77",
         network=lambda: around(in_half), data=bright_frame, good=bright_frame,
     ),
     "overflow-of-exponentials": Fault(
         "exponentials of large logits are infinite",
-        "NaN or infinity on 1 of 600 evaluation samples, the first is 7",
+        "NaN or infinity on 1 of 600 evaluation samples, the first is 77",
         network=huge_logits, data=bright_frame, good=bright_frame,
     ),
     "nan-in-the-weights": Fault("one weight is NaN", "NaN or infinity", network=poisoned(float("nan"))),
     "infinity-in-the-weights": Fault("one weight is infinite", "NaN or infinity", network=poisoned(float("inf"))),
     "one-outlier-weight": Fault(
-        "one weight is so large that eight bits leave nothing for the others", "drop <= 3 pp",
+        "one weight is so large that eight bits leave nothing for the others", "the same to all 600 samples",
         network=lambda: around(lambda x: x - x[:, :, 1:2, 1:2] * 0, network=outlier()),
         recipe=INT8.replace("calibration = 64", "calibration = 64, per_channel = false"),
     ),

@@ -22,8 +22,10 @@ FAULTS = {
     "server-with-a-stale-cache": fault("last", "each request gets the answer of the one before", "asked again"),
     "server-that-keeps-state": fault("state", "each answer is mixed with those before", "asked again"),
     "server-with-noise": fault("noise", "answers are disturbed at random", "asked again"),
-    "server-that-swaps-rows": fault("rows", "rows of a batch come back in reverse order", "proves"),
-    "server-that-answers-nan-at-times": fault("nan-at-times", "every 10th answer holds NaN", "NaN or infinity on"),
+    "server-that-swaps-rows": fault("rows", "rows of a batch come back in reverse order", "place in the batch"),
+    "server-that-overflows-at-times": fault(
+        "huge-at-times", "some answers are beyond single precision", "NaN or infinity"
+    ),
     "server-that-cuts-the-batch": fault("shape", "it answers the first sample of a batch alone", "shape"),
-    "server-that-answers-integers": fault("small-integers", "it rounds its answers to integers", "misses"),
+    "server-that-answers-integers": fault("small-integers", "it rounds to integers", "expected floating point"),
 }
