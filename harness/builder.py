@@ -170,7 +170,7 @@ class Builder:
 
     def samples(self, workload: WorkloadSpec) -> Artifact:
         """The request samples of a workload: one array per input, as the model takes them."""
-        key = _key({"samples": self._identity(workload)})
+        key = _key({"samples": self._identity(workload), "training": 1})
 
         def build(aside: Path) -> None:
             self.progress(f"request samples of {workload.name}")

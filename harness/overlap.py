@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.workload import Split
+from harness.workload import UNREADABLE, Split, Workload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
+TRAINING = "training.samples"
+"""The file beside the request samples with the digests of some training samples."""
+_LOOKED = 256
 MOST = 50_000
 """So many samples of a split are remembered of one pass."""
 
@@ -85,3 +89,15 @@ def shared(evaluation: Iterable[str], others: Iterable[str]) -> int:
     """How many of ``others`` are evaluation samples too."""
     known = set(evaluation)
     return sum(other in known for other in others)
+
+
+def keep_training(workload: Workload, folder: Path) -> None:
+    """Writes the digests of some training samples, from the whole split; nothing where there is no such split."""
+    import numpy as np
+
+    try:
+        found = digests(workload.some("training", _LOOKED))
+    except UNREADABLE:
+        return
+    with (folder / TRAINING).open("wb") as file:
+        np.save(file, np.array(found, dtype="S16"))

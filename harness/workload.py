@@ -98,6 +98,10 @@ class TensorSpec:
         object.__setattr__(self, "shape", tuple(map(int, given)))
 
 
+UNREADABLE = (KpiError, LookupError, ValueError, TypeError, OSError, RuntimeError, AssertionError, AttributeError)
+"""What a fixture raises that has no such split, or one that can't be read."""
+
+
 class Split(ABC):
     """One part of the data: samples ready for the model, in a fixed order."""
 
@@ -260,7 +264,10 @@ class Workload(Fixture):
         for name in ("training", "evaluation"):
             try:
                 found = self.some(name, count)
-            except Unavailable:
+            except UNREADABLE:
+                # What needs the training split will say what is wrong with it.
+                if name == "evaluation":
+                    raise
                 continue
             if len(found[self.input_names[0]]):
                 return found

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-from harness.overlap import Recorder, digests, shared
+import numpy as np
+import pytest
+
+from harness.overlap import TRAINING, Recorder, digests, keep_training, shared
 from harness.workload import ArraySplit
+from tests.small_models import Stripes
 
 RANDOM = np.random.default_rng(4)
 IMAGES = RANDOM.normal(size=(10, 3, 4)).astype(np.float32)
@@ -40,3 +44,23 @@ def test_what_a_pass_reads_is_remembered_by_split() -> None:
     assert len(training.labels) == 10
     assert set(recorder.seen) == {"training"}
     assert shared(digests({"x": IMAGES}), recorder.seen["training"]) == 4
+
+
+def test_some_training_samples_are_kept_beside_the_request_samples(tmp_path: Path) -> None:
+    workload = Stripes()
+    keep_training(workload, tmp_path)
+    kept = [digest.decode() for digest in np.load(tmp_path / TRAINING).tolist()]
+    assert kept == digests(workload.split("training").inputs(0, 40))
+
+
+@pytest.mark.parametrize("error", [KeyError("training"), RuntimeError("no data"), OSError("gone")])
+def test_a_fixture_without_a_training_split_keeps_none(tmp_path: Path, error: Exception) -> None:
+    class Evaluated(Stripes):
+        def split(self, name: str) -> ArraySplit:
+            if name != "evaluation":
+                raise error
+            return ArraySplit(self.arrays, self.labels)
+
+    keep_training(Evaluated(), tmp_path)
+    assert not (tmp_path / TRAINING).exists()
+    assert len(Evaluated().probes(4)["image"]) == 4

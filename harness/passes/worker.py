@@ -17,11 +17,11 @@ from harness.artifact import read_artifact, write_manifest
 from harness.errors import KpiError, reason
 from harness.fixture_checks import checked, described
 from harness.fixture_errors import naming_fixture
-from harness.overlap import Recorder
+from harness.overlap import Recorder, keep_training
 from harness.passes import faithful, find_pass
 from harness.passes.base import Job, Pass
 from harness.protocol import serve
-from harness.workload import Fixture, Settings, code_digest, load_workload
+from harness.workload import Fixture, Settings, Workload, code_digest, load_workload
 
 REQUEST_SAMPLES = 64
 """How many evaluation samples latency and throughput are measured with, in turn."""
@@ -36,9 +36,11 @@ def describe(request: Mapping[str, Any], _: Callable[[str], None]) -> dict[str, 
 
 
 def samples(request: Mapping[str, Any], _: Callable[[str], None]) -> dict[str, Any]:
-    """Writes the request samples, in the form in which the model takes them."""
-    out = Path(request["out"])
-    _workload(request).write_samples(out, REQUEST_SAMPLES)
+    """Writes the request samples, in the form in which the model takes them, and which training samples there are."""
+    out, workload = Path(request["out"]), _workload(request)
+    workload.write_samples(out, REQUEST_SAMPLES)
+    if isinstance(workload, Workload):
+        keep_training(workload, out)
     write_manifest(out, request["key"], "samples", {})
     return {}
 

@@ -79,7 +79,7 @@ class Evaluate(TensorScenario, Scored):
             "completed": count,
             "batch": size,
             "outputs": stage.outputs.name,
-            "details": {"output": name, **told(stage, samples, workload), "batch_dependence": round(depends, 6)},
+            "details": {"output": name, **told(stage, samples), "batch_dependence": round(depends, 6)},
         }
 
     def _replayed(

@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,27 @@ device = "cpu"
 
 @dataclass(frozen=True)
 class Judged:
-    """What the suite said of one model: verdicts by target, reasons and notes in one text."""
+    """What the suite said of one model: verdicts by target, reasons and notes, the first target's first."""
 
     name: str
     verdicts: dict[str, str]
-    said: str
+    lines: tuple[str, ...]
+
+    @property
+    def said(self) -> str:
+        """All of it in one text."""
+        return " ".join(self.lines)
+
+    @property
+    def reason(self) -> str:
+        """The line that names the fault; the first one where none does."""
+        wanted = FAULTS[self.name.removesuffix(HEALTHY)].said
+        return next((line for line in self.lines if wanted in line), next(iter(self.lines), ""))
+
+    @property
+    def verdict(self) -> str:
+        """The verdicts, each once."""
+        return ", ".join(sorted(set(self.verdicts.values())))
 
     def fault(self) -> str:
         """What is wrong with the verdict; empty where it is right."""
@@ -101,7 +117,7 @@ def judge(names: Iterable[str], folder: Path, store: Path) -> list[Judged]:
         Judged(
             name,
             {target["id"]: target["verdict"] for target in targets},
-            " ".join(" ".join([t["reason"], t["remedy"], *t["notes"]]) for t in targets),
+            tuple(line for t in targets for line in (t["reason"], t["remedy"], *t["notes"]) if line),
         )
         for name, targets in found.items()
     ]
@@ -117,13 +133,20 @@ def main() -> int:
         store = chosen.store or Path(scratch) / "store"
         judged = judge(chosen.names or list(FAULTS), Path(scratch) / "zoo", store)
     wrong = [one for one in judged if one.fault()]
-    for one in judged:
-        verdicts = ", ".join(sorted(set(one.verdicts.values())))
-        said = one.said if len(one.said) < 200 else f"{one.said[:200]} ..."
-        print(f"| `{one.name}` | {verdicts} | {said} |" if chosen.markdown else f"{one.name}: {verdicts}: {said}")
+    print("\n".join(_markdown(judged) if chosen.markdown else [f"{o.name}: {o.verdict}: {o.reason}" for o in judged]))
     for one in wrong:
         print(f"WRONG {one.name}: {one.fault()}\n      {one.verdicts}\n      {one.said}", file=sys.stderr)
     return int(bool(wrong))
+
+
+def _markdown(judged: Iterable[Judged]) -> Iterator[str]:
+    by_name = {one.name: one for one in judged}
+    yield "| model | its fault | verdict | what was said | healthy twin |"
+    yield "|---|---|---|---|---|"
+    for name, one in by_name.items():
+        if not name.endswith(HEALTHY):
+            said = one.reason.replace(f"{name}/", "").replace("|", "\\|")
+            yield f"| `{name}` | {FAULTS[name].what} | {one.verdict} | {said} | {by_name[name + HEALTHY].verdict} |"
 
 
 if __name__ == "__main__":
