@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 TRAINING = "training.samples"
-"""The file beside the request samples with the digests of some training samples."""
+"""The file, next to the request samples, with the digests of some training samples."""
 _LOOKED = 256
 MOST = 50_000
 """So many samples of a split are remembered of one pass."""

@@ -93,7 +93,7 @@ def test_what_torch_export_cannot_follow_names_the_line_and_the_other_exporter(t
     assert "if image.sum() > 0" in caught.value.message
     assert 'exporter = "torchscript"' in caught.value.remedy
     # A trace keeps the branch that its example took: right only where the others are never taken.
-    with pytest.raises(KpiError, match="answers otherwise than what it read"):
+    with pytest.raises(KpiError, match="gives other answers than what it read"):
         apply("onnx", tmp_path / "wrong", Stripes(Branching()), exporter="torchscript")
     made, _ = apply("onnx", tmp_path / "traced", Stripes(Guarding()), exporter="torchscript")
     assert logits(made, Stripes().split("evaluation").inputs(0, 3)).shape == (3, CLASSES)

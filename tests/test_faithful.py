@@ -92,7 +92,7 @@ def test_a_faithful_export_is_told_with_its_difference(tmp_path: Path, cls: type
     ids=["another class", "rounded", "by the batch"],
 )
 def test_an_export_that_answers_otherwise_is_an_error(tmp_path: Path, after: Any) -> None:
-    with pytest.raises(KpiError, match=r'pass "onnx": what it wrote answers otherwise .* permitted are 0.1 %'):
+    with pytest.raises(KpiError, match=r'pass "onnx": what it wrote gives other answers .* permitted are 0.1 %'):
         compared(job(tmp_path, Net(after)))
 
 

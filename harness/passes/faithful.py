@@ -56,7 +56,7 @@ class Comparison:
         """What the manifest keeps. Raises KpiError, with ``cause`` as the remedy, beyond the tolerance."""
         if self._tolerance is not None and self._difference > self._tolerance:
             raise KpiError(
-                f'pass "{self.name}": what it wrote answers otherwise than what it read: {self._output} of sample '
+                f'pass "{self.name}": what it wrote gives other answers than what it read: {self._output} of sample '
                 f"{self._sample}, in a batch of {self._batch}, differs by {100 * self._difference:.3g} % of the spread "
                 f"of its values, permitted are {100 * self._tolerance:g} %",
                 cause() or "the export is wrong: try another exporter, opset or version of the library",

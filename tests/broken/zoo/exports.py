@@ -1,4 +1,4 @@
-"""Networks that answer otherwise once they are exported, differently each time, or by the batch they are in."""
+"""Networks that give other answers once they are exported, differently each time, or by the batch they are in."""
 
 from __future__ import annotations
 
@@ -68,15 +68,15 @@ def cumulated(_: Any, logits: torch.Tensor) -> torch.Tensor:
 
 FAULTS = {
     "export-shifts-the-classes": Fault(
-        "everything that is exported answers the next class", "answers otherwise than what it read",
+        "everything that is exported answers the next class", "gives other answers than what it read",
         network=lambda: around(after=rolled),
     ),
     "export-loses-the-normalization": Fault(
-        "the exported network sees images that are not normalized", "answers otherwise than what it read",
+        "the exported network sees images that are not normalized", "gives other answers than what it read",
         network=biased,
     ),
     "export-rounds": Fault(
-        "the exported network rounds its logits", "answers otherwise than what it read",
+        "the exported network rounds its logits", "gives other answers than what it read",
         network=lambda: around(after=rounded),
     ),
     "dropout-always-on": Fault(
