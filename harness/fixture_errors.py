@@ -32,7 +32,7 @@ def naming_fixture(handle: Handler) -> Handler:
         try:
             return handle(request, progress)
         except (Exception, SystemExit) as error:
-            told = located(error, Path(request["root"]))
+            told = located(error, Path(request.get("root", ".")))
             if told is None:
                 raise
             traceback.print_exc()

@@ -68,7 +68,8 @@ def batch_mistakes(kpi: Kpi, workload: WorkloadSpec) -> Iterator[str]:
     for target in kpi.targets:
         names = [target.recipe, *([target.promise.versus] if target.promise.versus else [])]
         if getattr(target.metric, "needs_reference", False):
-            names += [workload.recipes[name].reference or workload.reference or "" for name in names]
+            known = [workload.recipes[name] for name in names if name in workload.recipes]
+            names += [recipe.reference or workload.reference or "" for recipe in known]
         for recipe in (workload.recipes[name] for name in dict.fromkeys(names) if name in workload.recipes):
             scenario = played(target.metric.scenario or "", workload.task)
             fixed = next(((s.name, size) for s in recipe.passes if (size := _fixed_batch(s)) is not None), None)

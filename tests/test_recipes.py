@@ -33,7 +33,7 @@ def test_every_recipe_is_built_run_and_as_right_as_fp32(gratings: Project) -> No
     for measurement in gratings.evidence()["measurements"]:
         export, *_ = measurement["compared"]
         assert export["pass"] in {"onnx", "torch"}
-        assert 0 < export["difference"] < export["tolerance"]
+        assert 0 <= export["difference"] < export["tolerance"]
         assert export["batches"] == [1, 3]
     assert proofs["openvino"]["integer_ops"] == 0
     assert all(proofs[name]["integer_ops"] == 3 for name in ("qdq", "qoperator", "dynamic", "nncf")), proofs

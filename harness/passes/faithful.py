@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError, reason
+from harness.fixture_errors import located
 from harness.passes.base import Job, Pass
 from harness.passes.narrow import SHAPE, network_of
 from harness.passes.network import named_outputs
@@ -94,11 +95,11 @@ def check(job: Job, chosen: Pass) -> dict[str, Any] | None:
     comparison = Comparison(name, chosen.tolerance)
     for rows in _batches(count, chosen.batch or fixed_batch(job.out)):
         feeds = {key: array[rows] for key, array in samples.items()}
-        wanted = _run(read, feeds, f'pass "{name}": what it read')
-        found = _run(written, feeds, f'pass "{name}": what it wrote')
+        wanted = _run(read, feeds, f'pass "{name}": what it read', job.root)
+        found = _run(written, feeds, f'pass "{name}": what it wrote', job.root)
         _check_batch(name, wanted, len(rows))
         if len(rows) == 1:
-            _check_repeats(name, wanted, _run(read, feeds, f'pass "{name}": what it read'))
+            _check_repeats(name, wanted, _run(read, feeds, f'pass "{name}": what it read', job.root))
         comparison.add(wanted, found, rows)
     return comparison.finish(lambda: _cause(job, samples, read, written))
 
@@ -147,12 +148,14 @@ def fixed_batch(folder: Path) -> int | None:
     return sizes.pop() if len(sizes) == 1 and 0 not in sizes else None
 
 
-def _run(run: Run, feeds: Arrays, what: str) -> dict[str, npt.NDArray[np.generic]]:
+def _run(run: Run, feeds: Arrays, what: str, root: Path) -> dict[str, npt.NDArray[np.generic]]:
     try:
         return run(feeds)
     except KpiError:
         raise
     except Exception as error:
+        if located(error, root):
+            raise  # the fixture's own line says more
         size = len(next(iter(feeds.values())))
         raise KpiError(f"{what} does not run on a batch of {size}: {reason(error)}") from error
 

@@ -16,7 +16,7 @@ from typing import Any
 from harness.artifact import read_artifact, write_manifest
 from harness.errors import KpiError, reason
 from harness.fixture_checks import checked, described
-from harness.fixture_errors import naming_fixture
+from harness.fixture_errors import located, naming_fixture
 from harness.overlap import Recorder, keep_training
 from harness.passes import faithful, find_pass
 from harness.passes.base import Job, Pass
@@ -92,6 +92,8 @@ def run_step(step: Pass, job: Job, chosen: Mapping[str, Any]) -> dict[str, Any]:
     except (KpiError, OSError, MemoryError):
         raise
     except Exception as error:
+        if located(error, job.root):
+            raise  # the fixture's own line says more
         traceback.print_exc()
         raise KpiError(f"{where} stopped: {type(error).__name__}: {reason(error)}", step.remedy(error)) from error
     return notes
