@@ -136,6 +136,7 @@ def test_the_order_of_the_tests_is_that_of_their_cost(spec: Spec, project: Proje
     assert json.dumps(ids).index("size") < json.dumps(ids).index("top1")
 
 
+@pytest.mark.long
 def test_waiting_for_what_is_built_takes_nothing_from_a_targets_budget(project: Project, tmp_path: Path) -> None:
     project.store = tmp_path / "own-store"
     stripes, slow = (project.folder / "fixtures" / name for name in ("stripes", "slow"))

@@ -316,7 +316,7 @@ def test_no_trace_of_ours_reaches_the_terminal(project: Project) -> None:
     )
     done = project.pytest("-k", "top1 or agreement")
     assert done.returncode == 1
-    said = 'fixtures/stripes/__init__.py:32 in split("training"): IndexError: no such sample'
+    said = 'fixtures/stripes/__init__.py:32 in split("evaluation"): IndexError: no such sample'
     measured = [target for target in project.evidence()["targets"] if "not selected" not in target["reason"]]
     assert {(target["verdict"], target["reason"]) for target in measured} == {("ERROR", said)}
     assert said in done.stdout

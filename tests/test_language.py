@@ -159,6 +159,7 @@ def test_a_changed_prompt_is_another(prompt: str, other: str, changed: str) -> N
     assert changed_prompt(prompt, other) == changed
 
 
+@pytest.mark.long
 @pytest.mark.suite
 def test_half_answered_prompts_are_not_asked_again(chat: Project) -> None:
     prompts = chat.folder / "many.jsonl"

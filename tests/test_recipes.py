@@ -74,6 +74,7 @@ def test_every_metric_is_measured_and_recomputable(gratings: Project) -> None:
     assert starts[1][-1] > starts[0][0]
 
 
+@pytest.mark.long
 def test_answers_of_nan_are_an_error(gratings: Project) -> None:
     gratings.environment["GRATINGS_NAN"] = "1"
     gratings.environment["KPI_STORE"] = str(gratings.folder / "store")
@@ -85,6 +86,7 @@ def test_answers_of_nan_are_an_error(gratings: Project) -> None:
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.long
 def test_a_truncated_artifact_is_rebuilt_and_one_never_made_right_is_an_error(gratings: Project) -> None:
     assert gratings.pytest("-k", "optimized", timeout=600).returncode == 0
     damaged = 0
