@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from harness.workload import UNREADABLE, Split, Workload
 
@@ -37,34 +37,45 @@ def digests(feeds: Arrays) -> list[str]:
 
 
 class Recorder:
-    """Remembers which samples a pass reads."""
+    """Remembers which samples are read of a workload's splits while it is open."""
 
-    def __init__(self) -> None:
-        self._seen: dict[str, dict[str, None]] = {}
+    def __init__(self, workload: Any) -> None:
+        self._workload = workload
+        self._open = True
+        self._seen: dict[str, dict[int, str]] = {}
 
-    def watch(self, workload: Any) -> None:
-        """From now on every split of ``workload`` is watched."""
+    def __enter__(self) -> Self:
         for method in ("split", "examples"):
-            if given := getattr(workload, method, None):
-                setattr(workload, method, self._watched(given))
+            if given := getattr(self._workload, method, None):
+                setattr(self._workload, method, self._watched(given))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open = False
 
     @property
     def seen(self) -> dict[str, list[str]]:
         """The digests of the samples that were read, by split."""
-        return {split: sorted(found) for split, found in self._seen.items() if found}
+        return {split: sorted(set(found.values())) for split, found in self._seen.items() if found}
 
     def _watched(self, method: Callable[..., Split]) -> Callable[..., Split]:
         def call(name: str, *arguments: Any) -> Split:
             made = method(name, *arguments)
-            return made if isinstance(made, _Watched) else _Watched(made, self._seen.setdefault(name, {}))
+            watched = self._open and not isinstance(made, _Watched)
+            return _Watched(made, self._seen.setdefault(name, {})) if watched else made
 
         return call
 
 
 class _Watched(Split):
-    def __init__(self, split: Split, seen: dict[str, None]) -> None:
+    """A split that remembers the rows that were read, each digested once. What else the split has is passed on."""
+
+    def __init__(self, split: Split, seen: dict[int, str]) -> None:
         self._split = split
         self._seen = seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._split, name)
 
     @property
     def labels(self) -> Any:
@@ -74,14 +85,16 @@ class _Watched(Split):
         return len(self._split)
 
     def inputs(self, start: int, stop: int) -> dict[str, Any]:
-        return self._noted(self._split.inputs(start, stop))
+        return self._noted(self._split.inputs(start, stop), range(start, min(stop, len(self))))
 
     def take(self, rows: Sequence[int]) -> dict[str, Any]:
-        return self._noted(self._split.take(rows))  # type: ignore[attr-defined]
+        return self._noted(self._split.take(rows), rows)  # type: ignore[attr-defined]
 
-    def _noted(self, feeds: dict[str, Any]) -> dict[str, Any]:
-        if len(self._seen) < MOST:
-            self._seen.update(dict.fromkeys(digests(feeds)))
+    def _noted(self, feeds: dict[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+        new = [place for place, row in enumerate(rows) if row not in self._seen]
+        if new and len(self._seen) < MOST:
+            found = digests({name: array[new] for name, array in feeds.items()})
+            self._seen.update((rows[place], digest) for place, digest in zip(new, found, strict=True))
         return feeds
 
 

@@ -34,12 +34,14 @@ def test_all_inputs_count() -> None:
 
 
 def test_what_a_pass_reads_is_remembered_by_split() -> None:
-    fixture, recorder = Fixture(), Recorder()
-    recorder.watch(fixture)
-    training = fixture.split("training")
-    training.inputs(0, 3)
-    training.take([2, 8])
-    fixture.split("validation")
+    fixture = Fixture()
+    with Recorder(fixture) as recorder:
+        training = fixture.split("training")
+        training.inputs(0, 3)
+        training.take([2, 8])
+        fixture.split("validation")
+    # What is read later, as for a comparison, was no part of the pass.
+    fixture.split("training").inputs(4, 6)
     assert len(training) == 10
     assert len(training.labels) == 10
     assert set(recorder.seen) == {"training"}
@@ -64,3 +66,26 @@ def test_a_fixture_without_a_training_split_keeps_none(tmp_path: Path, error: Ex
     keep_training(Evaluated(), tmp_path)
     assert not (tmp_path / TRAINING).exists()
     assert len(Evaluated().probes(4)["image"]) == 4
+
+
+def test_a_split_of_ones_own_keeps_what_else_it_has() -> None:
+    class Named(ArraySplit):
+        origin = "a paper"
+
+    class Own:
+        def split(self, name: str) -> Named:
+            del name
+            return Named({"x": IMAGES}, np.zeros(10, np.int64))
+
+    own = Own()
+    with Recorder(own):
+        assert own.split("training").origin == "a paper"
+
+
+def test_rows_that_are_read_again_are_one_sample() -> None:
+    fixture = Fixture()
+    with Recorder(fixture) as recorder:
+        for _ in range(3):
+            fixture.split("training").inputs(0, 4)
+            fixture.split("training").take([3, 4, 3])
+    assert len(recorder.seen["training"]) == 5

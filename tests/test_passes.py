@@ -171,6 +171,14 @@ def test_every_kind_of_conversion_passes_its_own_check(tmp_path: Path, exported:
         apply(name, tmp_path / name, Stripes(), exported)
 
 
+def test_samples_read_for_the_comparison_are_not_those_that_a_pass_read(tmp_path: Path, exported: Path) -> None:
+    _, notes = apply("openvino", tmp_path / "converted", Stripes(), exported)
+    assert notes["compared"]["samples"] == 4
+    assert notes["seen"] == {}
+    _, notes = apply("nncf", tmp_path / "quantized", Stripes(), exported, calibration=8)
+    assert len(notes["seen"]["training"]) == 8
+
+
 @pytest.mark.parametrize("name", QUANTIZERS)
 def test_ignored_operators_stay_in_floating_point(tmp_path: Path, exported: Path, name: str) -> None:
     nodes = onnx.load(exported / "model.onnx").graph.node

@@ -57,15 +57,13 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         work = Path(request["work"])
         work.mkdir(parents=True, exist_ok=True)
         workload = _workload(request)
-        recorder = Recorder()
-        recorder.watch(workload)
         job = Job(source, out, Path(scratch), work, workload, progress, Path(request["root"]))
         notes = run_step(cls(cls.Options(**request["options"])), job, request["options"])
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}
     if compared := notes.pop("compared", None):
         step["compared"] = compared
-    if seen := recorder.seen:
+    if seen := notes.pop("seen", None):
         step["seen"] = seen
     if job.remarks:
         step["remarks"] = job.remarks
@@ -86,7 +84,10 @@ def run_step(step: Pass, job: Job, chosen: Mapping[str, Any]) -> dict[str, Any]:
     told = ", ".join(f"{name} = {json.dumps(value)}" for name, value in chosen.items() if value is not None)
     where = f'pass "{step.name}"' + (f" ({told})" if told else "") + (f" on {', '.join(files)}" if files else "")
     try:
-        notes = dict(step.run(job))
+        # What is read for the comparison is nothing that the result was made with.
+        with Recorder(job.workload) as recorder:
+            notes = dict(step.run(job))
+        notes["seen"] = recorder.seen
         if "compared" not in notes:
             notes["compared"] = faithful.check(job, step)
     except (KpiError, OSError, MemoryError):
