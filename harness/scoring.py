@@ -42,47 +42,44 @@ class Scorer:
         ``subjects`` are in the order of the target's recipes. Raises KpiError where outputs can't be scored honestly,
         or where the recipe compared with is no better than guessing.
         """
-        by_recipe = {subject.recipe: subject for subject in subjects}
-        used, notes = list(subjects), []
-        scores: list[list[float]] = []
-        recipes = self.spec.recipes_of(target)
-        for place, recipe in enumerate(recipes[: 2 if target.promise.versus else 1]):
-            reference = self.spec.reference_of(recipe) if metric.needs_reference else None
-            other = self.outputs(metric, by_recipe[reference.key], compared=True) if reference else None
-            scores.append(self._scores(metric, used[place], other, compared=place > 0))
-            if place == 0:
-                used[0], said = self._worst(target, metric, recipe, used[0], other)
-                scores[0] = self._scores(metric, used[0], other)
-                notes += [*said, *self._overlaps(used[0])]
-                with computing(metric, used[0].recipe, answers := self.outputs(metric, used[0]), self._log):
-                    notes += metric.remarks(answers, other)
-            else:
-                _check_worth(metric, recipe, scores[place])
-        _require_alike(metric, [(r, self._campaign.of(u)) for r, u in zip(recipes[: len(scores)], used, strict=False)])
-        self._check_same_data([subject for subject in used if subject.scenario == used[0].scenario])
+        recipes = self.spec.recipes_of(target)[: 2 if target.promise.versus else 1]
+        references = [self._reference(metric, recipe, subjects) for recipe in recipes]
+        own, notes = self._worst(target, metric, recipes[0], subjects[0], references[0])
+        used = [own, *subjects[1:]]
+        scores = self._scores(metric, own, references[0])
+        notes += self._overlaps(own)
+        with computing(metric, own.recipe, answers := self.outputs(metric, own), self._log):
+            notes += metric.remarks(answers, references[0])
+        others = None
+        if target.promise.versus:
+            others = self._scores(metric, used[1], references[1], compared=True)
+            _check_worth(metric, recipes[1], others)
+        _require_alike(metric, [(recipe, self._campaign.of(u)) for recipe, u in zip(recipes, used, strict=False)])
+        self._check_same_data([subject for subject in used if subject.scenario == own.scenario])
         judgement = judge_samples(
-            target.promise,
-            scores[0],
-            scores[1] if target.promise.versus else None,
-            self.spec.measure.confidence,
-            metric.better,
-            paired=metric.paired,
+            target.promise, scores, others, self.spec.measure.confidence, metric.better, paired=metric.paired
         )
         return judgement, notes, used
 
+    def _reference(self, metric: type[SampleMetric], recipe: Recipe, subjects: Sequence[Subject]) -> Any:
+        """What the reference of a recipe left; None where the metric needs none."""
+        reference = self.spec.reference_of(recipe) if metric.needs_reference else None
+        if reference is None:
+            return None
+        subject = next(subject for subject in subjects if subject.recipe == reference.key)
+        return self.outputs(metric, subject, compared=True)
+
     def _check_same_data(self, subjects: Sequence[Subject]) -> None:
         """Raises KpiError where two recipes were not asked the same samples in the same order."""
-        seen: dict[tuple[Any, Any], str] = {}
+        first: dict[Any, tuple[Any, str]] = {}
         for subject in subjects:
-            details = self._campaign.of(subject).records[0].details
-            key = (details.get("data"), subject.scenario_options.get("batch"))
-            for (data, batch), recipe in seen.items():
-                if batch == key[1] and data != key[0]:
-                    raise KpiError(
-                        f"{subject.recipe} and {recipe} were not given the same evaluation samples in the same order",
-                        "let the fixture's split() give the same samples each time it is asked: seed what is random",
-                    )
-            seen[key] = subject.recipe
+            data = self._campaign.of(subject).records[0].details.get("data")
+            asked, recipe = first.setdefault(subject.scenario_options.get("batch"), (data, subject.recipe))
+            if data != asked:
+                raise KpiError(
+                    f"{subject.recipe} and {recipe} were not given the same evaluation samples in the same order",
+                    "let the fixture's split() give the same samples each time it is asked: seed what is random",
+                )
 
     def _overlaps(self, subject: Subject) -> list[str]:
         """Says where evaluation samples are not new to the model, or to the passes that made it."""
@@ -113,6 +110,7 @@ class Scorer:
 
         What is promised is promised of every batch size that the KPIs speak of.
         """
+        self._scores(metric, subject, other)
         depends = float(self._campaign.of(subject).records[0].details.get("batch_dependence", 0.0))
         if depends <= SAME:
             return subject, []

@@ -19,7 +19,9 @@ class _Text(SampleMetric):
     tasks = LANGUAGE
 
 
-class _Share(_Text):
+class TextScore(_Text):
+    """A score of each answer from 0 to 1; answers that were cut off, are empty or all alike are not scored."""
+
     dimension = SHARE
     better = "higher"
     range = (0.0, 1.0)
@@ -35,7 +37,7 @@ class _Share(_Text):
         return outputs.remarks()
 
 
-class Meteor(_Share):
+class Meteor(TextScore):
     """METEOR of each answer with WordNet's synonyms; the corpus score is their mean. Banerjee and Lavie 2005."""
 
     name = "accuracy.meteor"
@@ -62,7 +64,7 @@ class Meteor(_Share):
         return f"WordNet {found.version} from {found.origin}, synonyms match"
 
 
-class _Overlap(_Share):
+class _Overlap(TextScore):
     counted: ClassVar[str]
 
     @classmethod

@@ -108,3 +108,15 @@ class Pass(ABC):
         ``compared`` among them says how far it differs from what it read, where the pass compares that itself; the
         files of tensor models are compared after it.
         """
+
+
+class Quantizer(Pass):
+    """A pass whose result computes with integers; how far its answers differ is judged by the KPIs."""
+
+    @property
+    def integer(self) -> bool:
+        return True
+
+    @property
+    def tolerance(self) -> float | None:
+        return None

@@ -44,12 +44,7 @@ class Calibration(Sequence["Arrays"]):
         self.asked = count
         if self._count == 0:
             raise KpiError(f"the training split of {workload.settings.name} is empty")
-        for place, feeds in enumerate(self):
-            if wrong := _not_finite(feeds):
-                raise KpiError(
-                    f"calibration sample {place} (of the training split of {workload.settings.name}) holds {wrong}",
-                    "repair that sample or leave it out",
-                )
+        self._workload = workload.settings.name
 
     def __len__(self) -> int:
         return self._count
@@ -65,7 +60,13 @@ class Calibration(Sequence["Arrays"]):
             return [self[each] for each in range(*place.indices(self._count))]
         if not 0 <= place < self._count:
             raise IndexError(place)
-        return self._split.inputs(place, place + 1)
+        feeds = self._split.inputs(place, place + 1)
+        if wrong := _not_finite(feeds):
+            raise KpiError(
+                f"calibration sample {place} (of the training split of {self._workload}) holds {wrong}",
+                "repair that sample or leave it out",
+            )
+        return feeds
 
     @property
     def notes(self) -> dict[str, Any]:

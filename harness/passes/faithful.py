@@ -11,6 +11,7 @@ from harness.fixture_errors import located
 from harness.passes.base import Job, Pass
 from harness.passes.narrow import SHAPE, network_of
 from harness.passes.network import named_outputs
+from harness.passes.onnx_files import session_of
 from harness.passes.qat import trained
 from harness.workload import Workload
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 SAMPLES = 4
 _BATCH = 3
 _ROUNDING = 1e-6
+_SAME = 1e-3  # far beyond rounding, far below another answer
 
 
 class Comparison:
@@ -92,14 +94,17 @@ def check(job: Job, chosen: Pass) -> dict[str, Any] | None:
         written = made(job.out, job.tensors)
     except Exception as error:
         raise KpiError(f'pass "{name}": what it wrote does not run: {reason(error)}', chosen.remedy(error)) from error
+
+    def ask(run: Run, feeds: Arrays, which: str) -> dict[str, npt.NDArray[np.generic]]:
+        return _run(run, feeds, f'pass "{name}": what it {which}', job.root)
+
     comparison = Comparison(name, chosen.tolerance)
-    for rows in _batches(count, chosen.batch or fixed_batch(job.out)):
+    for rows in batches(count, chosen.batch or fixed_batch(job.out)):
         feeds = {key: array[rows] for key, array in samples.items()}
-        wanted = _run(read, feeds, f'pass "{name}": what it read', job.root)
-        found = _run(written, feeds, f'pass "{name}": what it wrote', job.root)
+        wanted, found = ask(read, feeds, "read"), ask(written, feeds, "wrote")
         _check_batch(name, wanted, len(rows))
         if len(rows) == 1:
-            _check_repeats(name, wanted, _run(read, feeds, f'pass "{name}": what it read', job.root))
+            _check_repeats(name, wanted, ask(read, feeds, "read"))
         comparison.add(wanted, found, rows)
     return comparison.finish(lambda: _cause(job, samples, read, written))
 
@@ -110,7 +115,7 @@ def _cause(job: Job, samples: Arrays, read: Run, written: Run) -> str:
     wanted, found = read(feeds), written(feeds)
     for one in wanted:
         for other in found:
-            if one != other and wanted[one].shape == found[other].shape and _apart(wanted[one], found[other]) < 1e-3:  # noqa: PLR2004
+            if one != other and wanted[one].shape == found[other].shape and _apart(wanted[one], found[other]) < _SAME:
                 return (
                     f"{other} holds what the network answers as {one}: let {type(job.workload).__name__}.outputs "
                     "name them in the order in which they are returned"
@@ -118,7 +123,7 @@ def _cause(job: Job, samples: Arrays, read: Run, written: Run) -> str:
     return ""
 
 
-def _batches(count: int, fixed: int | None) -> Iterator[list[int]]:
+def batches(count: int, fixed: int | None = None) -> Iterator[list[int]]:
     """Rows of the samples: each alone, then together; only batches of one size where the file takes no other."""
     if fixed is not None:
         for start in range(0, count, fixed):
@@ -187,7 +192,7 @@ def _check_batch(name: str, outputs: Arrays, size: int) -> None:
 
 
 def _check_repeats(name: str, first: Arrays, again: Arrays) -> None:
-    if any(_apart(first[output], again[output]) > 1e-3 for output in first):  # noqa: PLR2004 - far beyond rounding
+    if any(_apart(first[output], again[output]) > _SAME for output in first):
         raise KpiError(
             f'pass "{name}": what it read answers the same sample differently each time',
             "a model that draws random numbers, such as dropout that is always on, can't be judged",
@@ -261,12 +266,7 @@ def _readers() -> dict[str, Callable[[Path, Workload], Run]]:
 
 
 def _of_onnx(folder: Path, _: Workload) -> Run:
-    import onnxruntime as ort
-
-    settings = ort.SessionOptions()
-    settings.log_severity_level = 3
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = ort.InferenceSession(str(folder / "model.onnx"), settings, providers=["CPUExecutionProvider"])
+    session = session_of(folder / "model.onnx")
     names = [output.name for output in session.get_outputs()]
     return lambda feeds: dict(zip(names, session.run(None, dict(feeds)), strict=True))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError, Unavailable
 from harness.language import LanguageModel
-from harness.passes.faithful import Comparison
+from harness.passes.faithful import Comparison, batches
 from harness.speech import Speech
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def compare_causal(
     ).eval()
     prompts = [tokenizer(text)["input_ids"][:_LONGEST] for text in _texts(workload)]
     comparison = Comparison(name, tolerance)
-    for rows in [*([row] for row in range(len(prompts))), list(range(len(prompts)))]:
+    for rows in batches(len(prompts)):
         shortest = min(len(prompts[row]) for row in rows)
         ids = np.array([prompts[row][:shortest] for row in rows], dtype=np.int64)
         with torch.inference_mode():
@@ -86,7 +86,7 @@ def compare_whisper(name: str, workload: Speech, exported: Path, tolerance: floa
     heard = processor.feature_extractor(sounds, sampling_rate=RATE, return_tensors="pt").input_features
     start = torch.full((len(sounds), 1), network.config.decoder_start_token_id)
     comparison = Comparison(name, tolerance)
-    for rows in [*([row] for row in range(len(sounds))), list(range(len(sounds)))]:
+    for rows in batches(len(sounds)):
         with torch.inference_mode():
             wanted = network(input_features=heard[rows], decoder_input_ids=start[rows]).logits.numpy()
         found = made(input_features=heard[rows], decoder_input_ids=start[rows]).logits

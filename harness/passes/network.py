@@ -26,10 +26,9 @@ def exportable(job: Job, batch: int | None = None) -> torch.nn.Module:
         network.eval()
         job.remark("the network was in training mode: it was put into evaluation mode")
     names = tuple(job.tensors.outputs)
-    example = [torch.zeros((batch or 2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.tensors.inputs]
     try:
         with torch.no_grad():
-            said = network(*example)
+            said = network(*example(job, batch))
     except Exception:  # noqa: BLE001 - the exporter meets it too, and says which axis it is about
         return network
     named_outputs(names, said)
@@ -39,6 +38,15 @@ def exportable(job: Job, batch: int | None = None) -> torch.nn.Module:
     # Exporters name tensors in the order in which they come, not by their keys.
     network.register_forward_hook(lambda _, __, answered: tuple(named_outputs(names, answered).values()))
     return network
+
+
+def example(job: Job, batch: int | None) -> tuple[torch.Tensor, ...]:
+    """Zeros as the network takes them: ``batch`` samples; two where the batch may vary, since one may become fixed."""
+    import torch
+
+    return tuple(
+        torch.zeros((batch or 2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.tensors.inputs
+    )
 
 
 def named_outputs(names: Sequence[str], said: Any) -> dict[str, Any]:

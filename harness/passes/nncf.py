@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from harness.classes import decisions
 from harness.errors import KpiError
-from harness.passes.base import Job, Pass
+from harness.passes.base import Job, Quantizer
 from harness.passes.data import Calibration, accuracy, batches, parse_drop
 from harness.passes.ignored import check_ignored, named_operators, select
 from harness.registry import check_counts, options
 
 
-class Nncf(Pass):
+class Nncf(Quantizer):
     """NNCF's post-training quantization; with ``max_drop`` its accuracy control, whose result is measured again."""
 
     name = "nncf"
@@ -45,14 +45,6 @@ class Nncf(Pass):
             if self.max_drop is not None:
                 parse_drop(self.max_drop)
             check_ignored(self.ignored)
-
-    @property
-    def integer(self) -> bool:
-        return True
-
-    @property
-    def tolerance(self) -> None:
-        """It rounds weights, and activations: the KPIs judge what that does."""
 
     def run(self, job: Job) -> dict[str, Any]:
         import nncf

@@ -13,7 +13,7 @@ from harness.errors import KpiError, reason
 from harness.passes import onnx_files
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.narrow import FORMAT
-from harness.passes.network import exportable
+from harness.passes.network import example, exportable
 from harness.registry import check_counts, options
 
 if TYPE_CHECKING:
@@ -105,15 +105,6 @@ class Onnx(Pass):
             opset_version=self.options.opset,
             dynamo=False,
         )
-
-
-def example(job: Job, batch: int | None) -> tuple[torch.Tensor, ...]:
-    """Zeros as the network takes them: ``batch`` samples; two where the batch may vary, since one may become fixed."""
-    import torch
-
-    return tuple(
-        torch.zeros((batch or 2, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in job.tensors.inputs
-    )
 
 
 @contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.passes.base import Job, Pass
+from harness.passes.base import Job, Quantizer
 from harness.passes.ignored import check_ignored, ignored_in_onnx
 from harness.passes.onnx_files import prepare, weights_beside
 from harness.registry import options
 
 
-class OnnxDynamicInt8(Pass):
+class OnnxDynamicInt8(Quantizer):
     """ONNX Runtime's dynamic quantization: no calibration; each input's range is taken when it comes."""
 
     name = "onnx-dynamic-int8"
@@ -36,17 +36,9 @@ class OnnxDynamicInt8(Pass):
         def __post_init__(self) -> None:
             check_ignored(self.ignored)
 
-    @property
-    def integer(self) -> bool:
-        return True
-
     def remedy(self, error: Exception) -> str:
         del error
         return "set per_channel = false, or name the operators that it stumbles over in ignored"
-
-    @property
-    def tolerance(self) -> None:
-        """It rounds weights, and activations: the KPIs judge what that does."""
 
     def run(self, job: Job) -> dict[str, Any]:
         import onnx

@@ -22,6 +22,16 @@ def weights_beside(model: Path) -> bool:
     return any(uses_external_data(tensor) for tensor in graph.initializer)
 
 
+def session_of(model: Path) -> Any:
+    """A session of ONNX Runtime on the CPU, for what a pass looks at: nothing is timed, so no thread spins."""
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 3
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
+
+
 def opset(model: Any) -> int:
     """The version of ONNX's own operators that a ModelProto is written in."""
     return int(next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1))

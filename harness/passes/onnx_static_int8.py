@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.passes.base import Job, Pass
+from harness.passes.base import Job, Quantizer
 from harness.passes.data import Arrays, Calibration, accuracy, batches, parse_drop
 from harness.passes.fall_back import quantize_within
 from harness.passes.ignored import check_ignored, ignored_in_onnx
-from harness.passes.onnx_files import prepare, remove, weights_beside
+from harness.passes.onnx_files import prepare, remove, session_of, weights_beside
 from harness.registry import check_counts, options
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _AXIS = 13  # the first opset in which a scale for each channel can be written d
 _STRIDE = 4  # samples whose activations are in memory at once while histograms are made
 
 
-class OnnxStaticInt8(Pass):
+class OnnxStaticInt8(Quantizer):
     """ONNX Runtime's static quantization; with ``max_drop`` the most harmful operators return to FP32."""
 
     name = "onnx-static-int8"
@@ -57,18 +57,10 @@ class OnnxStaticInt8(Pass):
                 parse_drop(self.max_drop)
             check_ignored(self.ignored)
 
-    @property
-    def integer(self) -> bool:
-        return True
-
     def remedy(self, error: Exception) -> str:
         del error
         other = "set per_channel = false, or " if self.options.per_channel else ""
         return f"{other}name the operators that it stumbles over in ignored"
-
-    @property
-    def tolerance(self) -> None:
-        """It rounds weights, and activations: the KPIs judge what that does."""
 
     def run(self, job: Job) -> dict[str, Any]:
         import onnx
@@ -100,7 +92,7 @@ class OnnxStaticInt8(Pass):
         return {**notes, "returned_to_fp32": list(found.excluded), "validation": found.accuracy, "floor": floor}
 
     def _accuracy(self, job: Job, model: Path) -> float:
-        session, name = _session(model), job.tensors.scored_output
+        session, name = session_of(model), job.tensors.scored_output
         return accuracy(job.tensors, self.options.tuning, lambda feeds: session.run([name], feeds)[0])
 
 
@@ -160,16 +152,8 @@ def _harm(job: Job, quantizer: _Quantizer, nodes: Sequence[str]) -> dict[str, fl
     return harm
 
 
-def _session(model: Path) -> Any:
-    import onnxruntime as ort
-
-    settings = ort.SessionOptions()
-    settings.log_severity_level = 3
-    return ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
-
-
 def _logits(model: Path, feeds: Arrays, name: str) -> npt.NDArray[np.float32]:
-    logits: npt.NDArray[np.float32] = _session(model).run([name], feeds)[0]
+    logits: npt.NDArray[np.float32] = session_of(model).run([name], feeds)[0]
     return logits
 
 

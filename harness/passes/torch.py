@@ -6,8 +6,8 @@ from typing import Any
 
 from harness.passes.base import REFERENCE, Job, Pass
 from harness.passes.narrow import FORMAT
-from harness.passes.network import exportable
-from harness.passes.onnx import FIXED, example, one_line
+from harness.passes.network import example, exportable
+from harness.passes.onnx import FIXED, one_line
 from harness.registry import check_counts, options
 
 
