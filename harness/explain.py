@@ -15,7 +15,7 @@ from harness.targets import Promise, Relation, change, parse_promise
 from harness.units import DIMENSIONS, TIME
 from harness.verdict import Verdict
 
-_LAYERS, _OTHERS = 4, 5
+_LAYERS, _OTHERS, _PLACES = 4, 5, 12
 _WIDTH = 11
 _SAME = ("recipe", "artifact", "runtime", "device")
 
@@ -51,6 +51,8 @@ def _circumstances(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> It
         yield "compared", compared
     if placed := _placed(own):
         yield "placed", placed
+    if ordered := _ordered(target):
+        yield "order", ordered
     if disturbed := [p["disturbed"] for m in own for p in m["processes"] if p["disturbed"]]:
         count = sum(len(m["processes"]) for m in own)
         yield "disturbed", f"{len(disturbed)} of {count} processes; {disturbed[-1]}"
@@ -89,6 +91,20 @@ def _compared(own: Sequence[Mapping[str, Any]]) -> str:
     steps = own[0].get("compared", ()) if own else ()
     said = [f"{step['pass']} {100 * step['difference']:.2g} %" for step in steps]
     return f"{', '.join(said)} of the spread of the answers, from what each pass read" if said else ""
+
+
+def _ordered(target: Mapping[str, Any]) -> str:
+    """Where the processes stood in the run, and whether neighbours resemble each other; empty where none was timed."""
+    order = target.get("order")
+    if not order or not order["places"]:
+        return ""
+    places = order["places"]
+    said = f"places {', '.join(map(str, places[:_PLACES]))}{', ...' if len(places) > _PLACES else ''} of the run"
+    if order["correlation"] is not None:
+        said += f"; neighbours correlate by {order['correlation']:.2f}"
+    if order["runs_test"] is not None:
+        said += f", as few runs by chance: p = {order['runs_test']:.2g}"
+    return said
 
 
 def _placed(own: Sequence[Mapping[str, Any]]) -> str:

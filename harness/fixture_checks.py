@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,18 @@ class CheckedSplit(Split):
         if fault:
             raise self._wrong(f"labels {fault}", "return np.asarray(labels)")
         return found
+
+    @property
+    def clusters(self) -> Sequence[Hashable] | None:
+        """Where each sample comes from, one name for each; None where all are independent."""
+        found: Any = self._asked(lambda: self._split.clusters)
+        if found is None:
+            return None
+        if not hasattr(found, "__len__") or isinstance(found, str):
+            raise self._wrong(f"clusters are {a(found)}", "return a list: where each sample comes from")
+        if len(found) != self._count:
+            raise self._wrong(f"there are {len(found)} clusters for {self._count} samples", "name one for each sample")
+        return [str(cluster) for cluster in found]
 
     def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
         """Samples ``start`` to ``stop``, each input there with the shape and the type that its TensorSpec says."""

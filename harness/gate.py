@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from harness.machine import Detected, mismatch, other_processor
 from harness.machine_ratio import Side, judge_machines, processes_needed
 from harness.measure.campaign import Campaign, Subject
 from harness.measure.records import ProcessRecord
+from harness.measure.rounds import Rounds
 from harness.measure.samples import samples_per_scenario
 from harness.measure.threads import thread_notes
 from harness.measure.validity import hopeless
@@ -30,15 +30,13 @@ from harness.spec import Recipe, Spec, Target
 from harness.statistics import plan_looks
 from harness.store import Store
 from harness.targets import Relation, judged_in
-from harness.units import TIME
+from harness.trial import ProcessTrial
 from harness.verdict import (
     Estimate,
     Judgement,
     Verdict,
     judge_exact,
-    judge_processes,
     too_near,
-    too_small,
 )
 
 _REMARKS = 5
@@ -54,6 +52,7 @@ class Finding:
     disturbed: str
     notes: tuple[str, ...]
     seconds: float
+    order: Mapping[str, Any] | None = None
 
 
 class Gate:
@@ -85,8 +84,9 @@ class Gate:
         self.looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
         # What slows both recipes of a pair cancels out.
         self.pair_looks = plan_looks(spec.measure.looks, spec.measure.confidence)
-        # Two looks' worth of disturbed processes in a row, and the machine is not expected to calm down.
-        self.patience = spec.measure.looks[:2][-1]
+        self._rounds = Rounds(self.campaign, seed=f"{folder.name} {tag}")
+        self._trials: dict[tuple[tuple[str, ...], tuple[str, ...]], ProcessTrial] = {}
+        self._expected: list[Target] = []
         self._samples = samples_per_scenario(spec)
         self.scorer = Scorer(spec, self.campaign, folder, self.builder.log)
 
@@ -105,6 +105,8 @@ class Gate:
     def admit(self, spec: Spec) -> None:
         """Goes on under other promises about the same workloads: what was built and measured stays."""
         self.spec = self.builder.spec = self.scorer.spec = spec
+        self._rounds = Rounds(self.campaign, seed=self.folder.name)
+        self._trials = {}
         self._samples = samples_per_scenario(spec)
 
     def measure(self, target: Target) -> Finding:
@@ -122,6 +124,7 @@ class Gate:
         artifacts = [self.builder.artifact(recipe) for recipe in recipes]
         other = artifacts[1] if target.promise.versus else None
         disturbed = ""
+        trial: ProcessTrial | None = None
         measurements: tuple[str, ...] = ()
         notes: tuple[str, ...] = ()
         if issubclass(metric, ArtifactMetric):
@@ -136,18 +139,21 @@ class Gate:
                 judgement = judge_exact(target.promise, metric.of(record))
                 notes = (*metric.remarks(record), *(record.violations if judgement.verdict is Verdict.FAIL else ()))
             elif issubclass(metric, ProcessMetric):
-                judgement, given_up = self._judge_processes(target, metric, subjects)
-                disturbed = self._disturbed(subjects) + given_up
+                trial = self._trial(target, metric, subjects)
+                judgement = trial.judgement
+                disturbed = "; ".join(filter(None, (self._disturbed(subjects), trial.given_up)))
                 notes = tuple(thread_notes(self.campaign.of(subjects[0]), self.machine))
             else:
                 raise TypeError(f"{metric} is of no known kind")
             measurements = tuple(self.campaign.reference(subject) for subject in subjects)
         notes += tuple(artifacts[0].remarks)
-        notes += tuple(too_small(target.promise, judgement, target.shown_in))
         notes += tuple(too_near(target.promise, judgement))
         if issubclass(metric, ProcessMetric) and judgement.verdict is Verdict.FAIL:
             notes += tuple(self._look_inside(target, recipes[0], artifacts[0]))
-        return Finding(judgement, artifacts[0], measurements, disturbed, notes, time.monotonic() - start)
+        seconds = trial.spent_s if trial else time.monotonic() - start
+        return Finding(
+            judgement, artifacts[0], measurements, disturbed, notes, seconds, trial.order() if trial else None
+        )
 
     def _measure_machines(self, target: Target, metric: type[MachineRatioMetric], start: float) -> Finding:
         """Measures the sides of a ratio that this machine is; decided here only where it is both.
@@ -169,7 +175,7 @@ class Gate:
             begin, hourly = time.monotonic(), self.spec.price(kpi.machine)
             made = Side.of(metric.figure, self.campaign.extend(subject, needed), hourly)
             while len(made.clean) < needed and time.monotonic() - begin < self.spec.measure.budget_s:
-                if hopeless(self.campaign.of(subject).records, max(needed, self.patience)):
+                if hopeless(self.campaign.of(subject).records, max(needed, self.spec.measure.looks[:2][-1])):
                     break
                 made = Side.of(metric.figure, self.campaign.extend(subject, len(made.values) + 1), hourly)
             sides[kpi.name] = made
@@ -204,6 +210,7 @@ class Gate:
             measurements=finding.measurements,
             notes=finding.notes,
             seconds=round(finding.seconds, 3),
+            order=finding.order,
         )
         why = self.standing(target)
         return off_target(answer, why) if why else answer
@@ -296,42 +303,50 @@ class Gate:
         """One process of a scenario whose figures are no times, or of a proof: disturbance does not matter."""
         return self.campaign.extend(subject, 1)[0]
 
-    def _judge_processes(
-        self, target: Target, metric: type[ProcessMetric], subjects: list[Subject]
-    ) -> tuple[Judgement, str]:
-        """Look after look until decided, and why it gave up before that; off target one look is enough.
+    def expect(self, targets: Sequence[Target]) -> None:
+        """Names the targets that will be asked for: their processes are then run in turns."""
+        self._expected = list(targets)
 
-        Where no process is undisturbed nothing can FAIL, and where most miss the bound nothing can PASS.
-        """
+    def _trial(self, target: Target, metric: type[ProcessMetric], subjects: Sequence[Subject]) -> ProcessTrial:
+        """The target's trial when it is done; those of all expected targets are played in the same rounds."""
         self._finish_building()
-        settings, start = self.spec.measure, time.monotonic()
-        looks = self.pair_looks if target.promise.versus else self.looks
-        judge = partial(judge_processes, target.promise, looks=looks, confidence=settings.confidence)
-        judgement = judge(())
-        for look in looks[:1] if self.standing(target) else looks:
-            left = settings.budget_s - (time.monotonic() - start)
-            if left <= 0:
-                break
-            if target.promise.versus is None:
-                records = self.campaign.extend(subjects[0], look.processes)
-                estimates = [self._estimate(metric, record, target) for record in records]
-                judgement = judge(estimates, disturbed=[bool(record.disturbed) for record in records])
-                lost = hopeless(records, len(records)) and not target.promise.holds(judgement.value)
-                given_up = lost and self.patience <= len(records) < looks[-1].processes
-            else:
-                pairs = self.campaign.extend_pairs(subjects[0], subjects[1], look.processes, left, self.patience)
-                a, b = (self.campaign.of(subject).records for subject in subjects[:2])
-                ratios = [
-                    self._estimate(metric, a[i], target).over(self._estimate(metric, b[j], target)) for i, j in pairs
-                ]
-                judgement = judge(ratios, of="pairs of processes")
-                given_up = len(pairs) < look.processes
-            if judgement.verdict is not Verdict.INCONCLUSIVE:
-                break
-            left = settings.budget_s - (time.monotonic() - start)
-            if given_up and left > 0:
-                return judgement, f"; given up, {TIME.format(left)} of the budget were left"
-        return judgement, ""
+        expected, self._expected = self._expected, []
+        for other in expected:
+            if issubclass(other.metric, ProcessMetric) and other.key != target.key:
+                try:
+                    self._enlist(other, other.metric, self._subjects(other))
+                except KpiError as error:
+                    # Its own test meets the same error, and tells it.
+                    self.builder.progress(f"{other.id} can't be measured: {error.message}")
+        trial = self._enlist(target, metric, subjects)
+        self._rounds.finish(trial)
+        if trial.error is not None:
+            raise trial.error
+        return trial
+
+    def _enlist(self, target: Target, metric: type[ProcessMetric], subjects: Sequence[Subject]) -> ProcessTrial:
+        """The target's trial on these subjects, which takes its turns from now on."""
+        key = (target.key, tuple(subject.id for subject in subjects))
+        if key not in self._trials:
+            settings = self.spec.measure
+            self._trials[key] = ProcessTrial(
+                target.promise,
+                subjects,
+                lambda record: self._estimate(metric, record, target),
+                self.campaign,
+                looks=self.pair_looks if target.promise.versus else self.looks,
+                confidence=settings.confidence,
+                budget_s=settings.budget_s,
+                gates=not self.standing(target),
+            )
+            self._rounds.add(self._trials[key])
+        return self._trials[key]
+
+    def _subjects(self, target: Target) -> list[Subject]:
+        """What is measured for a target, its artifacts built."""
+        self._require_device(target)
+        recipes = self.spec.recipes_of(target)
+        return [self.subject(target, recipe, self.builder.artifact(recipe)) for recipe in recipes]
 
     def _estimate(self, metric: type[ProcessMetric], record: ProcessRecord, target: Target) -> Estimate:
         factor = self.spec.hourly(target)

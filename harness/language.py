@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,14 @@ SAMPLES = "prompts.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the user says, with the answer it is held against; the chat template is added by the runtime."""
+    """What the user says, with the answer it is held against; the chat template is added by the runtime.
+
+    ``cluster`` names the document or the dialogue that it comes from; empty where it stands for itself.
+    """
 
     prompt: str
     reference: str
+    cluster: str = ""
 
 
 class LanguageModel(Fixture):
@@ -77,6 +81,11 @@ class LanguageModel(Fixture):
         (folder / SAMPLES).write_text("".join(lines), encoding="utf-8")
 
 
+def prompt_clusters(prompts: Sequence[Prompt]) -> list[str]:
+    """Where each prompt comes from: what its line says, else it stands for itself."""
+    return [prompt.cluster or f"prompt {number}" for number, prompt in enumerate(prompts)]
+
+
 def read_prompts(path: Path) -> list[Prompt]:
     """Reads JSON lines with ``prompt`` and ``reference`` (or ``response``); KpiError names the first that is wrong.
 
@@ -110,11 +119,11 @@ def _prompt(line: str, where: str) -> Prompt:
             raise KpiError(f'{where} lacks "{key}"{other}', 'write {"prompt": "...", "reference": "..."}')
         if not data[key].strip():
             raise KpiError(f'{where}: "{key}" is empty', "remove the line, or say what is expected")
-    return Prompt(data["prompt"], data[wanted])
+    return Prompt(data["prompt"], data[wanted], str(data.get("cluster", "")))
 
 
 def _digest(prompts: Iterable[Prompt]) -> str:
     digest = hashlib.sha256()
     for prompt in prompts:
-        digest.update(json.dumps([prompt.prompt, prompt.reference]).encode())
+        digest.update(json.dumps([text for text in astuple(prompt) if text]).encode())
     return digest.hexdigest()

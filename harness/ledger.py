@@ -19,7 +19,7 @@ UNSELECTED = "not measured: not selected by -k or -m"
 class Answer:
     """What was found out about one target; numbers in base units of the target's dimension, NaN where unknown.
 
-    ``notes`` are what a reader should know whatever the verdict.
+    ``notes`` are what a reader should know whatever the verdict; ``order`` says where the processes stood in the run.
     """
 
     verdict: Verdict
@@ -35,6 +35,7 @@ class Answer:
     remedy: str = ""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    order: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: what is unknown is null; an infinite bound is the word "inf", as JSON has no number for it."""

@@ -243,6 +243,8 @@ class KpiPlugin:
                 stopped=stopped,
                 ahead=self._build_ahead(self.spec, store, folder),
             )
+            if self.worker is None:
+                self._gate.expect(self._selected)
         return self._gate
 
     def _build_ahead(self, spec: Spec, store: Store, folder: Path) -> BuildAhead | None:

@@ -21,14 +21,12 @@ from harness.metrics.base import (
     SampleMetric,
 )
 from harness.reports.text import number
-from harness.statistics import plan_looks
+from harness.statistics import Look, recorded_looks
 from harness.targets import Promise, Relation, parse_promise
 from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples
 
 _DECIDED = (Verdict.PASS, Verdict.FAIL)
 _EXACT = 1e-9
-# Another version of NumPy may draw other resamples; the interval stays what it is within a tenth of its width.
-_RESAMPLED = 0.1
 
 
 class Underivable(Exception):
@@ -61,19 +59,16 @@ def recheck(target: Mapping[str, Any], evidence: Mapping[str, Any], artifact: Ar
         return
     if verdict is not Verdict.OFF_TARGET and judged.verdict is not verdict:
         yield f"{verdict} is said, {judged.verdict} follows from the samples"
-    resampled = issubclass(metric, SampleMetric)
-    width = abs(judged.high - judged.low)
     for name in ("value", "low", "high"):
         stated, found = number(target[name]), float(getattr(judged, name))
-        slack = _RESAMPLED * width if resampled and name != "value" and math.isfinite(width) else 0.0
-        if not _alike(stated, found, slack):
+        if not _alike(stated, found):
             yield f"{name} is said to be {stated:g}, {found:g} follows from the samples"
 
 
-def _alike(a: float, b: float, slack: float) -> bool:
+def _alike(a: float, b: float) -> bool:
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
-    return a == b or abs(a - b) <= slack + _EXACT * max(abs(a), abs(b))
+    return a == b or abs(a - b) <= _EXACT * max(abs(a), abs(b), 1.0)
 
 
 def _standing(
@@ -117,11 +112,11 @@ def _judge(
         return judge_machines(promise, *_sides(target, evidence, metric), confidence)
     own = _measurements(target, evidence)
     if issubclass(metric, SampleMetric):
-        scores = [measurement["scores"].get(metric.name) for measurement in own[: 2 if promise.versus else 1]]
-        if None in scores:
-            raise Underivable(f"the measurements hold no scores of {metric.name}")
-        others = scores[1] if promise.versus else None
-        return judge_samples(promise, scores[0], others, confidence, metric.better, paired=metric.paired)
+        try:
+            scores = metric.read_scores(own[0], own[1] if promise.versus else None)
+        except KeyError:
+            raise Underivable(f"the measurements hold no scores of {metric.name}") from None
+        return judge_samples(promise, scores, confidence, metric.better, paired=metric.paired)
     if issubclass(metric, ProofMetric):
         return judge_exact(promise, metric.of(_records(own[0])[0]))
     if issubclass(metric, ProcessMetric):
@@ -145,7 +140,7 @@ def _judge_processes(
         return Estimate(factor * metric.of(record), factor * low, factor * high)
 
     judge = partial(judge_processes, promise, confidence=confidence)
-    plan = partial(plan_looks, tuple(settings["looks"]), confidence)
+    plan = partial(_looks, settings, confidence)
     # Other targets may have asked for more processes later: what was undecided then is judged on what there was then.
     first = None if _decided(target) else int(target["n"])
     if promise.versus is None:
@@ -159,6 +154,14 @@ def _judge_processes(
     a, b = _records(own[0]), _records(own[1])
     ratios = [estimate(a[i]).over(estimate(b[j])) for i, j in pairs[:first]]
     return judge(ratios, looks=plan(), of="pairs of processes")
+
+
+def _looks(settings: Mapping[str, Any], confidence: float, drift: float = 0.0) -> tuple[Look, ...]:
+    """The looks that the evidence records; Underivable where they are no honest plan."""
+    try:
+        return recorded_looks(settings["looks"], settings["against"], confidence, drift)
+    except ValueError as error:
+        raise Underivable(str(error)) from None
 
 
 def _decided(target: Mapping[str, Any]) -> bool:

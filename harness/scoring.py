@@ -19,7 +19,7 @@ from harness.scenarios.base import Scored
 from harness.scenarios.checked import SAME
 from harness.scenarios.splits import SAMPLES
 from harness.spec import Recipe, Spec, Target
-from harness.verdict import Judgement, judge_samples
+from harness.verdict import Judgement, flips, judge_samples, too_small
 
 _KEPT = 3
 
@@ -56,9 +56,13 @@ class Scorer:
             _check_worth(metric, recipes[1], others)
         _require_alike(metric, [(recipe, self._campaign.of(u)) for recipe, u in zip(recipes, used, strict=False)])
         self._check_same_data([subject for subject in used if subject.scenario == own.scenario])
+        series = self._campaign.of(own)
+        judged = metric.paired_scores(scores, others, series.clusters, series.weights.get(metric.name))
         judgement = judge_samples(
-            target.promise, scores, others, self.spec.measure.confidence, metric.better, paired=metric.paired
+            target.promise, judged, self.spec.measure.confidence, metric.better, paired=metric.paired
         )
+        notes += flips(target.promise, judged)
+        notes += too_small(target.promise, judgement, judged, target.shown_in, metric.better)
         return judgement, notes, used
 
     def _reference(self, metric: type[SampleMetric], recipe: Recipe, subjects: Sequence[Subject]) -> Any:
@@ -151,6 +155,9 @@ class Scorer:
         if metric.name not in kept:
             with computing(metric, subject.recipe, outputs, self._log):
                 kept[metric.name] = metric.scores(outputs, reference)
+                weights = metric.weights(outputs)
+            if weights is not None:
+                self._campaign.of(subject).weights[metric.name] = weights
             self._campaign.of(subject).scored_with[metric.name] = metric.scored_with(outputs)
             self._campaign.keep(subject)
         return kept[metric.name]

@@ -163,7 +163,7 @@ class MeasureSettings:
     """
 
     confidence: float = 0.97
-    looks: tuple[int, ...] = (6, 10, 16, 26, 40)
+    looks: tuple[int, ...] = (6, 9, 12, 16, 20, 26, 32, 40)
     drift: float = 0.02
     seconds: float = 0.5
     samples: int = 50

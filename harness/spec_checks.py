@@ -152,7 +152,7 @@ def impossible(settings: MeasureSettings) -> str:
     if min(settings.seconds, settings.budget_s) <= 0:
         return "seconds and budget: must be above 0 s"
     if list(settings.looks) != sorted(set(settings.looks)):
-        return f"looks = {list(settings.looks)}: must grow, as in [6, 10, 16, 26, 40]"
+        return f"looks = {list(settings.looks)}: must grow, as in [6, 9, 12, 16, 20, 26, 32, 40]"
     if plan_looks(settings.looks, settings.confidence)[-1].against < 0:
         return f"looks: {settings.looks[-1]} processes can decide nothing at that confidence; allow more"
     return ""

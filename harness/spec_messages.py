@@ -44,7 +44,7 @@ _LIMITS = {
 _EMPTY = {
     "passes": 'name at least one pass, as in ["onnx"]',
     "targets": 'name at least one, as in "size" = "< 5 MB"',
-    "looks": "name at least one number of processes, as in [6, 10, 16, 26, 40]",
+    "looks": "name at least one number of processes, as in [6, 9, 12, 16, 20, 26, 32, 40]",
 }
 _TABLES = {"kpi": "[[kpi]]", "published": "[[workload.NAME.published]]"}
 _EXAMPLES = {

@@ -33,11 +33,15 @@ _WINDOW_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A recording and what is said in it; ``where`` is the line that names it, for messages."""
+    """A recording and what is said in it; ``where`` is the line that names it, for messages.
+
+    ``cluster`` names the speaker or the session that it comes from; empty where it stands for itself.
+    """
 
     audio: Path
     text: str
     where: str
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Utterance:
     id: str
     samples: npt.NDArray[np.float32]
     reference: str
+    cluster: str
 
 
 class Speech(Fixture):
@@ -92,7 +97,9 @@ class Speech(Fixture):
             for number, clip in enumerate(self.clips(), 1):
                 samples = _read(clip, longest)
                 sound.write(samples.astype(np.dtype("<f4")).tobytes())
-                said = {"id": f"{number}-{clip.audio.name}", "text": clip.text, "start": start, "count": len(samples)}
+                name = f"{number}-{clip.audio.name}"
+                place = {"start": start, "count": len(samples)}
+                said = {"id": name, "text": clip.text, "cluster": clip.cluster or name, **place}
                 lines.write(line(said))
                 start += len(samples)
 
@@ -163,7 +170,12 @@ def read_utterances(folder: Path) -> list[Utterance]:
 
     sound = np.memmap(folder / SOUND, np.dtype("<f4"), "r")
     return [
-        Utterance(said["id"], np.asarray(sound[said["start"] : said["start"] + said["count"]]), said["text"])
+        Utterance(
+            said["id"],
+            np.asarray(sound[said["start"] : said["start"] + said["count"]]),
+            said["text"],
+            said["cluster"],
+        )
         for said in read_lines(folder / UTTERANCES)
     ]
 
@@ -180,7 +192,7 @@ def _clip(text: str, where: str, folder: Path) -> Clip:
         raise KpiError(f'{where}: "audio" is no path', f"write {_EXAMPLE}")
     if not words(data["text"]):
         raise KpiError(f'{where}: "text" holds no word', "remove the line, or say what is heard")
-    return Clip(folder / data["audio"], data["text"], where)
+    return Clip(folder / data["audio"], data["text"], where, str(data.get("cluster", "")))
 
 
 def _read(clip: Clip, longest_s: float) -> npt.NDArray[np.float32]:
@@ -197,5 +209,5 @@ def _digest(clips: Iterable[Clip], cache: Path) -> str:
     for clip in clips:
         # A recording that is not there is told when it is read, with the line that names it.
         sound = remembered_digest(clip.audio, cache) if clip.audio.is_file() else ""
-        digest.update(json.dumps([clip.audio.name, clip.text, sound]).encode())
+        digest.update(json.dumps([clip.audio.name, clip.text, sound, clip.cluster]).encode())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The statistics of a verdict: distribution-free bounds over processes, exact quantile bounds, paired bootstrap."""
+"""The statistics of a verdict: distribution-free bounds over processes, exact quantile bounds."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ def percentile_bounds(samples: Sequence[float], quantile: float, confidence: flo
     return low, high
 
 
+_ROUNDING = 1e-12
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """One planned look at the data: after ``processes`` of them, at most ``against`` may stand on the wrong side.
@@ -75,7 +78,8 @@ def plan_looks(sizes: tuple[int, ...], confidence: float, drift: float = 0.0) ->
 
     At the bound itself each process falls on either side with probability 1/2 (for a continuous distribution of any
     shape). For each look the largest number of processes "against" is chosen such that the probability of ever
-    deciding wrongly, over this look and all earlier ones, stays within 1 - ``confidence``; it is computed exactly, by
+    deciding wrongly, over this look and all earlier ones, stays within what may be spent by then: half of
+    1 - ``confidence`` from the start, the other half in proportion to the processes. It is computed exactly, by
     propagating the distribution of the count between the looks. ``against`` is -1 where a look can't decide.
 
     A look before the last has not seen the rest of the run, where the machine may be faster or slower: its ``margin``
@@ -86,23 +90,46 @@ def plan_looks(sizes: tuple[int, ...], confidence: float, drift: float = 0.0) ->
     spent, seen = 0.0, 0
     looks: list[Look] = []
     for size in sizes:
-        for _ in range(size - seen):
-            grown: dict[int, float] = {}
-            for count, probability in alive.items():
-                grown[count] = grown.get(count, 0.0) + probability / 2
-                grown[count + 1] = grown.get(count + 1, 0.0) + probability / 2
-            alive = grown
-        seen = size
-        against = -1
+        alive, seen = _grown(alive, size - seen), size
+        against = looks[-1].against if looks else -1
+        allowed = alpha * (1 + size / sizes[-1]) / 2
         for count in sorted(alive):
-            if spent + alive[count] > alpha + 1e-12:
+            if spent + alive[count] > allowed + _ROUNDING:
                 break
             spent += alive.pop(count)
             against = count
-        if against < 0 and looks:
-            against = looks[-1].against
         looks.append(Look(size, against, drift * (1 - size / sizes[-1])))
     return tuple(looks)
+
+
+def recorded_looks(
+    sizes: Sequence[int], against: Sequence[int], confidence: float, drift: float = 0.0
+) -> tuple[Look, ...]:
+    """The looks that evidence records, which may have been planned by another rule.
+
+    Raises ValueError where they don't fit together, or spend more than 1 - ``confidence``.
+    """
+    if len(sizes) != len(against) or list(sizes) != sorted({*sizes}):
+        raise ValueError(f"looks at {list(sizes)} with {list(against)} exceptions don't fit together")
+    spent, seen, alive = 0.0, 0, {0: 1.0}
+    for size, most in zip(sizes, against, strict=True):
+        alive, seen = _grown(alive, size - seen), size
+        for count in [count for count in alive if count <= most]:
+            spent += alive.pop(count)
+    if spent > 1 - confidence + _ROUNDING:
+        raise ValueError(f"looks with {list(against)} exceptions are wrong {100 * spent:.2g} % of the time")
+    return tuple(Look(size, most, drift * (1 - size / sizes[-1])) for size, most in zip(sizes, against, strict=True))
+
+
+def _grown(alive: dict[int, float], steps: int) -> dict[int, float]:
+    """The distribution of a count after more fair coins."""
+    for _ in range(steps):
+        grown: dict[int, float] = {}
+        for count, probability in alive.items():
+            grown[count] = grown.get(count, 0.0) + probability / 2
+            grown[count + 1] = grown.get(count + 1, 0.0) + probability / 2
+        alive = grown
+    return alive
 
 
 def median_bounds(values: Sequence[float], against: int) -> tuple[float, float]:
@@ -117,7 +144,7 @@ def median_bounds(values: Sequence[float], against: int) -> tuple[float, float]:
     return ordered[against], ordered[-1 - against]
 
 
-def wilson(successes: float, n: int, confidence: float) -> tuple[float, float]:
+def wilson(successes: float, n: float, confidence: float) -> tuple[float, float]:
     """One-sided Wilson score bounds (low, high) of a proportion, each with ``confidence``."""
     from scipy.stats import norm
 
@@ -126,49 +153,3 @@ def wilson(successes: float, n: int, confidence: float) -> tuple[float, float]:
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
-
-
-def bootstrap_mean(scores: Sequence[float], confidence: float, resamples: int = 10_000) -> tuple[float, float]:
-    """Bounds (low, high) of the mean, each one-sided with ``confidence``: percentile bootstrap, fixed seed.
-
-    For a paired comparison pass the per-sample differences. Source: Efron and Tibshirani 1993, chapter 13. Scores of
-    few distinct values (right or wrong, and their differences) are resampled as multinomial counts, which is the
-    same distribution.
-    """
-    import numpy as np
-
-    data = np.asarray(scores, dtype=np.float64)
-    if not len(data):
-        raise ValueError("a bootstrap of no scores")
-    random = np.random.default_rng(20240229)
-    values, counts = np.unique(data, return_counts=True)
-    n = len(data)
-    if len(values) <= 64:  # noqa: PLR2004 - beyond this a multinomial is no cheaper
-        means = random.multinomial(n, counts / n, size=resamples) @ values / n
-    else:
-        means = np.concatenate([data[random.integers(0, n, size=(100, n))].mean(1) for _ in range(resamples // 100)])
-    low, high = np.quantile(means, [1 - confidence, confidence])
-    return float(low), float(high)
-
-
-def bootstrap_ratio(
-    scores: Sequence[float], others: Sequence[float], confidence: float, resamples: int = 10_000
-) -> tuple[float, float]:
-    """Bounds (low, high) of mean(scores) / mean(others), paired, each one-sided with ``confidence``; fixed seed."""
-    import numpy as np
-
-    pairs = np.stack([np.asarray(scores, np.float64), np.asarray(others, np.float64)])
-    n = pairs.shape[1]
-    random = np.random.default_rng(20240229)
-    values, counts = np.unique(pairs, axis=1, return_counts=True)
-    if values.shape[1] <= 64:  # noqa: PLR2004 - beyond this a multinomial is no cheaper
-        sums = random.multinomial(n, counts / n, size=resamples) @ values.T
-    else:
-        chunks = [pairs[:, random.integers(0, n, size=(100, n))].sum(2).T for _ in range(resamples // 100)]
-        sums = np.concatenate(chunks)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = sums[:, 0] / sums[:, 1]
-    # 0 / 0 may be anything; infinities can't be interpolated between.
-    low = np.quantile(np.where(np.isnan(ratios), -np.inf, ratios), 1 - confidence, method="inverted_cdf")
-    high = np.quantile(np.where(np.isnan(ratios), np.inf, ratios), confidence, method="inverted_cdf")
-    return float(low), float(high)

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.statistics import Look, bootstrap_mean, bootstrap_ratio, median, median_bounds, wilson
-from harness.targets import Promise, Relation, change, judged_in
+from harness.score_bounds import Scores, difference_bounds, mean_bounds, ratio_bounds
+from harness.statistics import Look, median, median_bounds
+from harness.targets import Promise, Relation, change
 from harness.units import Dimension
 
 NEAR = 0.1
 """A figure of processes that is nearer to its bound than this share of it may stay undecided elsewhere."""
+_FAR = 1000
+"""So many times the samples are no longer called a number that would do."""
 
 
 class Verdict(StrEnum):
@@ -99,6 +102,25 @@ def judge_processes(
     return _judgement(Verdict.INCONCLUSIVE, estimates[: last.processes], last, confidence, of)
 
 
+def can_decide(
+    promise: Promise, estimates: Sequence[Estimate], disturbed: Sequence[bool], looks: Sequence[Look], most: int
+) -> bool:
+    """Whether processes up to ``most`` of them in all could still bring about PASS or FAIL, whatever they show."""
+    to_come = [look for look in looks if len(estimates) < look.processes <= most]
+    if not to_come:
+        return False
+    clean = [e for e, spoilt in zip(estimates, disturbed, strict=True) if not spoilt] if disturbed else estimates
+    reached = len(clean) + to_come[-1].processes - len(estimates)
+
+    def against(look: Look, seen: Sequence[Estimate], *, to_pass: bool) -> int:
+        high = promise.upper if to_pass else not promise.upper
+        return sum(promise.holds(_worst(e, look, high=high)) is not to_pass for e in seen[: look.processes])
+
+    return any(against(look, estimates, to_pass=True) <= look.against for look in to_come) or any(
+        against(look, clean, to_pass=False) <= look.against for look in looks if look.processes <= reached
+    )
+
+
 def _worst(estimate: Estimate, look: Look, *, high: bool) -> float:
     """The highest or the lowest that the process speaks for, with the look's margin."""
     return estimate.high * (1 + look.margin) if high else estimate.low / (1 + look.margin)
@@ -125,63 +147,94 @@ def _judgement(verdict: Verdict, seen: Sequence[Estimate], look: Look, confidenc
 
 
 def judge_samples(
-    promise: Promise,
-    scores: Sequence[float],
-    others: Sequence[float] | None,
-    confidence: float,
-    better: str = "higher",
-    *,
-    paired: bool = False,
+    promise: Promise, scores: Scores, confidence: float, better: str = "higher", *, paired: bool = False
 ) -> Judgement:
     """A target about the mean of per-sample scores on a fixed evaluation set.
 
     A plain bound is about that very set, so its point value decides; the interval says what it tells of other data.
-    A drop, a gain or a share is judged by the paired bootstrap: which of the two recipes is better is a claim beyond
-    these samples. ``better`` says which way the scores are: a drop is a loss. ``paired`` scores are differences
-    already.
+    A drop, a gain or a share is a claim beyond these samples: which of two recipes is better. There the interval
+    decides. ``better`` says which way the scores are: a drop is a loss. ``paired`` scores are differences already.
     """
-    n = len(scores)
-    if others is None and paired:
-        low, high = bootstrap_mean(scores, confidence)
-        return Judgement(_decide(promise, low, high), sum(scores) / n, low, high, n, "paired samples", confidence)
-    if others is None:
-        value = sum(scores) / n
-        binary = set(scores) <= {0.0, 1.0}
-        low, high = wilson(sum(scores), n, confidence) if binary else bootstrap_mean(scores, confidence)
-        verdict = Verdict.PASS if promise.holds(value) else Verdict.FAIL
-        return Judgement(verdict, value, low, high, n, "samples", confidence)
-    if len(others) != n:
-        raise ValueError(f"{n} and {len(others)} scores can't be paired")
+    value, low, high = _compared(promise, scores, confidence, better)
+    claim = scores.others is not None or paired
+    # A value itself is compared as its own interval.
+    verdict = _decide(promise, *((low, high) if claim else (value, value)))
+    of = ("paired " if claim else "") + ("samples" if scores.clusters is None else "clusters of samples")
+    return Judgement(verdict, value, low, high, scores.units, of, confidence)
+
+
+def _compared(
+    promise: Promise, scores: Scores, confidence: float, better: str, times: float = 1.0
+) -> tuple[float, float, float]:
+    """The value that is judged, with its bounds as they would be on ``times`` as many samples of the same kind."""
+    own = math.fsum(scores.own)
+    if scores.others is None:
+        return own / len(scores.own), *mean_bounds(scores, confidence, times)
+    other = math.fsum(scores.others)
     if promise.relation in (Relation.SHARE, Relation.RATIO):
-        value = _divide(sum(scores), sum(others))
-        low, high = bootstrap_ratio(scores, others, confidence)
-    else:
-        gains = [change(promise.relation, a, b, better) for a, b in zip(scores, others, strict=True)]
-        value = sum(gains) / n
-        low, high = bootstrap_mean(gains, confidence)
-    return Judgement(_decide(promise, low, high), value, low, high, n, "paired samples", confidence)
+        return _divide(own, other), *ratio_bounds(scores, confidence, times)
+    bounds = difference_bounds(scores, confidence, times)
+    value = change(promise.relation, own / len(scores.own), other / len(scores.own), better) + 0.0  # no "-0"
+    ends = [change(promise.relation, bound, 0.0, better) for bound in bounds]
+    return value, min(ends), max(ends)
 
 
-def too_small(promise: Promise, judgement: Judgement, shown: Dimension) -> Iterator[str]:
-    """Says so when an evaluation set is too small for what is promised of it, and more samples might matter."""
+def samples_that_decide(
+    promise: Promise, scores: Scores, confidence: float, better: str = "higher"
+) -> tuple[int, bool] | None:
+    """How many samples (or clusters) like these would decide a comparison, and whether the promise would then hold.
+
+    Computed by the method that judges; None where even ``_FAR`` times as many would not.
+    """
+    units = scores.units
+
+    def decided(count: int) -> Verdict:
+        _, low, high = _compared(promise, scores, confidence, better, count / units)
+        return _decide(promise, low, high)
+
+    enough = units
+    while (verdict := decided(enough)) is Verdict.INCONCLUSIVE:
+        if enough > _FAR * units:
+            return None
+        enough *= 2
+    few = enough // 2
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        few, enough = (middle, enough) if decided(middle) is Verdict.INCONCLUSIVE else (few, middle)
+    return enough, verdict is Verdict.PASS
+
+
+def flips(promise: Promise, scores: Scores) -> Iterator[str]:
+    """How many answers of a comparison changed from right to wrong, and how many the other way round."""
+    if promise.versus and {*scores.own, *(scores.others or ())} <= {0, 1}:
+        broke, mended = scores.flips
+        yield f"against {promise.versus}, of {len(scores.own)} samples {broke} broke and {mended} mended"
+
+
+def too_small(
+    promise: Promise, judgement: Judgement, scores: Scores, shown: Dimension, better: str = "higher"
+) -> Iterator[str]:
+    """Says so when an evaluation set is too small for what is promised of it."""
     show = shown.format
-    if judgement.of == "samples" and judgement.low < promise.limit < judgement.high:
-        yield (
-            f"the bound lies within {show(judgement.low)} to {show(judgement.high)}: of this very set the verdict is "
-            f"exact, {judgement.n} other samples might give another"
-        )
-    if judgement.of == "paired samples":
-        neutral = 1.0 if promise.relation in (Relation.SHARE, Relation.RATIO) else 0.0
-        promised, known = abs(promise.limit - neutral), (judgement.high - judgement.low) / 2
-        # Far from the bound the verdict would be the same with more samples.
-        near = judgement.verdict is Verdict.INCONCLUSIVE or abs(judgement.value - promise.limit) < 2 * known
-        if near and 0 < promised < known:
-            needed = math.ceil(judgement.n * (known / promised) ** 2)
-            apart = judged_in(shown, Relation.DROP).format
+    what = judgement.of.removeprefix("paired ")
+    if not judgement.of.startswith("paired"):
+        if judgement.low < promise.limit < judgement.high:
             yield (
-                f"{judgement.n} samples are few for a difference of {apart(promised)}: they tell recipes apart to "
-                f"about {apart(known)}; {needed} would do"
+                f"the bound lies within {show(judgement.low)} to {show(judgement.high)}: of this very set the verdict "
+                f"is exact, {judgement.n} other {what} might give another"
             )
+        return
+    if judgement.verdict is not Verdict.INCONCLUSIVE or judgement.confidence is None:
+        return
+    found = samples_that_decide(promise, scores, judgement.confidence, better)
+    if found is None:
+        yield f"{judgement.n} {what} can't decide it, nor would {_FAR} times as many: the figure is at its bound"
+    else:
+        count, holds = found
+        yield (
+            f"{judgement.n} {what} are too few for {promise.text}: about {count:,} like these would "
+            f"{'prove' if holds else 'refute'} it"
+        )
 
 
 def too_near(promise: Promise, judgement: Judgement) -> Iterator[str]:

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec, spec_from_file_location
@@ -114,6 +114,14 @@ class Split(ABC):
     def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
         """Samples ``start`` to ``stop`` by tensor name, each of shape (stop - start, ...)."""
 
+    @property
+    def clusters(self) -> Sequence[Hashable] | None:
+        """The document, clip or speaker that each sample comes from, n of them; None where samples are independent.
+
+        Samples of one cluster go right or wrong together, so that bounds of scores count clusters.
+        """
+        return None
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -121,10 +129,15 @@ class Split(ABC):
 class ArraySplit(Split):
     """A split that fits in memory: arrays by tensor name, the first axis counting samples, with their labels.
 
-    Raises FixtureMistake where there are not as many samples as labels.
+    Raises FixtureMistake where there are not as many samples as labels, or as clusters where these are given.
     """
 
-    def __init__(self, arrays: Mapping[str, npt.NDArray[np.generic]], labels: npt.NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        arrays: Mapping[str, npt.NDArray[np.generic]],
+        labels: npt.NDArray[np.int64],
+        clusters: Sequence[Hashable] | None = None,
+    ) -> None:
         if not isinstance(arrays, Mapping):
             raise FixtureMistake(f"ArraySplit: the arrays are {a(arrays)}", "give a dictionary: input name to array")
         for what, array in (("labels", labels), *((f'"{name}"', array) for name, array in arrays.items())):
@@ -133,13 +146,22 @@ class ArraySplit(Split):
             if len(array) != len(labels):
                 said = f"ArraySplit: {what} has {len(array)} samples, and there are {len(labels)} labels"
                 raise FixtureMistake(said, batch_axis(array.shape, len(labels)) or "give one label a sample")
+        if clusters is not None and len(clusters) != len(labels):
+            said = f"ArraySplit: there are {len(clusters)} clusters for {len(labels)} samples"
+            raise FixtureMistake(said, "name one for each sample")
         self._arrays = dict(arrays)
         self._labels = labels
+        self._clusters = clusters
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
         """What is right for each sample."""
         return self._labels
+
+    @property
+    def clusters(self) -> Sequence[Hashable] | None:
+        """Where each sample comes from, as it was given."""
+        return self._clusters
 
     def take(self, rows: Sequence[int]) -> dict[str, npt.NDArray[np.generic]]:
         """Some samples by tensor name, in the order of ``rows``."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
 from harness.machine_ratio import Side
-from harness.statistics import bootstrap_mean, median, median_bounds
+from harness.score_bounds import Scores, difference_bounds, mean_bounds
+from harness.statistics import median, median_bounds
 
 
 class State(StrEnum):
@@ -128,45 +129,21 @@ def _rank_sums(first: int, second: int) -> list[int]:
     return counts
 
 
-def paired_change(base: Sequence[float], new: Sequence[float], confidence: float) -> Change:
-    """The difference of the mean scores on one and the same evaluation set: paired bootstrap.
-
-    A bootstrap of few differences is too sure of itself, so that its interval is only believed to lie beyond 0 where
-    flipping the signs of the differences at random says so as well (an exact test of two recipes that are alike).
-    """
-    gains = [b - a for a, b in zip(base, new, strict=True)]
-    value = math.fsum(gains) / len(gains)
+def paired_change(base: Scores, new: Scores, confidence: float) -> Change:
+    """The difference of the mean scores on one and the same evaluation set, sample by sample."""
+    gains = [after - before for before, after in zip(base.own, new.own, strict=True)]
     if not any(gains):
         return Change(0.0, 0.0, 0.0, ratio=False)
-    low, high = bootstrap_mean(gains, 1 - (1 - confidence) / 2)
-    if (low > 0 or high < 0) and by_chance(gains) > 1 - confidence:
-        low, high = min(low, 0.0), max(high, 0.0)
-    return Change(value, low, high, ratio=False)
+    bounds = difference_bounds(replace(new, others=base.own), 1 - (1 - confidence) / 2)
+    return Change(math.fsum(gains) / len(gains), *bounds, ratio=False)
 
 
-def by_chance(gains: Sequence[float], flips: int = 20_000) -> float:
-    """How often signs drawn at random give a mean at least as far from 0; fixed seed.
-
-    Source: Fisher's randomization test of paired differences. Differences of one size are flipped together as a
-    binomial count, which is the same distribution.
-    """
-    import numpy as np
-
-    sizes, counts = np.unique(np.abs(np.asarray(gains, np.float64)), return_counts=True)
-    random = np.random.default_rng(20240229)
-    sums = np.zeros(flips)
-    for size, count in zip(sizes[sizes > 0], counts[sizes > 0], strict=True):
-        sums += size * (2.0 * random.binomial(count, 0.5, flips) - count)
-    far = abs(math.fsum(gains)) * (1 - 1e-12)
-    return float((np.count_nonzero(np.abs(sums) >= far) + 1) / (flips + 1))
-
-
-def unpaired_change(base: Sequence[float], new: Sequence[float], confidence: float) -> Change:
+def unpaired_change(base: Scores, new: Scores, confidence: float) -> Change:
     """The difference of the mean scores on different evaluation sets: each mean has its own bounds.
 
     Together they are wider than need be: the error is halved once for the two sides, once for the two means.
     """
     sure = 1 - (1 - confidence) / 4
-    (low, high), (other_low, other_high) = bootstrap_mean(base, sure), bootstrap_mean(new, sure)
-    value = math.fsum(new) / len(new) - math.fsum(base) / len(base)
+    (low, high), (other_low, other_high) = mean_bounds(base, sure), mean_bounds(new, sure)
+    value = math.fsum(new.own) / len(new.own) - math.fsum(base.own) / len(base.own)
     return Change(value, other_low - high, other_high - low, ratio=False)

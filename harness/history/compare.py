@@ -28,6 +28,7 @@ from harness.machine_ratio import Side
 from harness.measure.records import ProcessRecord
 from harness.metrics import metrics
 from harness.metrics.base import ArtifactMetric, Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.score_bounds import Scores
 from harness.targets import Relation, change
 from harness.verdict import Verdict
 
@@ -216,7 +217,7 @@ class _Judge:
             return None, "its raw samples are not in the evidence"
         if issubclass(metric, SampleMetric):
             before, after = (_scores(metric, t, e) for t, e in ((old, self.base), (fresh, self.new)))
-            if _same_data(old, fresh, self.base, self.new) and len(before) == len(after):
+            if _same_data(old, fresh, self.base, self.new) and len(before.own) == len(after.own):
                 return paired_change(before, after, self.confidence), ""
             return unpaired_change(before, after, self.confidence), "other data or another model: not sample by sample"
         if issubclass(metric, ProcessMetric):
@@ -260,19 +261,20 @@ def _same_data(old: Target, fresh: Target, base: Mapping[str, Any], new: Mapping
     return bool(inputs[0]) and inputs[0] == inputs[1] and before.get("scored_with") == after.get("scored_with")
 
 
-def _scores(metric: type[SampleMetric], target: Target, evidence: Mapping[str, Any]) -> list[float]:
+def _scores(metric: type[SampleMetric], target: Target, evidence: Mapping[str, Any]) -> Scores:
     """What each sample contributes to the judged value: its score, what it lost, its part of a share."""
     own = measurements_of(target, evidence)
-    scores = [float(score) for score in own[0]["scores"][metric.name]]
     relation = Relation(target["relation"])
-    if relation is Relation.VALUE:
+    scores = metric.read_scores(own[0], None if relation is Relation.VALUE else own[1])
+    if scores.others is None:
         return scores
-    others = [float(score) for score in own[1]["scores"][metric.name]]
+    low, high = scores.ends
     if relation in (Relation.DROP, Relation.GAIN):
-        return [change(relation, a, b, metric.better) for a, b in zip(scores, others, strict=True)]
-    if not (mean := math.fsum(others) / len(others)):
+        changes = [change(relation, a, b, metric.better) for a, b in zip(scores.own, scores.others, strict=True)]
+        return replace(scores, own=changes, others=None, ends=(low - high, high - low))
+    if not (mean := math.fsum(scores.others) / len(scores.others)):
         raise KpiError("a share of nothing")
-    return [score / mean for score in scores]
+    return replace(scores, own=[score / mean for score in scores.own], others=None, ends=(low / mean, high / mean))
 
 
 def _side(metric: type[ProcessMetric], target: Target, evidence: Mapping[str, Any]) -> Side:

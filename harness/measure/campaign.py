@@ -80,8 +80,14 @@ class Series:
     subject: Subject
     records: list[ProcessRecord] = field(default_factory=list)
     scores: dict[str, list[float]] = field(default_factory=dict)
+    weights: dict[str, list[float]] = field(default_factory=dict)
     scored_with: dict[str, dict[str, str]] = field(default_factory=dict)
     taken_over: TakenOver | None = None
+
+    @property
+    def clusters(self) -> list[int] | None:
+        """For each evaluation sample the number of the cluster that it belongs to; None where all are independent."""
+        return self.records[0].details.get("clusters") if self.records else None
 
     def to_json(self) -> dict[str, Any]:
         """The measurement as kept in the evidence: every raw sample of every process."""
@@ -100,6 +106,7 @@ class Series:
             "scenario_options": dict(subject.scenario_options),
             "processes": [record.to_json() for record in self.records],
             "scores": self.scores,
+            "weights": self.weights,
             "scored_with": self.scored_with,
             "taken_over": (
                 {"run": self.taken_over.run, "processes": len(self.taken_over.records)} if self.taken_over else None
@@ -132,6 +139,7 @@ class Campaign:
         self.series: dict[str, Series] = {}
         self.pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
         self.wasted: Counter[tuple[str, str]] = Counter()
+        self._place = 0
 
     def of(self, subject: Subject) -> Series:
         """The series of a subject: empty at first, or what a stopped run had measured of it."""
@@ -142,7 +150,9 @@ class Campaign:
             )
             if found is not None:
                 made.taken_over, made.records = found, list(found.records)
-                made.scores, made.scored_with = dict(found.scores), dict(found.scored_with)
+                made.scores, made.weights = dict(found.scores), dict(found.weights)
+                made.scored_with = dict(found.scored_with)
+                self._place = max(self._place, *(record.place for record in found.records))
                 self.outputs.mkdir(parents=True, exist_ok=True)
                 for name in {record.outputs for record in found.records} - {""}:
                     for file in (found.folder / "outputs").glob(f"{Path(name).stem}.*"):
@@ -197,34 +207,40 @@ class Campaign:
                     self.keep(subject)
         return series.records
 
-    def extend_pairs(self, a: Subject, b: Subject, count: int, budget_s: float, patience: int) -> list[tuple[int, int]]:
-        """Runs two subjects in turn (A B, B A, ...) until ``count`` undisturbed pairs are there, or time is up.
+    def add(self, subject: Subject, count: int) -> float:
+        """Runs one more fresh process, of ``count`` that are wanted; returns the seconds that it took."""
+        begin = time.monotonic()
+        with device_lock(subject.device, self.progress):
+            records = self.of(subject).records
+            records.append(self._run(subject, len(records) + 1, count))
+            self.keep(subject)
+        return time.monotonic() - begin
 
-        It gives up, too, after ``patience`` disturbed pairs in a row, those of an earlier call among them.
-        Returns the pairs as positions in the two series. A pair counts only when neither of its processes was
-        disturbed: the two are next to each other in time, so that what slows both cancels out, but what slows one
-        may do so more than the other.
+    def add_pair(self, a: Subject, b: Subject, count: int) -> float:
+        """Runs a process of each of two subjects, next to each other: A B, then B A, and so on.
+
+        A pair counts only when neither of its processes was disturbed: the two are next to each other in time, so that
+        what slows both cancels out, but what slows one may do so more than the other. Returns the seconds it took.
         """
-        both = [self.of(subject).records for subject in (a, b)]
+        begin, both = time.monotonic(), [self.of(subject).records for subject in (a, b)]
+        pairs = self.pairs_of(a, b)
+        with device_lock(a.device, self.progress):
+            for subject in (b, a) if len(both[0]) % 2 else (a, b):
+                self.of(subject).records.append(self._run(subject, len(pairs) + 1, count))
+            if any(records[-1].disturbed for records in both):
+                self.wasted[a.id, b.id] += 1
+            else:
+                self.wasted[a.id, b.id] = 0
+                pairs.append((len(both[0]) - 1, len(both[1]) - 1))
+            self.keep(b)
+            self.keep(a)
+        return time.monotonic() - begin
+
+    def pairs_of(self, a: Subject, b: Subject) -> list[tuple[int, int]]:
+        """The undisturbed pairs of two subjects, as positions in their two series."""
         if (a.id, b.id) not in self.pairs:
             self.pairs[a.id, b.id] = self._pairs_taken_over(a, b)
-        pairs, start, spoilt = self.pairs[a.id, b.id], time.monotonic(), False
-        if len(pairs) < count:
-            with device_lock(a.device, self.progress):
-                while len(pairs) < count and (
-                    not spoilt or (time.monotonic() - start < budget_s and self.wasted[a.id, b.id] < patience)
-                ):
-                    for subject in (b, a) if len(both[0]) % 2 else (a, b):
-                        self.of(subject).records.append(self._run(subject, len(pairs) + 1, count))
-                    if any(records[-1].disturbed for records in both):
-                        spoilt = True
-                        self.wasted[a.id, b.id] += 1
-                    else:
-                        self.wasted[a.id, b.id] = 0
-                        pairs.append((len(both[0]) - 1, len(both[1]) - 1))
-                    self.keep(b)
-                    self.keep(a)
-        return pairs
+        return self.pairs[a.id, b.id]
 
     def _pairs_taken_over(self, a: Subject, b: Subject) -> list[tuple[int, int]]:
         """The pairs of a stopped run, both of whose processes were kept."""
@@ -243,6 +259,8 @@ class Campaign:
             record = ProcessRecord.from_json(self._call(subject, said, None))
         else:
             record = together(run_together(count_of, lambda _, meeting: self._call(subject, said, meeting)))
+        self._place += 1
+        record = dataclasses.replace(record, place=self._place)
         if not scenarios()[subject.scenario].timed:
             return record
         # A kernel beside a busy neighbour of our own is only like those with such a neighbour.

@@ -48,7 +48,8 @@ class ProcessRecord:
 
     ``samples_s`` are the durations of single requests (single-stream) or of batches (offline); ``completed`` samples
     took ``elapsed_s`` of wall time. ``series`` are a scenario's own figures by name, one for each request.
-    ``disturbed`` says why the process does not count, empty when it does.
+    ``disturbed`` says why the process does not count, empty when it does; ``place`` is its place among all processes
+    of the run, from 1.
     """
 
     started: str
@@ -70,6 +71,7 @@ class ProcessRecord:
     details: Mapping[str, Any] = field(default_factory=dict)
     outputs: str = ""
     disturbed: str = ""
+    place: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary, as kept in the evidence."""

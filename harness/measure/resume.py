@@ -25,6 +25,7 @@ class TakenOver:
     folder: Path
     records: list[ProcessRecord]
     scores: dict[str, list[float]]
+    weights: dict[str, list[float]]
     scored_with: dict[str, dict[str, str]]
     pairs: Mapping[str, Sequence[Sequence[int]]]
 
@@ -82,7 +83,6 @@ def take_over(
             kept = all((folder / "outputs" / record.outputs).exists() for record in records if record.outputs)
             if records and young and kept and data.get("conditions") == alike:
                 pairs = {other.partition("-")[0]: found for other, found in data.get("pairs", {}).items()}
-                return TakenOver(
-                    folder.name, folder, records, data.get("scores", {}), data.get("scored_with", {}), pairs
-                )
+                scores, weights, means = (data.get(name, {}) for name in ("scores", "weights", "scored_with"))
+                return TakenOver(folder.name, folder, records, scores, weights, means, pairs)
     return None

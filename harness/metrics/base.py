@@ -6,9 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from harness.score_bounds import Scores
 from harness.units import MONEY, Dimension
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping, Sequence
+
     from harness.artifact import Artifact
     from harness.measure.records import ProcessRecord
 
@@ -116,7 +119,8 @@ class SampleMetric(Metric):
 
     ``paired`` says that a score is itself a difference of two answers to the sample: then a plain bound, too, is a
     claim beyond these samples, and the interval decides. ``worthless`` is the mean of a model that knows nothing: a
-    comparison with a recipe that is no better proves nothing.
+    comparison with a recipe that is no better proves nothing. ``ends`` are the least and the greatest score of a
+    sample where that is not the metric's ``range``; scores without ends need many more samples.
     """
 
     scenario: ClassVar[str | None] = "evaluate"
@@ -125,11 +129,40 @@ class SampleMetric(Metric):
     needs_reference: ClassVar[bool] = False
     paired: ClassVar[bool] = False
     worthless: ClassVar[float | None] = None
+    ends: ClassVar[tuple[float, float] | None] = None
 
     @classmethod
     @abstractmethod
     def scores(cls, outputs: Any, reference: Any) -> list[float]:
         """One score per sample, of what the scenario left; ``reference`` is that of the FP32 recipe."""
+
+    @classmethod
+    def weights(cls, outputs: Any) -> list[float] | None:
+        """How much each sample counts in the mean, n in all, where they do not count alike; ``scores`` hold it already.
+
+        A recording of many words counts more in a word error rate.
+        """
+        del outputs
+        return None
+
+    @classmethod
+    def paired_scores(
+        cls,
+        own: Sequence[float],
+        others: Sequence[float] | None,
+        clusters: Sequence[Hashable] | None,
+        weights: Sequence[float] | None,
+    ) -> Scores:
+        """What is judged: the scores, those they are compared with, what the metric knows of both."""
+        return Scores(own, others, cls.ends or cls.range, clusters, weights)
+
+    @classmethod
+    def read_scores(cls, own: Mapping[str, Any], other: Mapping[str, Any] | None = None) -> Scores:
+        """The same from measurements of the evidence; KeyError where they hold no scores of this metric."""
+        scores, others = own["scores"][cls.name], other["scores"][cls.name] if other else None
+        clusters = own["processes"][0]["details"].get("clusters") if own["processes"] else None
+        # Evidence of an earlier version knows neither.
+        return cls.paired_scores(scores, others, clusters, own.get("weights", {}).get(cls.name))
 
     @classmethod
     def check(cls, outputs: Any, recipe: str) -> None:

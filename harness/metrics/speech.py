@@ -63,12 +63,14 @@ class CostPerAudioHour(PricedMetric):
 class _ErrorRate(SampleMetric):
     """A recording's score is its edits x recordings / all units of the references.
 
-    So the mean of the scores is the rate of the corpus, and recipes are still compared recording by recording.
+    So the mean of the scores is the rate of the corpus, and recipes are still compared recording by recording. A
+    recording weighs as its units do; that it is recognized with more errors than it has units is left aside.
     """
 
     dimension = SHARE
     better = "lower"
     worthless = 1.0
+    ends = (0.0, 1.0)
     scenario = "recognize"
     tasks = SPEECH
 
@@ -80,9 +82,19 @@ class _ErrorRate(SampleMetric):
     @classmethod
     def scores(cls, outputs: Recognized, reference: Any) -> list[float]:
         del reference
-        found = cls.errors(outputs, normalizer(outputs.normalization, outputs.spelling))
+        found = cls._found(outputs)
         total = sum(errors.reference for errors in found)
         return [errors.edits * len(found) / total for errors in found]
+
+    @classmethod
+    def weights(cls, outputs: Recognized) -> list[float]:
+        found = cls._found(outputs)
+        total = sum(errors.reference for errors in found)
+        return [errors.reference * len(found) / total for errors in found]
+
+    @classmethod
+    def _found(cls, outputs: Recognized) -> list[words.Errors]:
+        return cls.errors(outputs, normalizer(outputs.normalization, outputs.spelling))
 
     @classmethod
     def identity(cls) -> dict[str, str]:

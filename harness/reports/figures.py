@@ -11,7 +11,8 @@ from harness.measure.records import ProcessRecord
 from harness.metrics import metrics
 from harness.metrics.base import Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.reports.text import span
-from harness.statistics import bootstrap_mean, median, median_bounds, plan_looks
+from harness.score_bounds import mean_bounds
+from harness.statistics import median, median_bounds, recorded_looks
 from harness.tasks import TASKS, played
 
 
@@ -43,8 +44,9 @@ def figures(
     records = records_of(measurement)
     for name, metric in metrics().items():
         if issubclass(metric, SampleMetric):
-            if scores := measurement["scores"].get(name):
-                yield Figure(metric, sum(scores) / len(scores), *bootstrap_mean(scores, confidence))
+            if name in measurement["scores"]:
+                scores = metric.read_scores(measurement)
+                yield Figure(metric, sum(scores.own) / len(scores.own), *mean_bounds(scores, confidence))
         elif not records or not _played(metric, measurement["scenario"]):
             continue
         elif issubclass(metric, ProofMetric):
@@ -61,7 +63,7 @@ def figures(
 
 
 def _estimate(metric: type[Metric], values: Sequence[float], settings: Mapping[str, Any]) -> Figure:
-    looks = plan_looks(tuple(settings["looks"]), float(settings["confidence"]))
+    looks = recorded_looks(settings["looks"], settings["against"], float(settings["confidence"]))
     look = max((look for look in looks if look.processes <= len(values)), key=lambda k: k.processes, default=None)
     bounds = median_bounds(values[: look.processes], look.against) if look else (None, None)
     return Figure(metric, median(values), *bounds)

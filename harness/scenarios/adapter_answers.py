@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.json_lines import line, read_lines, write_list
-from harness.language import SAMPLES, Prompt, read_prompts
+from harness.language import SAMPLES, Prompt, prompt_clusters, read_prompts
 from harness.registry import check_counts, options
 from harness.runtimes.language import AdapterSession, Generation, LanguageSession
 from harness.scenarios.base import Scenario, Scored, Stage
 from harness.scenarios.first_tokens import two_tokens
+from harness.scenarios.splits import clustered
 from harness.text.answers import Limits, require_answers
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ class AdapterAnswer(Scenario[LanguageSession], Scored):
                     kept.write(line(self._line(prompt, session.generate(prompt.prompt, self.options.tokens))))
                 if number % 20 == 0:
                     stage.progress(f"{number + 1} of {len(prompts)} prompts")
-        return {"completed": len(prompts), "outputs": file.name}
+        details = clustered(prompt_clusters(prompts))
+        return {"completed": len(prompts), "outputs": file.name, "details": details}
 
     def _switched(self, session: AdapterSession, prompt: Prompt, *, again: bool) -> dict[str, Any]:
         chosen = session.active or session.adapters[0]

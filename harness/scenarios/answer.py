@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import KpiError
 from harness.json_lines import line, read_lines, write_list
-from harness.language import SAMPLES, Prompt, read_prompts
+from harness.language import SAMPLES, Prompt, prompt_clusters, read_prompts
 from harness.measure.resume import MOST_AGE_S
 from harness.registry import check_counts, options
 from harness.runtimes.language import Generation, LanguageSession
 from harness.scenarios.base import Scenario, Scored, Stage
 from harness.scenarios.first_tokens import two_tokens
+from harness.scenarios.splits import clustered
 from harness.text.answers import check_answers, require_answers
 
 if TYPE_CHECKING:
@@ -154,7 +155,12 @@ class Answer(Scenario[LanguageSession], Scored):
             "completed": len(prompts),
             "violations": [*_faults(prompts, answered), *_unmoved(asked, unmoved)],
             "outputs": file.name,
-            "details": {"taken_over": taken_over, "changed_prompts": asked, "same_answers": unmoved},
+            "details": {
+                "taken_over": taken_over,
+                "changed_prompts": asked,
+                "same_answers": unmoved,
+                **clustered(prompt_clusters(prompts)),
+            },
         }
 
     def _ask_changed(

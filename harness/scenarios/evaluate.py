@@ -11,7 +11,7 @@ from harness.overlap import digests
 from harness.registry import check_counts, options
 from harness.scenarios.base import Scored, Stage, TensorScenario
 from harness.scenarios.checked import Checked, replay, spreads
-from harness.scenarios.splits import told
+from harness.scenarios.splits import clustered, told
 from harness.workload import Split, Workload
 
 if TYPE_CHECKING:
@@ -73,11 +73,13 @@ class Evaluate(TensorScenario, Scored):
         if len(labels) < count:
             raise KpiError(f"the evaluation split has {len(labels)} labels for {count} samples", "give one for each")
         np.savez(stage.outputs, logits=logits, labels=labels[:count])
+        clusters = split.clusters
+        kept = {**told(stage, samples), **clustered(clusters and clusters[:count])}
         return {
             "completed": count,
             "batch": size,
             "outputs": stage.outputs.name,
-            "details": {"output": name, **told(stage, samples), "batch_dependence": round(depends, 6)},
+            "details": {"output": name, **kept, "batch_dependence": round(depends, 6)},
         }
 
     def _replayed(

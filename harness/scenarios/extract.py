@@ -13,7 +13,7 @@ from harness.questions import QUESTIONS, WINDOWS
 from harness.registry import check_counts, options
 from harness.scenarios.base import Scored, Stage, TensorScenario
 from harness.scenarios.checked import Checked, replay, spreads
-from harness.scenarios.splits import told
+from harness.scenarios.splits import clustered, told
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,6 +100,7 @@ class Extract(TensorScenario, Scored):
             may_be_null=not all(question["answers"] for question in questions),
         )
         kept = told(stage, digests({name: windows[name] for name in stage.inputs}))
+        kept |= clustered([question["context"] for question in questions])
         file = stage.outputs.with_suffix(".jsonl")
         with file.open("w", encoding="utf-8") as out:
             for question, found in zip(questions, decoded, strict=True):

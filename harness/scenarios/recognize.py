@@ -14,6 +14,7 @@ from harness.media.audio import RATE
 from harness.registry import options
 from harness.runtimes.speech import SpeechSession
 from harness.scenarios.base import Scenario, Scored, Stage
+from harness.scenarios.splits import clustered
 from harness.speech import Speech, read_utterances, spelling
 from harness.text.normalization import BASIC, WHISPER_ENGLISH
 
@@ -91,7 +92,8 @@ class Recognize(Scenario[SpeechSession], Scored):
                 out.write(line(heard))
                 if number % 20 == 0:
                     stage.progress(f"{number + 1} of {len(utterances)} recordings")
-        return {"completed": len(utterances), "outputs": file.name}
+        details = clustered([utterance.cluster for utterance in utterances])
+        return {"completed": len(utterances), "outputs": file.name, "details": details}
 
     def _choose(self, stage: Stage) -> None:
         """Writes down how the transcripts are to be compared, with the spellings that the model's folder brings."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from harness.overlap import TRAINING, shared
@@ -11,6 +11,14 @@ from harness.scenarios.base import Stage
 
 SAMPLES = ".samples.npy"
 """Ends the name of the file with the digests of the evaluation samples."""
+
+
+def clustered(names: Sequence[Hashable] | None) -> dict[str, Any]:
+    """The details of a process: for each sample the number of its cluster; nothing where every sample is its own."""
+    if names is None or len(set(names)) == len(names):
+        return {}
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return {"clusters": [numbers[name] for name in names]}
 
 
 def told(stage: Stage, samples: Sequence[str]) -> dict[str, Any]:

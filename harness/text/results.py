@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import KpiError
-from harness.statistics import bootstrap_mean
+from harness.score_bounds import Scores, mean_bounds
 from harness.text import meteor, overlap, wordnet
 
 _CONFIDENCE = 0.97
@@ -26,7 +26,7 @@ def score(file: Path) -> Iterator[tuple[str, str]]:
         ("chrF", overlap.chrf(outputs, references)),
         ("sentence BLEU", overlap.sentence_bleu(outputs, references)),
     ):
-        low, high = bootstrap_mean(scores, _CONFIDENCE)
+        low, high = mean_bounds(Scores(scores, ends=(0.0, 1.0)), _CONFIDENCE)
         yield name, f"{sum(scores) / len(scores):.4f} ({low:.4f} to {high:.4f}), {len(scores)} answers"
     if cut_off:
         yield "cut off", f"{cut_off} of {len(outputs)} answers hit the token limit: the scores say little of the model"
