@@ -20,6 +20,7 @@ import harness
 from harness.ledger import Answer, Ledger
 from harness.machine import Detected, mismatch, other_processor
 from harness.measure.resume import stopped_runs
+from harness.score_bounds import METHOD
 from harness.spec import Spec, Target
 from harness.statistics import plan_looks
 
@@ -140,6 +141,7 @@ def evidence(
     looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
     settings["against"] = [look.against for look in looks]
     settings["margin"] = [look.margin for look in looks]
+    settings["scores"] = METHOD
     return {
         "schema": SCHEMA,
         "harness": harness.__version__,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifact import Artifact
+from harness.attempts import Earlier, confidence_of
 from harness.build.ahead import BuildAhead
 from harness.builder import Builder
 from harness.environments import Environments
@@ -27,7 +28,7 @@ from harness.runtimes import runtimes
 from harness.scenarios import scenarios
 from harness.scoring import Scorer
 from harness.spec import Recipe, Spec, Target
-from harness.statistics import plan_looks
+from harness.statistics import looks_for
 from harness.store import Store
 from harness.targets import Relation, judged_in
 from harness.trial import ProcessTrial
@@ -53,6 +54,7 @@ class Finding:
     notes: tuple[str, ...]
     seconds: float
     order: Mapping[str, Any] | None = None
+    attempt: int = 1
 
 
 class Gate:
@@ -71,6 +73,7 @@ class Gate:
         stopped: Sequence[Path] = (),
         subset: int | None = None,
         ahead: BuildAhead | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
         self.spec = spec
         self._ahead = ahead
@@ -81,9 +84,7 @@ class Gate:
         self.environments = Environments(store, spec.root, install=install)
         self.builder = Builder(spec, store, self.environments, folder / "build.log", progress)
         self.campaign = Campaign(folder, tag, progress, machine.to_json(), stopped)
-        self.looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
-        # What slows both recipes of a pair cancels out.
-        self.pair_looks = plan_looks(spec.measure.looks, spec.measure.confidence)
+        self._earlier = earlier or Earlier()
         self._rounds = Rounds(self.campaign, seed=f"{folder.name} {tag}")
         self._trials: dict[tuple[tuple[str, ...], tuple[str, ...]], ProcessTrial] = {}
         self._expected: list[Target] = []
@@ -211,6 +212,7 @@ class Gate:
             notes=finding.notes,
             seconds=round(finding.seconds, 3),
             order=finding.order,
+            attempt=finding.attempt,
         )
         why = self.standing(target)
         return off_target(answer, why) if why else answer
@@ -329,18 +331,26 @@ class Gate:
         key = (target.key, tuple(subject.id for subject in subjects))
         if key not in self._trials:
             settings = self.spec.measure
+            confidence = confidence_of(self._attempt(target, subjects), settings.confidence, settings.attempts)
+            # What slows both recipes of a pair cancels out.
+            drift = 0.0 if target.promise.versus else settings.drift
             self._trials[key] = ProcessTrial(
                 target.promise,
                 subjects,
                 lambda record: self._estimate(metric, record, target),
                 self.campaign,
-                looks=self.pair_looks if target.promise.versus else self.looks,
-                confidence=settings.confidence,
+                looks=looks_for(settings.looks, confidence, drift, target.promise.share),
+                confidence=confidence,
                 budget_s=settings.budget_s,
                 gates=not self.standing(target),
             )
             self._rounds.add(self._trials[key])
         return self._trials[key]
+
+    def _attempt(self, target: Target, subjects: Sequence[Subject]) -> int:
+        """How often this artifact was held against the bound on this machine, this time among them."""
+        kpi, metric, bound = target.key
+        return self._earlier.attempt((kpi, metric, bound, subjects[0].artifact))
 
     def _subjects(self, target: Target) -> list[Subject]:
         """What is measured for a target, its artifacts built."""

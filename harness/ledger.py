@@ -19,7 +19,8 @@ UNSELECTED = "not measured: not selected by -k or -m"
 class Answer:
     """What was found out about one target; numbers in base units of the target's dimension, NaN where unknown.
 
-    ``notes`` are what a reader should know whatever the verdict; ``order`` says where the processes stood in the run.
+    ``notes`` are what a reader should know whatever the verdict; ``order`` says where the processes stood in the run,
+    ``attempt`` how often the same artifact was held against the bound on this machine.
     """
 
     verdict: Verdict
@@ -36,6 +37,7 @@ class Answer:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     order: Mapping[str, Any] | None = None
+    attempt: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: what is unknown is null; an infinite bound is the word "inf", as JSON has no number for it."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.attempts import COUNTED, SPENT, several
 from harness.errors import KpiError
+from harness.history.machine_name import machine_id
 from harness.ledger import json_number
 from harness.machine import processor_class
 from harness.machine_ratio import Side, judge_machines, side_in
@@ -88,6 +90,7 @@ def merge(files: Mapping[str, tuple[Mapping[str, Any], str]], key: str | None) -
         identity = _identity(target)
         answers = [(n, t) for n, data in pieces.items() for t in data["targets"] if _identity(t) == identity]
         chosen, problem = _choose(target["id"], answers, {name: _class(data) for name, data in pieces.items()})
+        problem = problem or _attempts(target["id"], answers, pieces)
         if issubclass(metric := metrics()[chosen["metric"]], MachineRatioMetric):
             chosen, problem = _between_machines(chosen, metric, pieces) or (chosen, problem)
         targets.append(chosen)
@@ -151,6 +154,19 @@ def _choose(
     if not decided and best["verdict"] != Verdict.ERROR:
         return chosen, f"{name}: nobody proved it ({best['verdict']}: {best['reason']})"
     return chosen, ""
+
+
+def _attempts(
+    name: str, answers: Sequence[tuple[str, Mapping[str, Any]]], pieces: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """Why no verdict can be picked of several attempts on one machine; empty where that is no question."""
+    by_machine: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for file, answer in answers:
+        if answer["of"].endswith("processes") and answer["verdict"] in (*_DECIDED, Verdict.INCONCLUSIVE):
+            by_machine.setdefault(machine_id(pieces[file]["machine"]), []).append((file, answer))
+    attempts = {str(data["settings"].get("attempts", COUNTED)) for data in pieces.values()}
+    said = (several(name, tried, COUNTED if COUNTED in attempts else SPENT) for tried in by_machine.values())
+    return next(filter(None, said), "")
 
 
 def _between_machines(

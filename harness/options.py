@@ -29,6 +29,7 @@ class Options:
     part: tuple[int, int] | None
     prompts: Path | None
     resume: bool
+    attempt: int
     collect_only: bool
 
     @classmethod
@@ -49,6 +50,7 @@ class Options:
             part=config.getoption("kpi_part"),
             prompts=here / config.getoption("kpi_prompts") if config.getoption("kpi_prompts") else None,
             resume=config.getoption("kpi_resume"),
+            attempt=config.getoption("kpi_attempt"),
             collect_only=config.getoption("collectonly"),
         )
 
@@ -73,7 +75,21 @@ def add_options(parser: pytest.Parser) -> None:
         default="off",
         help="what is not proven, at its line of kpis.toml: as workflow commands, or as a file in --kpi-out",
     )
+    group.addoption(
+        "--kpi-attempt",
+        metavar="N",
+        type=attempt_of,
+        default=1,
+        help="this is the N-th attempt, where the history of the earlier ones is not kept, as in most CI",
+    )
     group.addoption("--kpi-install", action="store_true", help="make the environments that recipes name when missing")
+
+
+def attempt_of(text: str) -> int:
+    """The number of an attempt, from 1; raises ArgumentTypeError for anything else."""
+    if not re.fullmatch(r"[1-9]\d{0,3}", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the number of an attempt, such as 2")
+    return int(text)
 
 
 def part_of(text: str) -> tuple[int, int]:

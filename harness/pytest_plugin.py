@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.attempts import Earlier
 from harness.build.ahead import BuildAhead
 from harness.build.pool import parts_of
 from harness.errors import KpiError, SpecError, Unavailable, reason, suggest
@@ -24,6 +25,7 @@ from harness.options import Options, add_options
 from harness.order import needed
 from harness.recorder import Recorder
 from harness.reports.annotations import Announcer
+from harness.reports.benchmark import Replay, wanted_samples
 from harness.reports.header import header
 from harness.reports.junit import properties
 from harness.reports.progress import Progress
@@ -48,7 +50,6 @@ Judge = Callable[[Target, Finding], None]
 _PLUGIN = "kpi-gate"
 _BUILT_AHEAD = 3
 _BUILDERS = 2
-_BENCHMARK = [f"benchmark_{name}" for name in ("json", "save", "autosave", "compare", "histogram", "only")]
 _ANSWER = pytest.StashKey[Answer]()
 _WORDS = {
     Verdict.UNAVAILABLE: ("unavailable", "u", "UNAVAILABLE"),
@@ -229,8 +230,10 @@ class KpiPlugin:
             worker = self.worker or {}
             if self.recorder is not None:
                 folder, stopped = self.recorder.folder, self.recorder.stopped
+                earlier = self.recorder.earlier(self.options.attempt)
             else:
                 folder, stopped = Path(worker["kpi_folder"]), [Path(name) for name in worker["kpi_stopped"]]
+                earlier = Earlier.from_json(worker["kpi_earlier"])
             store = Store()
             self._gate = Gate(
                 self.spec,
@@ -242,6 +245,7 @@ class KpiPlugin:
                 install=self.options.install,
                 stopped=stopped,
                 ahead=self._build_ahead(self.spec, store, folder),
+                earlier=earlier,
             )
             if self.worker is None:
                 self._gate.expect(self._selected)
@@ -261,6 +265,7 @@ class KpiPlugin:
         # Workers write their measurements where the controller keeps the evidence.
         if self.recorder is not None:
             node.workerinput["kpi_folder"] = self._prepare(self.recorder)
+            node.workerinput["kpi_earlier"] = self.recorder.earlier(self.options.attempt).to_json()
             node.workerinput["kpi_stopped"] = [str(folder) for folder in self.recorder.stopped]
 
     def draw(self, text: str) -> None:
@@ -286,7 +291,9 @@ class KpiPlugin:
 
     def judge(self, request: pytest.FixtureRequest, target: Target, finding: Finding) -> None:
         """Answers the target from what was measured."""
-        self._feed_benchmark(request, target, finding)
+        if samples := wanted_samples(self.config, target, finding, self.gate.campaign):
+            request.node.add_marker(pytest.mark.benchmark(timer=Replay(samples)))
+            request.getfixturevalue("benchmark").pedantic(lambda: None, rounds=len(samples), iterations=1)
         self._settle(request.node, target, self.gate.answer(target, finding))
 
     def _settle(self, item: pytest.Item, target: Target, answer: Answer) -> None:
@@ -308,20 +315,6 @@ class KpiPlugin:
             "targets": [line(gate.spec, other, found) for other, found in self._answers],
         }
         return explain(line(gate.spec, target, answer), so_far, reason=False)
-
-    def _feed_benchmark(self, request: pytest.FixtureRequest, target: Target, finding: Finding) -> None:
-        """Gives pytest-benchmark the same samples, when one of its options says that they are wanted."""
-        wanted = any(self.config.getoption(name, default=None) for name in _BENCHMARK)
-        # The second name: where the first is blocked, `-p` brings it back for one run.
-        there = any(map(self.config.pluginmanager.hasplugin, ("benchmark", "pytest_benchmark.plugin")))
-        if not (wanted and there) or target.metric.kind() != "latency":
-            return
-        from harness.reports.benchmark import Replay
-
-        series = self.gate.campaign.series[finding.measurements[0].partition("-")[0]]
-        samples = [sample for record in series.records for sample in record.samples_s]
-        request.node.add_marker(pytest.mark.benchmark(timer=Replay(samples)))
-        request.getfixturevalue("benchmark").pedantic(lambda: None, rounds=len(samples), iterations=1)
 
     # ---- outcomes ---------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from harness.artifact import Artifact
+from harness.attempts import COUNTED, confidence_of
 from harness.machine_ratio import Side, judge_machines, side_in
 from harness.measure.records import ProcessRecord
 from harness.metrics import metrics
@@ -21,12 +22,14 @@ from harness.metrics.base import (
     SampleMetric,
 )
 from harness.reports.text import number
-from harness.statistics import Look, recorded_looks
+from harness.statistics import Look, looks_for, recorded_looks
 from harness.targets import Promise, Relation, parse_promise
 from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples
 
 _DECIDED = (Verdict.PASS, Verdict.FAIL)
 _EXACT = 1e-9
+_MEDIAN = 0.5
+_FIGURES = ("value", "low", "high")
 
 
 class Underivable(Exception):
@@ -52,6 +55,8 @@ def recheck(target: Mapping[str, Any], evidence: Mapping[str, Any], artifact: Ar
             yield f"{verdict} without a value"
         return
     yield from _standing(target, evidence, metric, verdict)
+    if issubclass(metric, ProcessMetric):
+        yield from _surety(target, evidence["settings"])
     try:
         judged = _judge(target, evidence, metric, promise, artifact)
     except Underivable as error:
@@ -59,7 +64,9 @@ def recheck(target: Mapping[str, Any], evidence: Mapping[str, Any], artifact: Ar
         return
     if verdict is not Verdict.OFF_TARGET and judged.verdict is not verdict:
         yield f"{verdict} is said, {judged.verdict} follows from the samples"
-    for name in ("value", "low", "high"):
+    # An earlier version made the intervals of scores otherwise.
+    compared = ("value",) if issubclass(metric, SampleMetric) and "scores" not in evidence["settings"] else _FIGURES
+    for name in compared:
         stated, found = number(target[name]), float(getattr(judged, name))
         if not _alike(stated, found):
             yield f"{name} is said to be {stated:g}, {found:g} follows from the samples"
@@ -69,6 +76,14 @@ def _alike(a: float, b: float) -> bool:
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
     return a == b or abs(a - b) <= _EXACT * max(abs(a), abs(b), 1.0)
+
+
+def _surety(target: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Whether the verdict is as sure as the attempt must be; evidence of an earlier version counts no attempts."""
+    attempt, attempts = int(target.get("attempt", 1)), str(settings.get("attempts", COUNTED))
+    wanted = confidence_of(attempt, float(settings["confidence"]), attempts)
+    if not _alike(float(target["confidence"]), wanted):
+        yield f"attempt {attempt} must be judged at {100 * wanted:g} %, not at {100 * float(target['confidence']):g} %"
 
 
 def _standing(
@@ -132,7 +147,8 @@ def _judge_processes(
     own: Sequence[Mapping[str, Any]],
 ) -> Judgement:
     settings = evidence["settings"]
-    confidence = float(settings["confidence"])
+    # Of several attempts each has its own, which the looks follow from.
+    confidence = float(target["confidence"] or settings["confidence"])
     factor = float(target["usd_per_hour"] or 1.0) if issubclass(metric, PricedMetric) else 1.0
 
     def estimate(record: ProcessRecord) -> Estimate:
@@ -140,7 +156,7 @@ def _judge_processes(
         return Estimate(factor * metric.of(record), factor * low, factor * high)
 
     judge = partial(judge_processes, promise, confidence=confidence)
-    plan = partial(_looks, settings, confidence)
+    plan = partial(_looks, settings, confidence, promise.share)
     # Other targets may have asked for more processes later: what was undecided then is judged on what there was then.
     first = None if _decided(target) else int(target["n"])
     if promise.versus is None:
@@ -156,9 +172,11 @@ def _judge_processes(
     return judge(ratios, looks=plan(), of="pairs of processes")
 
 
-def _looks(settings: Mapping[str, Any], confidence: float, drift: float = 0.0) -> tuple[Look, ...]:
+def _looks(settings: Mapping[str, Any], confidence: float, share: float, drift: float = 0.0) -> tuple[Look, ...]:
     """The looks that the evidence records; Underivable where they are no honest plan."""
     try:
+        if confidence != float(settings["confidence"]) or share != _MEDIAN:
+            return looks_for(tuple(settings["looks"]), confidence, drift, share)
         return recorded_looks(settings["looks"], settings["against"], confidence, drift)
     except ValueError as error:
         raise Underivable(str(error)) from None

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
+METHOD = "score intervals"
+"""How the bounds of scores are made, for the evidence; a change of the method changes its name."""
 LEAST = 50
 """Fewer differing samples, or clusters, say nothing of the mean of scores without ends (benchmarks/verdicts)."""
 _STEPS = 100

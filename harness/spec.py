@@ -160,6 +160,7 @@ class MeasureSettings:
     """How sure a verdict must be, and how much time it may take.
 
     ``drift`` is how far the machine may be off, between a look and the rest of the run, without a wrong verdict.
+    ``attempts`` says whether attempts at a target are only counted, or share its error.
     """
 
     confidence: float = 0.97
@@ -168,6 +169,7 @@ class MeasureSettings:
     seconds: float = 0.5
     samples: int = 50
     budget_s: float = 180.0
+    attempts: str = "counted"
 
 
 @dataclass(frozen=True)

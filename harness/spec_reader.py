@@ -29,6 +29,7 @@ from harness.spec_checks import (
     kpi_mistakes,
     mark_mistakes,
     price_mistakes,
+    share_mistake,
     target_labels,
 )
 from harness.spec_hints import misspelled_headers, unknown_metric, unknown_task
@@ -97,6 +98,9 @@ class _Reader(Recipes):
             workloads = dict(self.workloads(root.workload))
             measure = self.measure(root.measure)
             kpis = list(self.kpis(root, machines, workloads))
+            for target in (target for kpi in kpis for target in kpi.targets):
+                if wrong := share_mistake(target.promise, measure):
+                    self.say(f'[[kpi]] "{target.kpi}"', f"{target.metric_name}: {wrong}")
             priced = {name: machine for name, machine in machines.items() if name not in self.unpriced}
             for name, mistake in kpi_mistakes(kpis, priced, workloads):
                 self.say(f'[[kpi]] "{name}"', mistake)
@@ -242,6 +246,8 @@ class _Reader(Recipes):
                     self.say("[measure]", f"{key}: {error}")
         if table.samples is not None:
             chosen["samples"] = table.samples
+        if table.attempts is not None:
+            chosen["attempts"] = table.attempts
         if table.looks is not None:
             chosen["looks"] = tuple(table.looks)
         settings = MeasureSettings(**chosen)

@@ -155,6 +155,7 @@ class MeasureTable(Table):
     seconds: str | None = None
     samples: Annotated[int, Field(ge=5, le=100_000)] | None = None
     budget: str | None = None
+    attempts: Literal["counted", "spent"] | None = None
 
 
 class Root(Table):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 
@@ -62,25 +62,33 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One planned look at the data: after ``processes`` of them, at most ``against`` may stand on the wrong side.
+    """One planned look at the data: after ``processes`` of them, at most ``against`` may miss the bound for PASS.
 
-    Every process is counted a factor of 1 + ``margin`` worse than it was.
+    Every process is counted a factor of 1 + ``margin`` worse than it was. For FAIL at most ``keeping`` may keep the
+    bound: as many, where nothing else is said, as it is for a median.
     """
 
     processes: int
     against: int
     margin: float = 0.0
+    keeping: int | None = None
+
+    @property
+    def most_keeping(self) -> int:
+        """How many may keep the bound for FAIL."""
+        return self.against if self.keeping is None else self.keeping
 
 
 @cache
-def plan_looks(sizes: tuple[int, ...], confidence: float, drift: float = 0.0) -> tuple[Look, ...]:
+def plan_looks(sizes: tuple[int, ...], confidence: float, drift: float = 0.0, chance: float = 0.5) -> tuple[Look, ...]:
     """A sequential sign test for the median over processes, its error spent over the looks.
 
     At the bound itself each process falls on either side with probability 1/2 (for a continuous distribution of any
-    shape). For each look the largest number of processes "against" is chosen such that the probability of ever
-    deciding wrongly, over this look and all earlier ones, stays within what may be spent by then: half of
-    1 - ``confidence`` from the start, the other half in proportion to the processes. It is computed exactly, by
-    propagating the distribution of the count between the looks. ``against`` is -1 where a look can't decide.
+    shape); where another share of the processes is promised, it is "against" with the probability ``chance``. For each
+    look the largest number of processes "against" is chosen such that the probability of ever deciding wrongly, over
+    this look and all earlier ones, stays within what may be spent by then: half of 1 - ``confidence`` from the start,
+    the other half in proportion to the processes. It is computed exactly, by propagating the distribution of the count
+    between the looks. ``against`` is -1 where a look can't decide.
 
     A look before the last has not seen the rest of the run, where the machine may be faster or slower: its ``margin``
     is ``drift`` times the share of the processes that are still to come.
@@ -90,7 +98,7 @@ def plan_looks(sizes: tuple[int, ...], confidence: float, drift: float = 0.0) ->
     spent, seen = 0.0, 0
     looks: list[Look] = []
     for size in sizes:
-        alive, seen = _grown(alive, size - seen), size
+        alive, seen = _grown(alive, size - seen, chance), size
         against = looks[-1].against if looks else -1
         allowed = alpha * (1 + size / sizes[-1]) / 2
         for count in sorted(alive):
@@ -100,6 +108,16 @@ def plan_looks(sizes: tuple[int, ...], confidence: float, drift: float = 0.0) ->
             against = count
         looks.append(Look(size, against, drift * (1 - size / sizes[-1])))
     return tuple(looks)
+
+
+@cache
+def looks_for(sizes: tuple[int, ...], confidence: float, drift: float = 0.0, share: float = 0.5) -> tuple[Look, ...]:
+    """The looks of a bound that a ``share`` of all processes must keep; of a half, the median does."""
+    if share == 0.5:  # noqa: PLR2004 - the median
+        return plan_looks(sizes, confidence, drift)
+    passing = plan_looks(sizes, confidence, drift, 1 - share)
+    failing = plan_looks(sizes, confidence, drift, share)
+    return tuple(replace(look, keeping=other.against) for look, other in zip(passing, failing, strict=True))
 
 
 def recorded_looks(
@@ -121,13 +139,13 @@ def recorded_looks(
     return tuple(Look(size, most, drift * (1 - size / sizes[-1])) for size, most in zip(sizes, against, strict=True))
 
 
-def _grown(alive: dict[int, float], steps: int) -> dict[int, float]:
-    """The distribution of a count after more fair coins."""
+def _grown(alive: dict[int, float], steps: int, chance: float = 0.5) -> dict[int, float]:
+    """The distribution of a count after more steps, each of which adds 1 with the probability ``chance``."""
     for _ in range(steps):
         grown: dict[int, float] = {}
         for count, probability in alive.items():
-            grown[count] = grown.get(count, 0.0) + probability / 2
-            grown[count + 1] = grown.get(count + 1, 0.0) + probability / 2
+            grown[count] = grown.get(count, 0.0) + probability * (1 - chance)
+            grown[count + 1] = grown.get(count + 1, 0.0) + probability * chance
         alive = grown
     return alive
 

@@ -8,6 +8,7 @@ written                               means
 ``gain >= 2 pp vs int8-dynamic``      the gain against another recipe
 ``>= 99 % of fp32``                   a share of another recipe's value
 ``<= 0.5 x fp32``                     a ratio to another recipe, measured interleaved in one run
+``< 10 ms in 90 % of processes``      the same for so many of the processes, not for their median
 ====================================  ==========================================================
 """
 
@@ -23,7 +24,8 @@ _GRAMMAR = re.compile(
     r"""\s*(?:(?P<change>drop|gain)\s+)?
         (?P<op><=|>=|<|>)\s*
         (?P<quantity>[^<>=]+?)
-        (?:\s+(?P<link>vs|of)\s+(?P<versus>\S+)|(?<=x)\s+(?P<ratio>\S+))?\s*\Z""",
+        (?:\s+(?P<link>vs|of)\s+(?P<versus>\S+)|(?<=x)\s+(?P<ratio>\S+))?
+        (?:\s+in\s+(?P<share>\d+(?:\.\d+)?)\s*%\s+of\s+processes)?\s*\Z""",
     re.VERBOSE,
 )
 EXAMPLES = '"< 3 ms", "drop <= 1 pp vs fp32", ">= 99 % of fp32", "<= 0.5 x fp32"'
@@ -41,13 +43,17 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """One bound on one metric: ``value op limit``, with ``limit`` in base units."""
+    """One bound on one metric: ``value op limit``, with ``limit`` in base units.
+
+    ``share`` of the processes must keep it, a half (their median) where nothing is said.
+    """
 
     text: str
     relation: Relation
     op: str
     limit: float
     versus: str | None
+    share: float = 0.5
 
     @property
     def upper(self) -> bool:
@@ -101,4 +107,7 @@ def parse_promise(text: str, dimension: Dimension) -> Promise:
     else:
         relation = Relation.VALUE
     limit = judged_in(dimension, relation).parse(match["quantity"])
-    return Promise(text, relation, match["op"], limit, versus)
+    share = float(match["share"]) / 100 if match["share"] else 0.5
+    if not 0.5 <= share < 1:  # noqa: PLR2004 - below the median nothing is typical
+        raise ValueError(f"{text!r}: in 50 % to below 100 % of processes")
+    return Promise(text, relation, match["op"], limit, versus, share)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.score_bounds import Scores, difference_bounds, mean_bounds, ratio_bounds
-from harness.statistics import Look, median, median_bounds
+from harness.statistics import Look, median_bounds, percentile
 from harness.targets import Promise, Relation, change
 from harness.units import Dimension
 
@@ -73,7 +73,7 @@ def judge_processes(
     disturbed: Sequence[bool] = (),
     of: str = "processes",
 ) -> Judgement:
-    """The sequential sign test over fresh processes, for a target about their median.
+    """The sequential sign test over fresh processes, for a target about their median or another share of them.
 
     Each planned look uses the first processes of that number, so that measuring more for another target changes
     nothing. PASS when so few processes miss the bound that the median can't; FAIL the other way round; otherwise
@@ -87,19 +87,19 @@ def judge_processes(
         if look.processes > len(estimates):
             break
         seen = estimates[: look.processes]
-        passed, _ = _first([look], seen, lambda e, look: not promise.holds(_worst(e, look, high=promise.upper)))
-        if passed is not None:
-            return _judgement(Verdict.PASS, seen, look, confidence, of)
+        if _missing(promise, seen, look) <= look.against:
+            return _judgement(promise, Verdict.PASS, seen, look, confidence, of)
         clean = [e for e, spoilt in zip(seen, disturbed, strict=False) if not spoilt] if disturbed else seen
-        failed, against = _first(looks, clean, lambda e, look: promise.holds(_worst(e, look, high=not promise.upper)))
-        if failed is not None:
-            return _judgement(Verdict.FAIL, against, failed, confidence, of)
+        for other in looks:
+            against = clean[: other.processes]
+            if len(against) == other.processes and _keeping(promise, against, other) <= other.most_keeping:
+                return _judgement(promise, Verdict.FAIL, against, other, confidence, of)
     last = max(
         (look for look in looks if look.processes <= len(estimates)),
         key=lambda look: look.processes,
         default=Look(len(estimates), -1),
     )
-    return _judgement(Verdict.INCONCLUSIVE, estimates[: last.processes], last, confidence, of)
+    return _judgement(promise, Verdict.INCONCLUSIVE, estimates[: last.processes], last, confidence, of)
 
 
 def can_decide(
@@ -112,13 +112,21 @@ def can_decide(
     clean = [e for e, spoilt in zip(estimates, disturbed, strict=True) if not spoilt] if disturbed else estimates
     reached = len(clean) + to_come[-1].processes - len(estimates)
 
-    def against(look: Look, seen: Sequence[Estimate], *, to_pass: bool) -> int:
-        high = promise.upper if to_pass else not promise.upper
-        return sum(promise.holds(_worst(e, look, high=high)) is not to_pass for e in seen[: look.processes])
-
-    return any(against(look, estimates, to_pass=True) <= look.against for look in to_come) or any(
-        against(look, clean, to_pass=False) <= look.against for look in looks if look.processes <= reached
+    return any(_missing(promise, estimates, look) <= look.against for look in to_come) or any(
+        _keeping(promise, clean[: look.processes], look) <= look.most_keeping
+        for look in looks
+        if look.processes <= reached
     )
+
+
+def _missing(promise: Promise, seen: Sequence[Estimate], look: Look) -> int:
+    """How many processes do not surely keep the bound."""
+    return sum(not promise.holds(_worst(estimate, look, high=promise.upper)) for estimate in seen)
+
+
+def _keeping(promise: Promise, seen: Sequence[Estimate], look: Look) -> int:
+    """How many processes do not surely miss the bound."""
+    return sum(promise.holds(_worst(estimate, look, high=not promise.upper)) for estimate in seen)
 
 
 def _worst(estimate: Estimate, look: Look, *, high: bool) -> float:
@@ -126,23 +134,14 @@ def _worst(estimate: Estimate, look: Look, *, high: bool) -> float:
     return estimate.high * (1 + look.margin) if high else estimate.low / (1 + look.margin)
 
 
-def _first(
-    looks: Sequence[Look], estimates: Sequence[Estimate], speaks_against: Callable[[Estimate, Look], bool]
-) -> tuple[Look | None, Sequence[Estimate]]:
-    """The first look that decides, with the estimates it used."""
-    for look in looks:
-        if look.processes > len(estimates):
-            break
-        seen = estimates[: look.processes]
-        if sum(speaks_against(estimate, look) for estimate in seen) <= look.against:
-            return look, seen
-    return None, ()
-
-
-def _judgement(verdict: Verdict, seen: Sequence[Estimate], look: Look, confidence: float, of: str) -> Judgement:
-    value = median([e.value for e in seen]) if seen else math.nan
-    low, _ = median_bounds([_worst(e, look, high=False) for e in seen], look.against)
-    _, high = median_bounds([_worst(e, look, high=True) for e in seen], look.against)
+def _judgement(
+    promise: Promise, verdict: Verdict, seen: Sequence[Estimate], look: Look, confidence: float, of: str
+) -> Judgement:
+    sides = (look.most_keeping, look.against) if promise.upper else (look.against, look.most_keeping)
+    share = promise.share if promise.upper else 1 - promise.share
+    value = percentile([e.value for e in seen], share) if seen else math.nan
+    low, _ = median_bounds([_worst(e, look, high=False) for e in seen], sides[0])
+    _, high = median_bounds([_worst(e, look, high=True) for e in seen], sides[1])
     return Judgement(verdict, value, low, high, len(seen), of, confidence)
 
 

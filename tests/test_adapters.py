@@ -23,6 +23,7 @@ from harness.process import call_worker
 from harness.scenarios.adapter_answers import AdapterAnswers
 from harness.spec_reader import read_spec
 from harness.store import Store
+from harness.score_bounds import Scores
 from harness.targets import parse_promise
 from harness.units import COUNT, POINTS
 from harness.verdict import Verdict, judge_samples
@@ -221,7 +222,7 @@ def test_off_must_be_the_base_model_token_by_token() -> None:
         "prompt 1: off, token 2 is not the base model's",
         "prompt 2: off, token 2 is not the base model's",
     ]
-    judged = judge_samples(parse_promise("<= 0", COUNT), ParityAdapter.scores(other, base), None, 0.97)
+    judged = judge_samples(parse_promise("<= 0", COUNT), Scores(ParityAdapter.scores(other, base)), 0.97)
     assert judged.verdict is Verdict.FAIL
     assert judge_samples(parse_promise("<= 0", COUNT), [0.0, 0.0], None, 0.97).verdict is Verdict.PASS
 
@@ -255,13 +256,14 @@ def test_what_proves_nothing_is_no_parity() -> None:
 @pytest.mark.parametrize(
     ("gains", "verdict"),
     [
-        ([0.3] * 20 + [0.1] * 20, Verdict.PASS),
+        ([0.3] * 200 + [0.1] * 200, Verdict.PASS),
         ([1.0] * 5 + [0.0] * 15, Verdict.INCONCLUSIVE),  # 25 pp on these prompts, on others perhaps less
-        ([0.125] * 20, Verdict.FAIL),
+        ([0.125] * 20, Verdict.INCONCLUSIVE),  # 20 samples that are alike don't say that all are
+        ([0.05] * 400, Verdict.FAIL),
     ],
 )
 def test_a_gain_is_decided_by_its_interval(gains: list[float], verdict: Verdict) -> None:
-    found = judge_samples(parse_promise(">= 15 pp", POINTS), gains, None, 0.97, paired=True)
+    found = judge_samples(parse_promise(">= 15 pp", POINTS), Scores(gains, ends=(-1.0, 1.0)), 0.97, paired=True)
     assert found.verdict is verdict
     assert found.of == "paired samples"
     assert found.low <= found.value <= found.high

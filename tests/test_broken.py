@@ -12,12 +12,8 @@ from tests.broken.judge import FAULTS, judge
 FEW = (
     "nan-on-blank-frames",
     "export-shifts-the-classes",
-    "answers-of-the-neighbour",
     "centred-over-the-batch",
-    "features-taken-for-logits",
     "label-file-shifted-by-a-row",
-    "shuffled-evaluation",
-    "smaller-network-with-classes-swapped",
 )
 
 

@@ -137,6 +137,7 @@ def test_identical_artifacts_are_called_changed_at_most_at_the_promised_rate() -
     assert len([line for line in done.stdout.splitlines() if line.startswith("| ")]) > 15
 
 
+@pytest.mark.long
 def test_the_study_notices_a_comparison_that_gets_it_wrong() -> None:
     pooled = (
         "import harness.history.change as change\n"

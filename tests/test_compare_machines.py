@@ -30,7 +30,7 @@ def evidence(cpu: str, speed: float, price: float | None, processes: int = 6) ->
     """A run on a machine ``speed`` times as fast, offline, its processes a hundredth apart."""
     return {
         "machine": {"cpu": cpu, "cores": 8},
-        "settings": {"confidence": 0.97, "looks": [6, 10]},
+        "settings": {"confidence": 0.97, "looks": [6, 10], "against": [0, 1]},
         "kpis": [{"name": "a", "elsewhere": "", "usd_per_hour": price}],
         "measurements": [
             {

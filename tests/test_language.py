@@ -28,6 +28,7 @@ def chat(tmp_path: Path, shared_store: Path) -> Project:
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_every_way_to_run_a_language_model(chat: Project) -> None:
     done = chat.pytest("-k", "not meteor", timeout=900)
     verdicts = chat.verdicts()
@@ -100,6 +101,7 @@ def kpi(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_meteor_needs_wordnet_and_says_with_what_it_was_computed(chat: Project) -> None:
     # A model whose answers come to an end: of others nothing is scored.
     model = ROOT / "fixtures/translation/model"

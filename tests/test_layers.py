@@ -69,7 +69,7 @@ def test_the_harness_knows_no_fixture_and_no_test(path: Path) -> None:
 
 def test_only_the_plugin_imports_pytest() -> None:
     users = [name(path) for path in HARNESS if imported(ast.walk(tree(path))) & {"pytest", "_pytest"}]
-    types_alone = ["harness/options.py", "harness/selection.py"]
+    types_alone = ["harness/options.py", "harness/reports/benchmark.py", "harness/selection.py"]
     assert users == sorted(["harness/pytest_plugin.py", *types_alone])
     for path in types_alone:
         assert not imported(run_when_imported(tree(ROOT / path))) & {"pytest"}

@@ -38,6 +38,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> Proj
     return project
 
 
+@pytest.mark.long
 def test_every_figure_is_measured_and_every_request_answered(served: Project) -> None:
     verdicts = served.verdicts()
     assert verdicts.pop("nowhere:errors") == "UNAVAILABLE"

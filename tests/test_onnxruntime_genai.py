@@ -72,6 +72,7 @@ def model_folder(project: Project) -> Path:
     return project.store / "data/chat"
 
 
+@pytest.mark.long
 def test_a_model_with_adapters_on_the_whole_way(adapters: Project) -> None:
     done = adapters.pytest(timeout=900)
     verdicts = adapters.verdicts()

@@ -26,6 +26,7 @@ def steps(project: Project, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_trained_with_quantizers_and_served_in_three_ways(questions: Project) -> None:
     done = questions.pytest(timeout=1200)
     verdicts = questions.verdicts()
@@ -210,6 +211,7 @@ def test_a_file_in_another_encoding_or_none_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_ones_own_questions_need_a_training_split_for_training(questions: Project) -> None:
     rome = [{"text": "rome", "answer_start": 14}]
     mine = squad("anna lives in rome", question="where does anna live", answers=rome)

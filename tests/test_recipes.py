@@ -19,6 +19,7 @@ def gratings(tmp_path: Path, shared_store: Path) -> Project:
     return copied_project("gratings", tmp_path, shared_store)
 
 
+@pytest.mark.long
 def test_every_recipe_is_built_run_and_as_right_as_fp32(gratings: Project) -> None:
     done = gratings.pytest("-k", "not every-metric", timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -41,6 +41,7 @@ def speech(tmp_path: Path, shared_store: Path) -> Project:
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_a_model_is_exported_compressed_and_heard_by_two_runtimes(speech: Project) -> None:
     done = speech.pytest(timeout=600)
     verdicts = speech.verdicts()

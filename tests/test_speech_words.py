@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from harness.errors import KpiError, Unavailable
 from harness.metrics.speech import Cer, Wer
 from harness.scenarios.recognize import Recognized
+from harness.score_bounds import Scores
 from harness.scoring import _require_alike
 from harness.spec import Recipe
 from harness.targets import parse_promise
@@ -186,15 +187,15 @@ def test_the_mean_of_the_scores_is_the_rate_of_the_corpus(pairs: list[tuple[str,
 
 
 def test_more_errors_are_a_drop_and_fewer_a_gain() -> None:
-    worse, better = [0.2] * 20, [0.1] * 20
+    worse, better = [0.2] * 400, [0.1] * 400
     for text, own, other, verdict in (
         ("drop <= 1 pp vs b", worse, better, Verdict.FAIL),
         ("drop <= 1 pp vs b", better, worse, Verdict.PASS),
         ("gain >= 5 pp vs b", better, worse, Verdict.PASS),
         ("gain >= 5 pp vs b", worse, better, Verdict.FAIL),
     ):
-        found = judge_samples(parse_promise(text, SHARE), own, other, 0.97, Wer.better)
+        found = judge_samples(parse_promise(text, SHARE), Scores(own, other, (0.0, 1.0)), 0.97, Wer.better)
         assert found.verdict is verdict, text
-    assert judge_samples(parse_promise("drop <= 1 pp vs b", SHARE), worse, better, 0.97, "lower").value == (
-        pytest.approx(0.1)
-    )
+    assert judge_samples(
+        parse_promise("drop <= 1 pp vs b", SHARE), Scores(worse, better, (0.0, 1.0)), 0.97, "lower"
+    ).value == (pytest.approx(0.1))

@@ -32,6 +32,7 @@ def targets(project: Project) -> dict[str, dict[str, Any]]:
     return {target["id"]: target for target in project.evidence()["targets"]}
 
 
+@pytest.mark.long
 def test_a_clip_is_segmented_timed_and_scored(clips: Project) -> None:
     done = clips.pytest()
     assert done.returncode == 0, done.stdout

@@ -139,6 +139,19 @@ class History:
             found[key] = [other for other in found.get(key, ()) if other.run == point.run] + [point]
         return found
 
+    def attempts(self, machine: str, *, stopped: bool = True) -> dict[tuple[str, str, str, str], int]:
+        """How often processes were judged on a machine: by KPI, metric, bound and artifact.
+
+        Without ``stopped`` runs that did not come to their end are left out: a resumed run goes on with theirs.
+        """
+        rows = self._read(
+            "SELECT kpi, metric, bound, artifact, count(*) FROM history "
+            "WHERE machine = ? AND value IS NOT NULL AND verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE') "
+            "AND \"of\" LIKE '%processes' AND complete >= ? GROUP BY kpi, metric, bound, artifact",
+            (machine, int(not stopped)),
+        )
+        return {(kpi, metric, bound, artifact): count for kpi, metric, bound, artifact, count in rows}
+
     def _point(self, row: Sequence[Any]) -> Point:
         data = dict(zip((field.name for field in fields(Point)), row, strict=True))
         try:
