@@ -141,6 +141,7 @@ def evidence(
     looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
     settings["against"] = [look.against for look in looks]
     settings["margin"] = [look.margin for look in looks]
+    settings["pair_drift"] = spec.measure.drift
     settings["scores"] = METHOD
     return {
         "schema": SCHEMA,

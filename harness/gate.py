@@ -332,14 +332,12 @@ class Gate:
         if key not in self._trials:
             settings = self.spec.measure
             confidence = confidence_of(self._attempt(target, subjects), settings.confidence, settings.attempts)
-            # What slows both recipes of a pair cancels out.
-            drift = 0.0 if target.promise.versus else settings.drift
             self._trials[key] = ProcessTrial(
                 target.promise,
                 subjects,
                 lambda record: self._estimate(metric, record, target),
                 self.campaign,
-                looks=looks_for(settings.looks, confidence, drift, target.promise.share),
+                looks=looks_for(settings.looks, confidence, settings.drift, target.promise.share),
                 confidence=confidence,
                 budget_s=settings.budget_s,
                 gates=not self.standing(target),

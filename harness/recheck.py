@@ -169,7 +169,8 @@ def _judge_processes(
         raise Underivable(f"{own[0]['id']} lists no pairs with {own[1]['id']}")
     a, b = _records(own[0]), _records(own[1])
     ratios = [estimate(a[i]).over(estimate(b[j])) for i, j in pairs[:first]]
-    return judge(ratios, looks=plan(), of="pairs of processes")
+    # Evidence of an earlier version kept no margin for pairs.
+    return judge(ratios, looks=plan(float(settings.get("pair_drift", 0.0))), of="pairs of processes")
 
 
 def _looks(settings: Mapping[str, Any], confidence: float, share: float, drift: float = 0.0) -> tuple[Look, ...]:

@@ -21,9 +21,9 @@ from harness.passes.onnx_llm import lora_nodes, placed
 from harness.passes.peft_adapter import read_adapter
 from harness.process import call_worker
 from harness.scenarios.adapter_answers import AdapterAnswers
+from harness.score_bounds import Scores
 from harness.spec_reader import read_spec
 from harness.store import Store
-from harness.score_bounds import Scores
 from harness.targets import parse_promise
 from harness.units import COUNT, POINTS
 from harness.verdict import Verdict, judge_samples
@@ -224,7 +224,7 @@ def test_off_must_be_the_base_model_token_by_token() -> None:
     ]
     judged = judge_samples(parse_promise("<= 0", COUNT), Scores(ParityAdapter.scores(other, base)), 0.97)
     assert judged.verdict is Verdict.FAIL
-    assert judge_samples(parse_promise("<= 0", COUNT), [0.0, 0.0], None, 0.97).verdict is Verdict.PASS
+    assert judge_samples(parse_promise("<= 0", COUNT), Scores([0.0, 0.0]), 0.97).verdict is Verdict.PASS
 
 
 def test_a_gain_over_answers_that_were_cut_off_is_refused() -> None:

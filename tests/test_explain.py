@@ -137,7 +137,12 @@ def test_evidence_that_was_edited_is_explained_with_a_warning(project: Project) 
     ("text", "scores", "others", "said"),
     [
         ("drop <= 0.2 pp vs fp32", [1.0, 0.0] * 250, [1.0, 1.0, 0.0, 0.0] * 125, "are too few for drop <= 0.2 pp"),
-        (">= 99.9 % of fp32", [1.0, 0.0] * 250, [1.0, 1.0, 0.0, 0.0] * 125, "can't decide it, nor would 1000 times as many"),
+        (
+            ">= 99.9 % of fp32",
+            [1.0, 0.0] * 250,
+            [1.0, 1.0, 0.0, 0.0] * 125,
+            "nor would 1000 times as many",
+        ),
         (">= 90 %", [1.0] * 91 + [0.0] * 9, None, "100 other samples might give another"),
         ("drop <= 20 pp vs fp32", [1.0, 0.0] * 250, [1.0, 1.0, 0.0, 0.0] * 125, ""),
         (">= 50 %", [1.0] * 91 + [0.0] * 9, None, ""),

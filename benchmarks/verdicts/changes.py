@@ -54,7 +54,7 @@ class Row:
 
 def one_run(world: World, random: np.random.Generator, centre: float, factor: float) -> Side:
     """A run that ends when its verdict is reached, the bound on ``centre``."""
-    looks = plan_looks(SETTINGS.looks, SETTINGS.confidence, 0.0 if world.pairs else SETTINGS.drift)
+    looks = plan_looks(SETTINGS.looks, SETTINGS.confidence, SETTINGS.drift)
     promise = parse_promise(f"< {centre:.12f}", NUMBER)
     drawn = world.draw(random, 1, SETTINGS.looks[-1])
     flags = world.flag(random, drawn) if world.flag else np.zeros(drawn.shape, bool)

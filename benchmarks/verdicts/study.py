@@ -1,141 +1,30 @@
-"""How often the gate's verdicts are wrong: the real decision code over simulated worlds.
+"""The whole study of error rates: processes, scores, attempts; every cell is held against its goal.
 
-Usage: PYTHONPATH=. python benchmarks/verdicts/study.py [--runs 4000] [--seconds 1.2]
+Usage: PYTHONPATH=. python benchmarks/verdicts/study.py [--runs 4000]
 
-Prints a Markdown table: false PASS and false FAIL with the true median exactly on the bound, what was decided rightly
-at 2, 5, 10 and 20 % from it, how many processes that took. What misses its goal is marked; the exit code is 1 then.
+Prints the tables of docs/verdicts.md. The exit code is 1 when any cell misses its goal.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from functools import partial
 
-import numpy as np
-from worlds import WORLDS, World
-
-from harness.spec import MeasureSettings
-from harness.statistics import plan_looks
-from harness.targets import parse_promise
-from harness.units import NUMBER
-from harness.verdict import Estimate, Verdict, judge_processes
-
-SETTINGS = MeasureSettings()
-OFFSETS = (0.02, 0.05, 0.10, 0.20)
-FALSE = 0.03
-"""Goal: at most this share of false verdicts of each kind, at the bound."""
-POWER, POWER_SPREAD = 0.90, 0.02
-"""Goal: at least this share decided rightly at 5 % off the bound, where the spread is at most the second."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """What the study found about one world; shares, and mean processes at each offset."""
-
-    world: str
-    spread: float | None
-    flagged: bool
-    runs: int
-    false_pass: float
-    false_fail: float
-    right: dict[float, float]
-    wrong: dict[float, float]
-    processes: dict[float, float]
-
-    def misses(self) -> Iterator[str]:
-        """The goals that were not reached, beyond three standard errors of the simulation."""
-        error = 3 * math.sqrt(FALSE * (1 - FALSE) / self.runs)
-        if max(self.false_pass, self.false_fail) > FALSE + error:
-            yield f"{self.world}: more than {100 * FALSE:.0f} % false verdicts at the bound"
-        if max(self.wrong.values()) > FALSE + 2 * error:
-            yield f"{self.world}: more than {100 * FALSE:.0f} % false verdicts off the bound"
-        if self.spread is not None and self.spread <= POWER_SPREAD:
-            if self.right[0.05] < POWER:
-                yield f"{self.world}: less than {100 * POWER:.0f} % decided rightly at 5 % off"
-            if not self.flagged and self.processes[0.20] > SETTINGS.looks[0] + 0.05:
-                yield f"{self.world}: a clear case takes more than the fewest processes"
-
-
-def decide(world: World, limit: float, runs: int, seed: int) -> tuple[Counter[Verdict], float]:
-    """Verdicts of many runs against one bound, with the mean number of processes."""
-    looks = plan_looks(SETTINGS.looks, SETTINGS.confidence, 0.0 if world.pairs else SETTINGS.drift)
-    promise = parse_promise(f"< {limit:.12f}", NUMBER)
-    random = np.random.default_rng(seed)
-    drawn = world.draw(random, runs, SETTINGS.looks[-1])
-    flags = world.flag(random, drawn) if world.flag else np.zeros(drawn.shape, bool)
-    verdicts: Counter[Verdict] = Counter()
-    used = 0
-    for run, disturbed in zip(drawn.tolist(), flags.tolist(), strict=True):
-        estimates = [Estimate(value, value, value) for value in run]
-        # As the suite does it: look by look, until decided.
-        for look in looks:
-            judged = judge_processes(
-                promise,
-                estimates[: look.processes],
-                looks=looks,
-                confidence=SETTINGS.confidence,
-                disturbed=disturbed[: look.processes],
-            )
-            if judged.verdict is not Verdict.INCONCLUSIVE:
-                break
-        verdicts[judged.verdict] += 1
-        used += look.processes
-    return verdicts, used / runs
-
-
-def study(world: World, runs: int, seed: int = 1) -> Row:
-    """Judges the world on the bound, then from both sides of it."""
-    centre = world.truth(SETTINGS.looks[-1])
-    on, _ = decide(world, centre, runs, seed)
-    right, wrong, processes = {}, {}, {}
-    half = runs // 2
-    for number, offset in enumerate(OFFSETS):
-        inside, a = decide(world, centre * (1 + offset), half, seed + 10 * number + 1)
-        outside, b = decide(world, centre * (1 - offset), half, seed + 10 * number + 2)
-        right[offset] = (inside[Verdict.PASS] + outside[Verdict.FAIL]) / (2 * half)
-        wrong[offset] = max(inside[Verdict.FAIL], outside[Verdict.PASS]) / half
-        processes[offset] = (a + b) / 2
-    false_pass, false_fail = on[Verdict.PASS] / runs, on[Verdict.FAIL] / runs
-    flagged = world.flag is not None
-    return Row(world.name, world.spread, flagged, runs, false_pass, false_fail, right, wrong, processes)
-
-
-def study_by_number(number: int, runs: int) -> Row:
-    """One world of the list: draws are functions within functions, which don't travel between processes."""
-    return study(WORLDS[number], runs)
+import processes
+import reruns
+import scores
 
 
 def main() -> int:
-    """Prints the table, then the goals that were missed."""
+    """Runs the three studies one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=4000)
-    parser.add_argument("--seconds", type=float, default=1.2, help="of one process, for the last column")
-    chosen = parser.parse_args()
-    heads = [f"right at {100 * offset:.0f} %" for offset in OFFSETS]
-    print(f"| world | false PASS | false FAIL | {' | '.join(heads)} | processes at 5 % / 20 % | seconds |")
-    print(f"|---|--:|--:|{'--:|' * len(OFFSETS)}--:|--:|")
-    goals = f"≤ {100 * FALSE:.0f} % | ≤ {100 * FALSE:.0f} % | | ≥ {100 * POWER:.0f} % where spread ≤ 2 % | | | "
-    print(f"| *goal* | {goals}- / {SETTINGS.looks[0]} | |")
-    missed: list[str] = []
-    with ProcessPoolExecutor() as pool:
-        for row in pool.map(partial(study_by_number, runs=chosen.runs), range(len(WORLDS))):
-            right = " | ".join(f"{100 * row.right[offset]:.1f} %" for offset in OFFSETS)
-            near, far = row.processes[0.05], row.processes[0.20]
-            print(
-                f"| {row.world} | {100 * row.false_pass:.1f} % | {100 * row.false_fail:.1f} % | {right} "
-                f"| {near:.1f} / {far:.1f} | {near * chosen.seconds:.0f} / {far * chosen.seconds:.0f} |",
-                flush=True,
-            )
-            missed += row.misses()
-    for line in missed:
-        print(f"missed: {line}")
-    return 1 if missed else 0
+    runs = parser.parse_args().runs
+    missed = 0
+    for study in (processes.main, scores.main, reruns.main):
+        missed |= study(runs)
+        print()
+    return missed
 
 
 if __name__ == "__main__":

@@ -125,6 +125,34 @@ def interleaved(a: Draw, b: Draw, course: float = 0.1, shared: float = 0.03) -> 
     return draw
 
 
+def spread_out(lasts: float, between: int) -> Draw:
+    """The machine is in one of two states, 10 % apart, each for ``lasts`` processes of any subject on average.
+
+    The subject's own processes are one of every ``between`` + 1, in a random order, as rounds make it; 0 is back to
+    back. The bound lies between the states.
+    """
+
+    def draw(random: np.random.Generator, runs: int, processes: int) -> Array:
+        size = between + 1
+        changes = random.random((runs, processes * size)) < 1 / lasts
+        states = (np.cumsum(changes, axis=1) + random.integers(0, 2, (runs, 1))) % 2
+        places = np.arange(processes) * size + random.integers(0, size, (runs, processes))
+        state = np.take_along_axis(states, places, axis=1)
+        return np.where(state, 1.05, 0.95) * normal(0.01)(random, runs, processes)
+
+    return draw
+
+
+def heated(total: float) -> Draw:
+    """Ratios of pairs of which one artifact heats the machine, and is slowed by it, by ``total`` over the run."""
+
+    def draw(random: np.random.Generator, runs: int, processes: int) -> Array:
+        course = np.linspace(-total / 2, total / 2, processes)
+        return np.exp(course) * normal(0.01)(random, runs, processes) / normal(0.01)(random, runs, processes)
+
+    return draw
+
+
 WORLDS = (
     World("independent samples", autocorrelated(0.0), 0.0),
     World("AR(1) samples, 0.5", autocorrelated(0.5), 0.0),
@@ -145,8 +173,19 @@ WORLDS = (
     World("a step of 2 % half-way", step(0.02), 0.02),
     World("a neighbour slows 2 in 5, mostly noticed", neighbour, flag=seen_neighbour, centre=1.0),
     World("spread 5 %, every slow process is called disturbed", normal(0.05), 0.05, flag=slowest_half),
+    World("states of 5 processes, 14 others in between", spread_out(5, 14), centre=1.0),
+    World("states of 10 processes, 29 others in between", spread_out(10, 29), centre=1.0),
+    World("pairs: one heats up by 3 % over the run", heated(0.03), 0.014, pairs=True),
     World("pairs: spread 1 % each, drift of 10 % on both", interleaved(normal(0.01), normal(0.01)), 0.014, pairs=True),
     World("pairs: skewed 1 % each, drift of 10 % on both", interleaved(skewed(0.01), skewed(0.01)), 0.014, pairs=True),
     World("pairs: both bimodal, drift of 10 % on both", interleaved(bimodal, bimodal), pairs=True),
     World("pairs: bursts on either, drift of 10 % on both", interleaved(bursts, bursts), pairs=True),
 )
+
+BACK_TO_BACK = (
+    World("states of 2.5 processes", spread_out(2.5, 0), centre=1.0),
+    World("states of 5 processes", spread_out(5, 0), centre=1.0),
+    World("states of 10 processes", spread_out(10, 0), centre=1.0),
+    World("states of 10 processes, 4 others in between", spread_out(10, 4), centre=1.0),
+)
+"""What a verdict on processes that run one after the other is worth: shown, no goal."""

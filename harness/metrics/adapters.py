@@ -21,8 +21,8 @@ _REMEDY = 'make them with the passes "lora" and "adapters", and choose a runtime
 class AdapterGain(SampleMetric):
     """Formula: mean over prompts of task score with the adapter - task score without, both asked in one session.
 
-    The task score is that of ``accuracy.task``. The bootstrap interval of the paired differences decides, also for a
-    plain bound.
+    The task score is that of ``accuracy.task``. The interval of the paired differences decides, also for a plain
+    bound.
     """
 
     name = "adapter.gain"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.metrics.base import ProcessMetric
-from harness.statistics import median
+from harness.metrics.latency import Latency
 from harness.tasks import LANGUAGE
-from harness.units import TIME, TOKEN_RATE
+from harness.units import TOKEN_RATE
 
 if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
@@ -20,9 +21,10 @@ class _Generation(ProcessMetric):
     tasks = LANGUAGE
 
 
-class _Time(_Generation):
-    dimension = TIME
-    better = "lower"
+class _Time(Latency):
+    scenario = "generate"
+    tasks = LANGUAGE
+    quantile = 0.50
 
 
 class Ttft(_Time):
@@ -32,8 +34,8 @@ class Ttft(_Time):
     title = "time to first token"
 
     @classmethod
-    def of(cls, process: ProcessRecord) -> float:
-        return median(process.series["ttft_s"])
+    def values(cls, process: ProcessRecord) -> Sequence[float]:
+        return process.series["ttft_s"]
 
 
 class Tpot(_Time):
@@ -43,8 +45,8 @@ class Tpot(_Time):
     title = "time per output token"
 
     @classmethod
-    def of(cls, process: ProcessRecord) -> float:
-        return median(process.series["tpot_s"])
+    def values(cls, process: ProcessRecord) -> Sequence[float]:
+        return process.series["tpot_s"]
 
 
 class LatencyGenerate(_Time):
@@ -52,10 +54,6 @@ class LatencyGenerate(_Time):
 
     name = "latency.generate"
     title = "time of an answer"
-
-    @classmethod
-    def of(cls, process: ProcessRecord) -> float:
-        return median(process.samples_s)
 
 
 class ThroughputTokens(_Generation):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.metrics.base import PricedMetric, ProcessMetric, SampleMetric
-from harness.statistics import median
+from harness.metrics.latency import Latency
 from harness.tasks import SPEECH
 from harness.text import words
 from harness.text.normalization import Normalize, identity, normalizer
-from harness.units import NUMBER, SHARE, TIME
+from harness.units import NUMBER, SHARE
 
 if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
@@ -35,16 +36,18 @@ class Rtf(_Transcribed):
         return _factor(process)
 
 
-class LatencyAudioSecond(_Transcribed):
+class LatencyAudioSecond(Latency):
     """Formula: the median over utterances of (seconds from samples to text / seconds of sound)."""
 
     name = "latency.audio_second.p50"
     title = "median latency per second of audio"
-    dimension = TIME
+    scenario = "transcribe"
+    tasks = SPEECH
+    quantile = 0.50
 
     @classmethod
-    def of(cls, process: ProcessRecord) -> float:
-        return median([t / s for t, s in zip(process.samples_s, process.series["audio_s"], strict=True)])
+    def values(cls, process: ProcessRecord) -> Sequence[float]:
+        return [t / s for t, s in zip(process.samples_s, process.series["audio_s"], strict=True)]
 
 
 class CostPerAudioHour(PricedMetric):

@@ -17,7 +17,7 @@ from harness.units import BYTES, TIME
 def side_by_side(workload: str, evidence: Mapping[str, Any]) -> str:
     """One row for each metric, one column for each recipe that was measured; KpiError when none was.
 
-    An interval is that of the verdicts: order statistics over processes, or the bootstrap over answers or images.
+    An interval is that of the verdicts: order statistics over processes, or the bounds of scores over samples.
     """
     columns: dict[str, dict[str, str]] = {}
     for measurement in evidence["measurements"]:
