@@ -116,6 +116,8 @@ class ProcessTrial:
             if lost and self.patience <= len(records):
                 return f"all {len(records)} processes were disturbed"
         most = self.looks[-1].processes
+        if len(estimates) < self.looks[0].processes:
+            return ""
         if can_decide(self.promise, estimates, disturbed, self.looks, most):
             fitting = len(estimates) + self._fitting()
             if can_decide(self.promise, estimates, disturbed, self.looks, fitting):

@@ -128,15 +128,17 @@ def interleaved(a: Draw, b: Draw, course: float = 0.1, shared: float = 0.03) -> 
 def spread_out(lasts: float, between: int) -> Draw:
     """The machine is in one of two states, 10 % apart, each for ``lasts`` processes of any subject on average.
 
-    The subject's own processes are one of every ``between`` + 1, in a random order, as rounds make it; 0 is back to
-    back. The bound lies between the states.
+    The subject's own processes are one of every ``between`` + 1, in a random order with half a round between two, as
+    rounds make it; 0 is back to back. The bound lies between the states.
     """
 
     def draw(random: np.random.Generator, runs: int, processes: int) -> Array:
         size = between + 1
         changes = random.random((runs, processes * size)) < 1 / lasts
         states = (np.cumsum(changes, axis=1) + random.integers(0, 2, (runs, 1))) % 2
-        places = np.arange(processes) * size + random.integers(0, size, (runs, processes))
+        half = (size + 1) // 2
+        late = random.integers(0, 2, (runs, 1)) * (size - half)
+        places = np.arange(processes) * size + late + random.integers(0, half, (runs, processes))
         state = np.take_along_axis(states, places, axis=1)
         return np.where(state, 1.05, 0.95) * normal(0.01)(random, runs, processes)
 

@@ -43,7 +43,8 @@ class Row:
     """One target in both runs; ``base`` or ``new`` is None where it was not promised there.
 
     ``kpi`` is its name in the new run, ``was`` the old one where that differs; ``because`` says what else is different
-    about what was measured, ``said`` why nothing is called a change, or what is special.
+    about what was measured, ``said`` why nothing is called a change, or what is special. ``alarm`` is whether a change
+    stands out among all that were compared.
     """
 
     kpi: str
@@ -54,6 +55,7 @@ class Row:
     was: str = ""
     because: tuple[str, ...] = ()
     said: str = ""
+    alarm: bool = False
 
     @property
     def target(self) -> Target:
@@ -82,7 +84,7 @@ class Row:
         """Why this is a step back; empty when it is none."""
         if self.new is None:
             return "it is no longer promised"
-        if self.state is State.WORSE:
+        if self.state is State.WORSE and self.alarm:
             return "it is worse"
         if self.verdicts and self.verdicts[0] == Verdict.PASS and self.verdicts[1] in _LOST:
             return f"it was PASS, now {self.verdicts[1]}"
@@ -151,10 +153,8 @@ def _compare(base: Found, new: Found, *, any_machine: bool) -> Comparison:
     drifted = {kind: max((_factor(r) for r in unchanged if _kind(r) == kind), default=1.0) for kind in map(_kind, made)}
     # What was seen to move though it is the same says how much of the others' is the machine's; a ratio is free of it.
     own = [row in unchanged or bool(row.target["versus"]) for row in made]
-    rows = tuple(
-        judge.settled(row, margin if free else max(margin, drifted[_kind(row)] - 1))
-        for row, free in zip(made, own, strict=True)
-    )
+    margins = [margin if free else max(margin, drifted[_kind(row)] - 1) for row, free in zip(made, own, strict=True)]
+    rows = judge.alarming([judge.settled(row, left) for row, left in zip(made, margins, strict=True)], margins)
     seen = max((factor for kind, factor in drifted.items() if kind == "speed"), default=1.0) - 1
     return Comparison(base, new, same or any_machine, confidence, margin, seen, rows, renamed)
 
@@ -168,6 +168,11 @@ def _row(old: Target | None, fresh: Target | None, found: State, **more: Any) ->
     assert target is not None
     was = old["kpi"] if old and fresh and old["kpi"] != fresh["kpi"] else ""
     return Row(target["kpi"], old, fresh, found, was=was, **more)
+
+
+def _noisy(row: Row) -> bool:
+    """Whether another run of the same would give another figure."""
+    return issubclass(metrics()[row.target["metric"]], (ProcessMetric, SampleMetric))
 
 
 def _kind(row: Row) -> str:
@@ -224,6 +229,30 @@ class _Judge:
             before_side, after_side = (_side(metric, t, e) for t, e in ((old, self.base), (fresh, self.new)))
             return process_change(before_side, after_side, self.confidence), ""
         return None, "only `kpi merge` decides it"
+
+    def alarming(self, rows: Sequence[Row], margins: Sequence[float]) -> tuple[Row, ...]:
+        """The rows, marked where a change stands out among all: at most 1 - confidence of the alarms are false.
+
+        Benjamini and Hochberg 1995, Journal of the Royal Statistical Society B 57:289: of m comparisons the k with the
+        least chance are alarms where each would still be a change at an error of k / m of the promised one.
+        """
+        exact = [i for i, row in enumerate(rows) if row.state in CHANGED and not _noisy(row)]
+        noisy = [i for i, row in enumerate(rows) if row.change is not None and _noisy(row)]
+        changed = [i for i in noisy if rows[i].state in CHANGED]
+        for count in range(len(changed), 0, -1):
+            surer = replace(self, confidence=1 - (1 - self.confidence) * count / len(noisy))
+            changed = [i for i in changed if surer.still(rows[i], margins[i])]
+            if len(changed) >= count:
+                break
+        marked = {*exact, *changed}
+        return tuple(replace(row, alarm=i in marked) for i, row in enumerate(rows))
+
+    def still(self, row: Row, margin: float) -> bool:
+        """Whether the row would be called the same change at this confidence."""
+        if row.base is None or row.new is None:
+            return False
+        change, _ = self._change(metrics()[row.target["metric"]], row.base, row.new)
+        return self.settled(replace(row, change=change), margin).state is row.state
 
     def is_control(self, row: Row) -> bool:
         """Whether what was measured is the very same in both runs, so that only the machine can have moved it."""

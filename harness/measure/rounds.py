@@ -13,6 +13,8 @@ from typing import Protocol
 from harness.errors import KpiError
 from harness.measure.campaign import Campaign, Subject
 
+_HALF = 0.5
+
 
 class Trial(Protocol):
     """What one target still needs: processes of one subject, or of two side by side."""
@@ -43,7 +45,7 @@ class Rounds:
         self._campaign = campaign
         self._random = random.Random(seed)  # noqa: S311 - an order, not a secret
         self._trials: list[Trial] = []
-        self._last: tuple[str, ...] = ()
+        self._late: dict[tuple[str, ...], bool] = {}
 
     def add(self, trial: Trial) -> None:
         """Lets a trial take part from the next round on."""
@@ -55,15 +57,21 @@ class Rounds:
             self._play()
 
     def _play(self) -> None:
-        units = self._units()
-        self._random.shuffle(units)
-        if len(units) > 1 and _ids(units[0]) == self._last:
-            units.append(units.pop(0))
-        for unit in units:
+        for unit in self._ordered(self._units()):
             waiting = [trial for trial in self._trials if not trial.done and _serves(unit, trial)]
             if waiting:
                 self._run(unit, waiting)
-                self._last = _ids(unit)
+
+    def _ordered(self, units: list[Sequence[Subject]]) -> list[Sequence[Subject]]:
+        """A random order in which at least half a round lies between two turns of a subject.
+
+        Who had its turn in the first half of the last round has it in the first half of this one.
+        """
+        self._random.shuffle(units)
+        halves = [self._late.get(_ids(unit), self._random.random() < _HALF) for unit in units]
+        made = [unit for _, unit in sorted(zip(halves, units, strict=True), key=lambda pair: pair[0])]
+        self._late = {_ids(unit): 2 * place >= len(made) for place, unit in enumerate(made)}
+        return made
 
     def _units(self) -> list[Sequence[Subject]]:
         """What the trials need a process or a pair of, each once; a pair gives its subjects a process each."""
