@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifact import Artifact
-from harness.attempts import Earlier, confidence_of
+from harness.attempts import Earlier, attempt_note, confidence_of
 from harness.build.ahead import BuildAhead
 from harness.builder import Builder
 from harness.environments import Environments
@@ -21,6 +21,7 @@ from harness.measure.campaign import Campaign, Subject
 from harness.measure.records import ProcessRecord
 from harness.measure.rounds import Rounds
 from harness.measure.samples import samples_per_scenario
+from harness.measure.sequence import back_to_back
 from harness.measure.threads import thread_notes
 from harness.measure.validity import hopeless
 from harness.metrics.base import ArtifactMetric, MachineRatioMetric, ProcessMetric, ProofMetric, SampleMetric
@@ -151,10 +152,11 @@ class Gate:
         notes += tuple(too_near(target.promise, judgement))
         if issubclass(metric, ProcessMetric) and judgement.verdict is Verdict.FAIL:
             notes += tuple(self._look_inside(target, recipes[0], artifacts[0]))
-        seconds = trial.spent_s if trial else time.monotonic() - start
-        return Finding(
-            judgement, artifacts[0], measurements, disturbed, notes, seconds, trial.order() if trial else None
-        )
+        seconds, order, attempt = time.monotonic() - start, None, 1
+        if trial is not None:
+            seconds, order, attempt = trial.spent_s, trial.order(), self._attempt(target, trial.subjects)
+            notes += (*back_to_back(order), *attempt_note(attempt, self.spec.measure.attempts))
+        return Finding(judgement, artifacts[0], measurements, disturbed, notes, seconds, order, attempt)
 
     def _measure_machines(self, target: Target, metric: type[MachineRatioMetric], start: float) -> Finding:
         """Measures the sides of a ratio that this machine is; decided here only where it is both.

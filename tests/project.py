@@ -78,6 +78,18 @@ class Project:
             check=False,
         )
 
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """``kpi`` with these arguments, called in the project."""
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "harness.cli", *arguments],
+            cwd=self.folder,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     def stop_when(self, reached: Callable[[], bool], number: int, *arguments: str) -> None:
         """Starts the suite and sends it a signal once something was reached."""
         with subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -66,7 +67,7 @@ def correlation(values: Sequence[float]) -> float | None:
     if len(values) < _FEWEST or len(set(values)) < 2:  # noqa: PLR2004 - a correlation needs two
         return None
     ordered = sorted(values)
-    ranks = [ordered.index(value) + (ordered.count(value) - 1) / 2 for value in values]
+    ranks = [(bisect_left(ordered, value) + bisect_right(ordered, value)) / 2 for value in values]
     mean = sum(ranks) / len(ranks)
     apart = [rank - mean for rank in ranks]
     return sum(a * b for a, b in pairwise(apart)) / sum(a * a for a in apart)
