@@ -116,7 +116,8 @@ def test_a_share_where_it_means_nothing_is_one_line(metric: str, bound: str, sai
     )
     file.write_text(
         f'[machine.m]\ndevice = "cpu"\n[workload.w]\ntask = "image-classification"\nfixture = "f"\n{recipes}\n'
-        f'[[kpi]]\nname = "k"\nworkload = "w"\nrecipe = "int8"\nmachine = "m"\ntargets = {{ "{metric}" = "{bound}" }}\n',
+        f'[[kpi]]\nname = "k"\nworkload = "w"\nrecipe = "int8"\nmachine = "m"\n'
+        f'targets = {{ "{metric}" = "{bound}" }}\n',
         encoding="utf-8",
     )
     with pytest.raises(SpecError) as error:
