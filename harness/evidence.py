@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.ledger import Answer, Ledger
+from harness.ledger import Answer, Ledger, json_number
 from harness.machine import Detected, mismatch, other_processor
 from harness.measure.resume import stopped_runs
 from harness.score_bounds import METHOD
@@ -204,6 +204,9 @@ def line(spec: Spec, target: Target, answer: Answer) -> dict[str, Any]:
         "relation": target.promise.relation.value,
         "versus": target.promise.versus,
         "unit": target.shown_in.base,
+        "better": target.metric.better,
+        "ends": [json_number(end) for end in getattr(target.metric, "ends", None) or target.metric.range],
+        "paired": getattr(target.metric, "paired", False),
         "usd_per_hour": price.usd_per_hour if (price := spec.machines[target.machine].price) else None,
         **answer.to_json(),
     }

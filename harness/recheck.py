@@ -75,7 +75,9 @@ def recheck(target: Mapping[str, Any], evidence: Mapping[str, Any], artifact: Ar
 def _alike(a: float, b: float) -> bool:
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
-    return a == b or abs(a - b) <= _EXACT * max(abs(a), abs(b), 1.0)
+    if math.isinf(a) or math.isinf(b):
+        return a == b
+    return abs(a - b) <= _EXACT * max(abs(a), abs(b), 1.0)
 
 
 def _surety(target: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
