@@ -20,7 +20,7 @@ from harness.measure.lock import device_lock
 from harness.measure.meeting import Meeting
 from harness.measure.records import ProcessRecord
 from harness.measure.resume import TakenOver, conditions, take_over
-from harness.measure.validity import best_kernel, disturbance
+from harness.measure.validity import best_kernel, by_heat, disturbance
 from harness.placement import Placement, memory_binding
 from harness.process import call_worker
 from harness.runtimes import runtimes
@@ -220,14 +220,15 @@ class Campaign:
         """Runs a process of each of two subjects, next to each other: A B, then B A, and so on.
 
         A pair counts only when neither of its processes was disturbed: the two are next to each other in time, so that
-        what slows both cancels out, but what slows one may do so more than the other. Returns the seconds it took.
+        what slows both cancels out, but what slows one may do so more than the other. Heat is no disturbance here: an
+        artifact that heats the machine is slowed by itself. Returns the seconds it took.
         """
         begin, both = time.monotonic(), [self.of(subject).records for subject in (a, b)]
         pairs = self.pairs_of(a, b)
         with device_lock(a.device, self.progress):
             for subject in (b, a) if len(both[0]) % 2 else (a, b):
                 self.of(subject).records.append(self._run(subject, len(pairs) + 1, count))
-            if any(records[-1].disturbed for records in both):
+            if any(records[-1].disturbed and not by_heat(records[-1]) for records in both):
                 self.wasted[a.id, b.id] += 1
             else:
                 self.wasted[a.id, b.id] = 0

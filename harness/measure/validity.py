@@ -33,6 +33,12 @@ def disturbance(record: ProcessRecord, best: float) -> str:
     return next(_disturbances(record, best), "")
 
 
+def by_heat(record: ProcessRecord) -> bool:
+    """Whether heat is what disturbed the process, and nothing from outside: it made that heat itself."""
+    outside = (*_stopped_by_quota(record), *_taken(record))
+    return bool(_heated(record)) and not outside
+
+
 def hopeless(records: Sequence[ProcessRecord], patience: int) -> bool:
     """Whether so many processes in a row were disturbed that no undisturbed one is to be expected."""
     return len(records) >= patience and all(record.disturbed for record in records[-patience:])
@@ -43,15 +49,29 @@ def _disturbances(record: ProcessRecord, best: float) -> Iterator[str]:
     if slower > KERNEL_SLOWER:
         yield f"the reference kernel beside it was {slower:.2f} times slower than the best of this run"
     yield from _stopped_by_quota(record)
+    yield from _taken(record)
+    yield from _heated(record)
+
+
+def _taken(record: ProcessRecord) -> list[str]:
+    """What others took of the processors while it ran."""
     steal, others = _share(record, "steal"), _share(record, "others")
+    said = []
     if steal > STEAL:
-        yield f"{100 * steal:.0f} % of the processors' time was stolen by the hypervisor"
+        said.append(f"{100 * steal:.0f} % of the processors' time was stolen by the hypervisor")
     if others > OTHERS:
-        yield f"other processes used {100 * others:.0f} % of the processors"
+        said.append(f"other processes used {100 * others:.0f} % of the processors")
+    return said
+
+
+def _heated(record: ProcessRecord) -> list[str]:
+    """What heat did while it ran."""
+    said = []
     if throttled := record.system.get("throttled"):
-        yield f"heat slowed the processors down {throttled} times"
+        said.append(f"heat slowed the processors down {throttled} times")
     if heat := record.system.get("heat"):
-        yield f"heat slowed the machine down: {heat}"
+        said.append(f"heat slowed the machine down: {heat}")
+    return said
 
 
 def _stopped_by_quota(record: ProcessRecord) -> Iterator[str]:
