@@ -42,6 +42,7 @@ from harness.verdict import (
 )
 
 _REMARKS = 5
+_MEDIAN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +344,7 @@ class Gate:
                 confidence=confidence,
                 budget_s=settings.budget_s,
                 gates=not self.standing(target),
+                samples=getattr(metric, "values", None) if getattr(metric, "quantile", 0.0) > _MEDIAN else None,
             )
             self._rounds.add(self._trials[key])
         return self._trials[key]

@@ -9,7 +9,7 @@ from typing import Any
 from harness.errors import KpiError
 from harness.measure.campaign import Campaign, Subject
 from harness.measure.records import ProcessRecord
-from harness.measure.sequence import order_of
+from harness.measure.sequence import order_of, within
 from harness.measure.validity import hopeless
 from harness.statistics import Look
 from harness.targets import Promise
@@ -22,7 +22,8 @@ Reading = Callable[[ProcessRecord], Estimate]
 class ProcessTrial:
     """What is known of a target while its processes are run, and whether more of them would help.
 
-    ``reading`` takes the target's figure from a process. Off target (``gates`` is false) one look is enough.
+    ``reading`` takes the target's figure from a process; ``samples`` gives the requests that a tail is a tail of. Off
+    target (``gates`` is false) one look is enough.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class ProcessTrial:
         confidence: float,
         budget_s: float,
         gates: bool = True,
+        samples: Callable[[ProcessRecord], Sequence[float]] | None = None,
     ) -> None:
         self.promise = promise
         self.subjects = subjects[: 2 if promise.versus else 1]
@@ -48,6 +50,7 @@ class ProcessTrial:
         self._planned = looks
         self._budget_s = budget_s
         self._reading = reading
+        self._samples = samples
         self._campaign = campaign
         self._asked = 0
         self._known: list[list[Estimate]] = [[] for _ in self.subjects]
@@ -96,7 +99,8 @@ class ProcessTrial:
         for members in used[: self.judgement.n]:
             places = [of[i].place for of, i in zip(records, members, strict=True)]
             spans.append((min(places), max(places)))
-        return order_of(spans, [estimate.value for estimate in estimates[: len(spans)]])
+        found = order_of(spans, [estimate.value for estimate in estimates[: len(spans)]])
+        return found | ({"within": within(list(map(self._samples, records[0])))} if self._samples else {})
 
     def _judged(self, estimates: Sequence[Estimate], disturbed: Sequence[bool]) -> Judgement:
         of = "pairs of processes" if self.promise.versus else "processes"

@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import KpiError
 from harness.measure.rounds import Rounds
-from harness.measure.sequence import back_to_back, correlation, order_of, runs_test
+from harness.measure.sequence import back_to_back, correlation, order_of, runs_test, within
 
 
 @dataclass
@@ -159,3 +159,15 @@ def test_back_to_back_is_said() -> None:
     pairs = order_of([(1, 2), (3, 4), (9, 10)], [1.0] * 3)
     assert pairs["back_to_back"] == 1
     assert not list(back_to_back(order_of([(1, 1)], [1.0])))
+
+
+def test_requests_that_resemble_each_other_are_worth_fewer() -> None:
+    drawn = np.random.default_rng(3)
+    alone = drawn.normal(0, 1, 2000)
+    walk = np.convolve(drawn.normal(0, 1, 2009), np.ones(10) / 10, "valid")  # each like the nine before it
+    one, other = within([alone.tolist()]), within([walk.tolist()] * 3)
+    assert one["effective"] == pytest.approx(2000, rel=0.1)
+    assert other["correlation"] == pytest.approx(0.9, abs=0.05)
+    r = other["correlation"]
+    assert other["effective"] == pytest.approx(2000 * (1 - r) / (1 + r), rel=0.01)
+    assert within([[1.0] * 500]) == within([]) == {}

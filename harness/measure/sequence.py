@@ -27,6 +27,21 @@ def order_of(spans: Sequence[tuple[int, int]], values: Sequence[float]) -> dict[
     }
 
 
+def within(processes: Sequence[Sequence[float]]) -> dict[str, float]:
+    """How alike neighbouring requests of a process are, and how many independent ones they are worth; medians.
+
+    Formula: n (1 - r) / (1 + r), r the correlation of neighbours' ranks, at least 0. Empty where nothing can be said.
+    """
+    known = [(len(samples), max(0.0, r)) for samples in processes if (r := correlation(samples)) is not None]
+    if not known:
+        return {}
+    return {
+        "samples": median([n for n, _ in known]),
+        "correlation": round(median([r for _, r in known]), 4),
+        "effective": round(median([n * (1 - r) / (1 + r) for n, r in known]), 1),
+    }
+
+
 def back_to_back(order: Mapping[str, Any]) -> Iterator[str]:
     """Says so where most processes directly followed one of their own."""
     followed, count = order["back_to_back"], len(order["places"])
