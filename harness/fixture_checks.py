@@ -39,6 +39,8 @@ class CheckedSplit(Split):
         fault = array_fault(found)
         if fault:
             raise self._wrong(f"labels {fault}", "return np.asarray(labels)")
+        if found.dtype.kind not in "iufb":
+            raise self._wrong(f"labels are of type {found.dtype}", "return an array of whole numbers, such as np.int64")
         return found
 
     @property
@@ -51,7 +53,8 @@ class CheckedSplit(Split):
             raise self._wrong(f"clusters are {a(found)}", "return a list: where each sample comes from")
         if len(found) != self._count:
             raise self._wrong(f"there are {len(found)} clusters for {self._count} samples", "name one for each sample")
-        return [str(cluster) for cluster in found]
+        # What names nothing stands for itself.
+        return [f"sample {n}" if _nameless(name) else str(name) for n, name in enumerate(found)]
 
     def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
         """Samples ``start`` to ``stop``, each input there with the shape and the type that its TensorSpec says."""
@@ -109,6 +112,10 @@ class CheckedSplit(Split):
         if not place.startswith("inputs of"):
             return KpiError(f"{place}: {what}", remedy)
         return KpiError(f"{defined_at(type(self._workload).split, call, self._root)}: {what}", remedy)
+
+
+def _nameless(cluster: object) -> bool:
+    return cluster is None or cluster != cluster  # noqa: PLR0124 - NaN
 
 
 def checked(fixture: Fixture, root: Path) -> Fixture:

@@ -105,7 +105,10 @@ class Scorer:
                         f'{again} of {len(read)} {split} samples that pass "{step["pass"]}" read are evaluation '
                         "samples too"
                     )
-        return [f"{note}: what is measured on them says little of new data" for note in notes]
+        notes = [f"{note}: what is measured on them says little of new data" for note in notes]
+        if repeats := record.details.get("repeated"):
+            notes.append(f"{repeats} of {record.completed} evaluation samples are repeats of others: they count as one")
+        return notes
 
     def _worst(
         self, target: Target, metric: type[SampleMetric], recipe: Recipe, subject: Subject, other: Any

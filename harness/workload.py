@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harness.arrays import a, array_fault, batch_axis
 from harness.errors import FixtureMistake, KpiError, Unavailable, suggest
 from harness.fixture_errors import located
+from harness.imports import closure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -346,11 +347,16 @@ def _import_below(root: Path, dotted: str) -> ModuleType:
 
 
 def code_digest(root: Path, fixture: str) -> str:
-    """SHA-256 over the Python files of a fixture: a changed generator or model is another workload."""
-    folder = root.joinpath(*fixture.split("."))
-    files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    """SHA-256 over the Python files of a fixture and of what they import below ``root``, the harness left out.
+
+    Where one of them changes it is another workload.
+    """
+    folder, root = root.resolve().joinpath(*fixture.split(".")), root.resolve()
+    own = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    home = Path(__file__).resolve().parent
+    imported = closure(root, own, lambda path: not path.resolve().is_relative_to(home))
     digest = hashlib.sha256()
-    for file in files:
+    for file in sorted({*own, *imported}):
         digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.imports import closure
 from harness.spec import Spec
 from harness.spec_reader import read_spec
 from harness.watch.affected import Folders, by_files, by_promises, followed, ignored
-from harness.watch.imports import closure
 from tests.project import ROOT
 
 HARNESS = Path(harness.__file__).resolve().parent

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class ParityCosine(ClassMetric):
     """Formula: the mean over samples of a.b / (|a| |b|), a and b the logits of the recipe and of the reference.
 
-    Logits that hold a NaN or an infinity score -1, the worst there is.
+    Each less its mean over the classes, which no decision rests on: what all logits share would hide the rest. Logits
+    that hold a NaN or an infinity score -1, the worst there is.
     """
 
     name = "parity.cosine"
@@ -32,5 +33,7 @@ class ParityCosine(ClassMetric):
         a = outputs.logits.reshape(len(outputs.logits), -1).astype(np.float64)
         b = reference.logits.reshape(len(reference.logits), -1).astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            if a.shape[1] > 1:
+                a, b = (logits - logits.mean(axis=1, keepdims=True) for logits in (a, b))
             cosine = (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
         return [round(float(value), 7) for value in np.where(np.isfinite(cosine), cosine, -1.0)]

@@ -25,6 +25,7 @@ def exportable(job: Job, batch: int | None = None) -> torch.nn.Module:
     if any(module.training for module in network.modules()):
         network.eval()
         job.remark("the network was in training mode: it was put into evaluation mode")
+    _require_numbers(network)
     names = tuple(job.tensors.outputs)
     try:
         with torch.no_grad():
@@ -38,6 +39,17 @@ def exportable(job: Job, batch: int | None = None) -> torch.nn.Module:
     # Exporters name tensors in the order in which they come, not by their keys.
     network.register_forward_hook(lambda _, __, answered: tuple(named_outputs(names, answered).values()))
     return network
+
+
+def _require_numbers(network: torch.nn.Module) -> None:
+    """Raises KpiError where weights hold NaN or infinity, whatever hides them in the answers."""
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            bad = int((~tensor.isfinite()).sum())
+            raise KpiError(
+                f"{bad} of {tensor.numel()} numbers of the network's {name} are NaN or infinite",
+                "load the weights again, or look at how they were trained",
+            )
 
 
 def example(job: Job, batch: int | None) -> tuple[torch.Tensor, ...]:

@@ -89,11 +89,15 @@ class TensorScenario(Scenario[TensorSession]):
 
     drives = TensorSession
 
-    def first(self, stage: Stage) -> Callable[[TensorSession], Mapping[str, npt.NDArray[np.generic]]]:
+    def feeds(self, stage: Stage) -> dict[str, npt.NDArray[np.generic]]:
+        """A batch of request samples, as large as those that the scenario sends."""
         import numpy as np
 
         wanted = range(self.batch or 1)
-        feeds = {n: np.ascontiguousarray(np.take(a, wanted, axis=0, mode="wrap")) for n, a in stage.inputs.items()}
+        return {n: np.ascontiguousarray(np.take(a, wanted, axis=0, mode="wrap")) for n, a in stage.inputs.items()}
+
+    def first(self, stage: Stage) -> Callable[[TensorSession], Mapping[str, npt.NDArray[np.generic]]]:
+        feeds = self.feeds(stage)
         return lambda session: session.run(feeds)
 
 

@@ -11,7 +11,7 @@ from harness.overlap import digests
 from harness.registry import check_counts, options
 from harness.scenarios.base import Scored, Stage, TensorScenario
 from harness.scenarios.checked import Checked, replay, spreads
-from harness.scenarios.splits import clustered, told
+from harness.scenarios.splits import clustered, require_alone, told
 from harness.workload import Split, Workload
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Evaluate(TensorScenario, Scored):
         with stage.scored():
             for start in range(0, count, size):
                 feeds = _batch(split, start, size, count)
+                if not start:
+                    require_alone(split, {name: array[: min(size, count)] for name, array in feeds.items()})
                 samples += digests(feeds)[: count - start]
                 checked.add(session.run(feeds), size, min(size, count - start))
                 if start // size % 20 == 0:
@@ -74,7 +76,7 @@ class Evaluate(TensorScenario, Scored):
             raise KpiError(f"the evaluation split has {len(labels)} labels for {count} samples", "give one for each")
         np.savez(stage.outputs, logits=logits, labels=labels[:count])
         clusters = split.clusters
-        kept = {**told(stage, samples), **clustered(clusters and clusters[:count])}
+        kept = told(stage, samples, labels[:count].tobytes()) | clustered(clusters and clusters[:count], samples)
         return {
             "completed": count,
             "batch": size,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.imports import closure, parsed
 from harness.metrics import metrics
 from harness.metrics.base import ArtifactMetric, MachineRatioMetric, PricedMetric
 from harness.passes import passes
@@ -15,7 +16,6 @@ from harness.runtimes import runtimes
 from harness.scenarios import scenarios
 from harness.spec import Kpi, Recipe, Spec, Target
 from harness.targets import Promise
-from harness.watch.imports import closure, parsed
 
 _EXTENSIONS = ("metrics", "passes", "runtimes", "scenarios")
 _WORKLOAD = (

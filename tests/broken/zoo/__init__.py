@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from zoo import data, exports, narrow, numbers, outputs, served
+from zoo import data, exports, hidden, narrow, numbers, outputs, served
 from zoo.fault import Fault
 from zoo.stripes import matched, stripes
 
@@ -19,6 +19,7 @@ FAULTS: dict[str, Fault] = {
     **data.FAULTS,
     **narrow.FAULTS,
     **served.FAULTS,
+    **hidden.FAULTS,
 }
 HEALTHY = "-healthy"
 
