@@ -73,7 +73,7 @@ FAULTS = {
         "labels are those of a regression", "class numbers are needed", data=labels(lambda right: right * 1.5),
     ),
     "labels-that-are-words": Fault(
-        "labels are names", "class numbers are needed", data=labels(lambda right: np.array(list("abcd"))[right]),
+        "labels are names", "labels are of type", data=labels(lambda right: np.array(list("abcd"))[right]),
     ),
     "negative-labels": Fault(
         "samples without a class have the label -1", "not among the 4 classes",

@@ -73,8 +73,8 @@ FAULTS = {
         "NaN or infinity on 1 of 600 evaluation samples, the first is 77",
         network=huge_logits, data=bright_frame, good=bright_frame,
     ),
-    "nan-in-the-weights": Fault("one weight is NaN", "NaN or infinity", network=poisoned(float("nan"))),
-    "infinity-in-the-weights": Fault("one weight is infinite", "NaN or infinity", network=poisoned(float("inf"))),
+    "nan-in-the-weights": Fault("one weight is NaN", "are NaN or infinite", network=poisoned(float("nan"))),
+    "infinity-in-the-weights": Fault("one weight is infinite", "are NaN or infinite", network=poisoned(float("inf"))),
     "one-outlier-weight": Fault(
         "one weight is so large that eight bits leave nothing for the others", "the same to all 600 samples",
         network=lambda: around(lambda x: x - x[:, :, 1:2, 1:2] * 0, network=outlier()),
