@@ -15,7 +15,7 @@ CHOICES = (COUNTED, SPENT)
 
 
 @dataclass(frozen=True)
-class Earlier:
+class Attempts:
     """Attempts before this run on this machine: those that the history knows, and how many somebody says there were."""
 
     known: Mapping[Key, int] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Earlier:
         return {"known": [[*key, count] for key, count in self.known.items()], "said": self.said}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Earlier:
+    def from_json(cls, data: Mapping[str, Any]) -> Attempts:
         """The inverse of :meth:`to_json`."""
         return cls({(k, m, b, a): int(count) for k, m, b, a, count in data["known"]}, int(data["said"]))
 

@@ -53,7 +53,7 @@ class CheckedSplit(Split):
             raise self._wrong(f"clusters are {a(found)}", "return a list: where each sample comes from")
         if len(found) != self._count:
             raise self._wrong(f"there are {len(found)} clusters for {self._count} samples", "name one for each sample")
-        # What names nothing stands for itself.
+        # Without a name a sample is a cluster of its own.
         return [f"sample {n}" if _nameless(name) else str(name) for n, name in enumerate(found)]
 
     def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:

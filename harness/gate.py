@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.artifact import Artifact
-from harness.attempts import Earlier, attempt_note, confidence_of
+from harness.attempts import Attempts, attempt_note
 from harness.build.ahead import BuildAhead
 from harness.builder import Builder
 from harness.environments import Environments
@@ -42,7 +42,6 @@ from harness.verdict import (
 )
 
 _REMARKS = 5
-_MEDIAN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Gate:
         stopped: Sequence[Path] = (),
         subset: int | None = None,
         ahead: BuildAhead | None = None,
-        earlier: Earlier | None = None,
+        earlier: Attempts | None = None,
     ) -> None:
         self.spec = spec
         self._ahead = ahead
@@ -86,7 +85,7 @@ class Gate:
         self.environments = Environments(store, spec.root, install=install)
         self.builder = Builder(spec, store, self.environments, folder / "build.log", progress)
         self.campaign = Campaign(folder, tag, progress, machine.to_json(), stopped)
-        self._earlier = earlier or Earlier()
+        self._earlier = earlier or Attempts()
         self._rounds = Rounds(self.campaign, seed=f"{folder.name} {tag}")
         self._trials: dict[tuple[tuple[str, ...], tuple[str, ...]], ProcessTrial] = {}
         self._expected: list[Target] = []
@@ -179,7 +178,7 @@ class Gate:
             begin, hourly = time.monotonic(), self.spec.price(kpi.machine)
             made = Side.of(metric.figure, self.campaign.extend(subject, needed), hourly)
             while len(made.clean) < needed and time.monotonic() - begin < self.spec.measure.budget_s:
-                if hopeless(self.campaign.of(subject).records, max(needed, self.spec.measure.looks[:2][-1])):
+                if hopeless(self.campaign.of(subject).records, max(needed, self.spec.measure.patience)):
                     break
                 made = Side.of(metric.figure, self.campaign.extend(subject, len(made.values) + 1), hourly)
             sides[kpi.name] = made
@@ -334,7 +333,7 @@ class Gate:
         key = (target.key, tuple(subject.id for subject in subjects))
         if key not in self._trials:
             settings = self.spec.measure
-            confidence = confidence_of(self._attempt(target, subjects), settings.confidence, settings.attempts)
+            confidence = settings.confidence_at(self._attempt(target, subjects))
             self._trials[key] = ProcessTrial(
                 target.promise,
                 subjects,
@@ -343,8 +342,9 @@ class Gate:
                 looks=looks_for(settings.looks, confidence, settings.drift, target.promise.share),
                 confidence=confidence,
                 budget_s=settings.budget_s,
+                patience=settings.patience,
                 gates=not self.standing(target),
-                samples=getattr(metric, "values", None) if getattr(metric, "quantile", 0.0) > _MEDIAN else None,
+                tail_of=metric.tail_of,
             )
             self._rounds.add(self._trials[key])
         return self._trials[key]

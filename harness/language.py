@@ -23,7 +23,7 @@ SAMPLES = "prompts.jsonl"
 class Prompt:
     """What the user says, with the answer it is held against; the chat template is added by the runtime.
 
-    ``cluster`` names the document or the dialogue that it comes from; empty where it stands for itself.
+    ``cluster`` names the document or the dialogue that it comes from; empty where it is independent.
     """
 
     prompt: str
@@ -82,7 +82,7 @@ class LanguageModel(Fixture):
 
 
 def prompt_clusters(prompts: Sequence[Prompt]) -> list[str]:
-    """Where each prompt comes from: what its line says, else it stands for itself."""
+    """Where each prompt comes from: what its line says, else a name of its own."""
     return [prompt.cluster or f"prompt {number}" for number, prompt in enumerate(prompts)]
 
 

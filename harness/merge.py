@@ -159,7 +159,7 @@ def _choose(
 def _attempts(
     name: str, answers: Sequence[tuple[str, Mapping[str, Any]]], pieces: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """Why no verdict can be picked of several attempts on one machine; empty where that is no question."""
+    """Why no verdict can be picked of several attempts on one machine; empty where there is only one, or they agree."""
     by_machine: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for file, answer in answers:
         if answer["of"].endswith("processes") and answer["verdict"] in (*_DECIDED, Verdict.INCONCLUSIVE):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.attempts import Earlier
+from harness.attempts import Attempts
 from harness.build.ahead import BuildAhead
 from harness.build.pool import parts_of
 from harness.errors import KpiError, SpecError, Unavailable, reason, suggest
@@ -233,7 +233,7 @@ class KpiPlugin:
                 earlier = self.recorder.earlier(self.options.attempt)
             else:
                 folder, stopped = Path(worker["kpi_folder"]), [Path(name) for name in worker["kpi_stopped"]]
-                earlier = Earlier.from_json(worker["kpi_earlier"])
+                earlier = Attempts.from_json(worker["kpi_earlier"])
             store = Store()
             self._gate = Gate(
                 self.spec,

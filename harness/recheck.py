@@ -23,12 +23,11 @@ from harness.metrics.base import (
 )
 from harness.reports.text import number
 from harness.statistics import Look, looks_for, recorded_looks
-from harness.targets import Promise, Relation, parse_promise
+from harness.targets import MEDIAN, Promise, Relation, parse_promise
 from harness.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples
 
 _DECIDED = (Verdict.PASS, Verdict.FAIL)
 _EXACT = 1e-9
-_MEDIAN = 0.5
 _FIGURES = ("value", "low", "high")
 
 
@@ -178,7 +177,7 @@ def _judge_processes(
 def _looks(settings: Mapping[str, Any], confidence: float, share: float, drift: float = 0.0) -> tuple[Look, ...]:
     """The looks that the evidence records; Underivable where they are no honest plan."""
     try:
-        if confidence != float(settings["confidence"]) or share != _MEDIAN:
+        if confidence != float(settings["confidence"]) or share != MEDIAN:
             return looks_for(tuple(settings["looks"]), confidence, drift, share)
         return recorded_looks(settings["looks"], settings["against"], confidence, drift)
     except ValueError as error:

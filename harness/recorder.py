@@ -10,13 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.attempts import Earlier
+from harness.attempts import Attempts
 from harness.errors import KpiError
 from harness.evidence import clear_aside, evidence, publish, read_measurements, run_folder, write_atomically
 from harness.history.database import History
 from harness.history.machine_name import machine_id
-from harness.history.points import Earlier as Points
-from harness.history.points import Point, answered
+from harness.history.points import Earlier, Point, answered
 from harness.ledger import UNSELECTED, Answer, Ledger
 from harness.machine import detect
 from harness.reports.annotations import annotate, write_gitlab
@@ -63,7 +62,7 @@ class Recorder:
             self._folder, self.stopped = run_folder(self.out, self._started, resume=self.resume)
         return self._folder
 
-    def earlier(self, said: int) -> Earlier:
+    def earlier(self, said: int) -> Attempts:
         """The attempts before this one on this machine; ``said`` is the number of this one as somebody gave it."""
         known: Mapping[tuple[str, str, str, str], int] = {}
         if self.history is not None:
@@ -71,7 +70,7 @@ class Recorder:
                 known = self.history.attempts(machine_id(detect().to_json()), stopped=not self.resume)
             except KpiError as error:
                 self.forgotten = str(error)
-        return Earlier(known, said - 1)
+        return Attempts(known, said - 1)
 
     def record(self, key: tuple[str, ...], answer: Answer) -> None:
         """Enters a verdict; a target that is run again keeps its first one."""
@@ -109,7 +108,7 @@ class Recorder:
         if self.forgotten:
             yield f"this run is not in the history: {plain(self.forgotten)}"
 
-    def _remember(self, made: Mapping[str, Any]) -> tuple[Points | None, list[Point]]:
+    def _remember(self, made: Mapping[str, Any]) -> tuple[Earlier | None, list[Point]]:
         """Enters the run into the history; what was known before, and how the KPIs of this run moved until now.
 
         The history is a comfort: ``forgotten`` says what is wrong with it, and no verdict hangs on it.

@@ -1,7 +1,7 @@
 """Bounds of means, differences and ratios of scores that hold at every number of samples, all in closed form.
 
-Every bound is one-sided with the given confidence. ``times`` stands for as many samples of the same kind again, so that
-the number of samples that a promise needs is computed by the method that judges it.
+Every bound is one-sided with the given confidence. ``times`` asks for the bounds on so many times the samples, of the
+same kind, so that the number of samples that a promise needs is computed by the method that judges it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,12 @@ class Scores:
     def binary(self) -> bool:
         """Whether every score is right or wrong, and every sample independent."""
         plain = self.clusters is None and self.weights is None and self.ends == (0, 1)
-        return plain and {*self.own, *(self.others or ())} <= {0, 1}
+        return plain and self.right_or_wrong
+
+    @property
+    def right_or_wrong(self) -> bool:
+        """Whether every score is 0 or 1."""
+        return {*self.own, *(self.others or ())} <= {0, 1}
 
     @property
     def flips(self) -> Bounds:
@@ -84,7 +89,7 @@ def ratio_bounds(scores: Scores, confidence: float, times: float = 1.0) -> Bound
     """Bounds of mean(own) / mean(others), sample by sample; for scores that are not negative.
 
     A ratio is refused where the bounds of mean(own) - ratio x mean(others) exclude 0 (Fieller 1954), for right and
-    wrong by the score test of paired proportions. Without a bound on a side, 0 or infinity stands there.
+    wrong by the score test of paired proportions. A side without a bound is 0 or infinity.
     """
     against = _proportions(scores, confidence, times) if scores.binary else _remainders(scores, confidence, times)
 
@@ -103,11 +108,23 @@ def _proportions(scores: Scores, confidence: float, times: float) -> Callable[[f
     both = sum(a * b for a, b in zip(scores.own, _others(scores), strict=True)) * times
     only, other = sum(scores.own) * times - both, sum(_others(scores)) * times - both
 
-    def against(ratio: float) -> Bounds:
-        apart = _paired_ratio(n, both, only, other, ratio, z)
-        return apart(_HALF) - z, apart(-_HALF) + z
+    def apart(ratio: float, whole: float) -> float:
+        """How far own - ratio x others is from 0, ``whole`` taken off it.
 
-    return against
+        Source: Tang, Tang and Chan 2003, Statistics in Medicine 22:1217; corrected as :func:`tango` is.
+        """
+        a = n * (1 + ratio)
+        b = (both + other) * ratio * ratio - (both + only + 2 * other)
+        c = other * (1 - ratio) * (both + only + other) / n
+        worse = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
+        some = (both + only + other) / n
+        alike = (some - (1 + ratio) * worse) / ratio if ratio else 0.0
+        better = some - alike - worse
+        variance = n * ((1 + ratio) * worse + some * (ratio - 1))
+        third = n * (alike * (1 - ratio) ** 3 + better - ratio**3 * worse)
+        return _apart(both + only - (both + other) * ratio - whole, variance, third, z)
+
+    return lambda ratio: (apart(ratio, _HALF) - z, apart(ratio, -_HALF) + z)
 
 
 def _remainders(scores: Scores, confidence: float, times: float) -> Callable[[float], Bounds]:
@@ -149,29 +166,8 @@ def tango(n: float, better: float, worse: float, confidence: float) -> Bounds:
     return low, high
 
 
-def _paired_ratio(n: float, both: float, only: float, other: float, ratio: float, z: float) -> Callable[[float], float]:
-    """How far own - ratio x others is from 0, of samples that both or only one is right on; ``whole`` is taken off it.
-
-    Source: Tang, Tang and Chan 2003, Statistics in Medicine 22:1217; corrected as :func:`tango` is.
-    """
-
-    def apart(whole: float) -> float:
-        a = n * (1 + ratio)
-        b = (both + other) * ratio * ratio - (both + only + 2 * other)
-        c = other * (1 - ratio) * (both + only + other) / n
-        worse = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
-        some = (both + only + other) / n
-        alike = (some - (1 + ratio) * worse) / ratio if ratio else 0.0
-        better = some - alike - worse
-        variance = n * ((1 + ratio) * worse + some * (ratio - 1))
-        third = n * (alike * (1 - ratio) ** 3 + better - ratio**3 * worse)
-        return _apart(both + only - (both + other) * ratio - whole, variance, third, z)
-
-    return apart
-
-
 _HALF = 0.5
-"""A count stands for what rounds to it."""
+"""A count may come from anything that rounds to it."""
 
 
 def _apart(distance: float, variance: float, third: float, z: float) -> float:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from harness.attempts import COUNTED, confidence_of
 from harness.metrics import metrics
 from harness.metrics.base import Metric, PricedMetric
 from harness.passes import passes
@@ -169,7 +170,16 @@ class MeasureSettings:
     seconds: float = 0.5
     samples: int = 50
     budget_s: float = 180.0
-    attempts: str = "counted"
+    attempts: str = COUNTED
+
+    @property
+    def patience(self) -> int:
+        """Two looks' worth of disturbed processes in a row, and the machine is not expected to calm down."""
+        return self.looks[:2][-1]
+
+    def confidence_at(self, attempt: int) -> float:
+        """How sure a verdict must be at an attempt, from 1."""
+        return confidence_of(attempt, self.confidence, self.attempts)
 
 
 @dataclass(frozen=True)

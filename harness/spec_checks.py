@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import keyword
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.attempts import confidence_of
 from harness.errors import suggest
 from harness.metrics import metrics
 from harness.metrics.base import ArtifactMetric, MachineRatioMetric, Metric, PricedMetric, ProcessMetric, SampleMetric
@@ -18,13 +16,12 @@ from harness.scenarios.base import Scenario
 from harness.spec import DEVICES, Kpi, Machine, MeasureSettings, PassSpec, WorkloadSpec
 from harness.spec_hints import wrong_task
 from harness.spec_schema import KpiTable
-from harness.statistics import looks_for, plan_looks
-from harness.targets import Promise, Relation
+from harness.statistics import looks_for, plan_looks, samples_needed
+from harness.targets import MEDIAN, Promise, Relation
 from harness.tasks import played
 from harness.units import COUNT, SHARE
 
 _COMPARED = (Relation.DROP, Relation.GAIN)
-_MEDIAN = 0.5
 _OF_PYTEST = frozenset(
     {"filterwarnings", "parametrize", "skip", "skipif", "tryfirst", "trylast", "usefixtures", "xfail"}
 )
@@ -57,10 +54,10 @@ def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload:
 
 def share_mistake(promise: Promise, settings: MeasureSettings) -> str:
     """Why the planned processes can't prove a bound for so many of them; empty where they can."""
-    confidence = confidence_of(1, settings.confidence, settings.attempts)
-    if promise.share == _MEDIAN or looks_for(settings.looks, confidence, 0.0, promise.share)[-1].against >= 0:
+    confidence = settings.confidence_at(1)
+    if promise.share == MEDIAN or looks_for(settings.looks, confidence, 0.0, promise.share)[-1].against >= 0:
         return ""
-    needed = math.ceil(math.log(1 - confidence) / math.log(promise.share))
+    needed = samples_needed(promise.share, confidence)
     return f"{promise.text!r}: takes at least {needed} processes, looks end at {settings.looks[-1]}; add looks"
 
 
@@ -165,7 +162,7 @@ def impossible(settings: MeasureSettings) -> str:
         return "seconds and budget: must be above 0 s"
     if list(settings.looks) != sorted(set(settings.looks)):
         return f"looks = {list(settings.looks)}: must grow, as in [6, 9, 12, 16, 20, 26, 32, 40]"
-    if plan_looks(settings.looks, confidence_of(1, settings.confidence, settings.attempts))[-1].against < 0:
+    if plan_looks(settings.looks, settings.confidence_at(1))[-1].against < 0:
         return f"looks: {settings.looks[-1]} processes can decide nothing at that confidence; allow more"
     return ""
 
@@ -184,7 +181,7 @@ def _check_direction(metric: type[Metric], promise: Promise) -> None:
 
 def _check_reach(metric: type[Metric], promise: Promise) -> None:
     """Refuses a bound that no value can keep, or that every value keeps, and one on processes where there are none."""
-    if promise.share != _MEDIAN and (promise.versus or not issubclass(metric, ProcessMetric)):
+    if promise.share != MEDIAN and (promise.versus or not issubclass(metric, ProcessMetric)):
         raise ValueError(f"{promise.text!r}: a share of the processes is for a bound on a figure that each of them has")
     low, high = metric.range
     if promise.relation in _COMPARED:

@@ -35,7 +35,7 @@ _WINDOW_S = 30.0
 class Clip:
     """A recording and what is said in it; ``where`` is the line that names it, for messages.
 
-    ``cluster`` names the speaker or the session that it comes from; empty where it stands for itself.
+    ``cluster`` names the speaker or the session that it comes from; empty where it is independent.
     """
 
     audio: Path

@@ -106,7 +106,7 @@ def plan_looks(sizes: tuple[int, ...], confidence: float, drift: float = 0.0, ch
                 break
             spent += alive.pop(count)
             against = count
-        looks.append(Look(size, against, drift * (1 - size / sizes[-1])))
+        looks.append(Look(size, against, _margin(size, sizes[-1], drift)))
     return tuple(looks)
 
 
@@ -136,7 +136,13 @@ def recorded_looks(
             spent += alive.pop(count)
     if spent > 1 - confidence + _ROUNDING:
         raise ValueError(f"looks with {list(against)} exceptions are wrong {100 * spent:.2g} % of the time")
-    return tuple(Look(size, most, drift * (1 - size / sizes[-1])) for size, most in zip(sizes, against, strict=True))
+    planned = zip(sizes, against, strict=True)
+    return tuple(Look(size, most, _margin(size, sizes[-1], drift)) for size, most in planned)
+
+
+def _margin(size: int, last: int, drift: float) -> float:
+    """What a look must leave for the part of the run that it has not seen."""
+    return drift * (1 - size / last)
 
 
 def _grown(alive: dict[int, float], steps: int, chance: float = 0.5) -> dict[int, float]:

@@ -28,6 +28,8 @@ _GRAMMAR = re.compile(
         (?:\s+in\s+(?P<share>\d+(?:\.\d+)?)\s*%\s+of\s+processes)?\s*\Z""",
     re.VERBOSE,
 )
+MEDIAN = 0.5
+"""The share of the processes that a bound is about where it names none."""
 EXAMPLES = '"< 3 ms", "drop <= 1 pp vs fp32", ">= 99 % of fp32", "<= 0.5 x fp32"'
 
 
@@ -53,7 +55,7 @@ class Promise:
     op: str
     limit: float
     versus: str | None
-    share: float = 0.5
+    share: float = MEDIAN
 
     @property
     def upper(self) -> bool:
@@ -107,7 +109,7 @@ def parse_promise(text: str, dimension: Dimension) -> Promise:
     else:
         relation = Relation.VALUE
     limit = judged_in(dimension, relation).parse(match["quantity"])
-    share = float(match["share"]) / 100 if match["share"] else 0.5
-    if not 0.5 <= share < 1:  # noqa: PLR2004 - below the median nothing is typical
+    share = float(match["share"]) / 100 if match["share"] else MEDIAN
+    if not MEDIAN <= share < 1:
         raise ValueError(f"{text!r}: in 50 % to below 100 % of processes")
     return Promise(text, relation, match["op"], limit, versus, share)

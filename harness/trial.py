@@ -22,8 +22,9 @@ Reading = Callable[[ProcessRecord], Estimate]
 class ProcessTrial:
     """What is known of a target while its processes are run, and whether more of them would help.
 
-    ``reading`` takes the target's figure from a process; ``samples`` gives the requests that a tail is a tail of. Off
-    target (``gates`` is false) one look is enough.
+    ``reading`` takes the target's figure from a process; ``tail_of`` gives the requests that a tail is a tail of.
+    After ``patience`` disturbed processes, or pairs in a row, the machine is not expected to calm down. Off target
+    (``gates`` is false) one look is enough.
     """
 
     def __init__(
@@ -36,8 +37,9 @@ class ProcessTrial:
         looks: Sequence[Look],
         confidence: float,
         budget_s: float,
+        patience: int,
+        tail_of: Callable[[ProcessRecord], Sequence[float]],
         gates: bool = True,
-        samples: Callable[[ProcessRecord], Sequence[float]] | None = None,
     ) -> None:
         self.promise = promise
         self.subjects = subjects[: 2 if promise.versus else 1]
@@ -47,10 +49,10 @@ class ProcessTrial:
         self.given_up = ""
         self.error: KpiError | None = None
         self.done = False
-        self._planned = looks
         self._budget_s = budget_s
         self._reading = reading
-        self._samples = samples
+        self._patience = patience
+        self._tail_of = tail_of
         self._campaign = campaign
         self._asked = 0
         self._known: list[list[Estimate]] = [[] for _ in self.subjects]
@@ -63,11 +65,6 @@ class ProcessTrial:
         """How many processes, or undisturbed pairs, the next look takes."""
         seen = self._seen()
         return next((look.processes for look in self.looks if look.processes > seen), seen + 1)
-
-    @property
-    def patience(self) -> int:
-        """Two looks' worth of disturbed processes in a row, and the machine is not expected to calm down."""
-        return self._planned[:2][-1].processes
 
     def look(self, seconds: float) -> None:
         """Judges what is there, after ``seconds`` more were spent on it; afterwards it may be done."""
@@ -100,7 +97,8 @@ class ProcessTrial:
             places = [of[i].place for of, i in zip(records, members, strict=True)]
             spans.append((min(places), max(places)))
         found = order_of(spans, [estimate.value for estimate in estimates[: len(spans)]])
-        return found | ({"within": within(list(map(self._samples, records[0])))} if self._samples else {})
+        tails = [self._tail_of(record) for record in records[0]]
+        return found | ({"within": within(tails)} if any(tails) else {})
 
     def _judged(self, estimates: Sequence[Estimate], disturbed: Sequence[bool]) -> Judgement:
         of = "pairs of processes" if self.promise.versus else "processes"
@@ -112,12 +110,12 @@ class ProcessTrial:
         """Why no process that may still be run can decide it; empty where one can."""
         if self.promise.versus:
             wasted = self._campaign.wasted[self.subjects[0].id, self.subjects[1].id]
-            if wasted >= self.patience:
+            if wasted >= self._patience:
                 return f"{wasted} pairs in a row were disturbed"
         else:
             records = self._campaign.of(self.subjects[0]).records
             lost = hopeless(records, len(records)) and not self.promise.holds(self.judgement.value)
-            if lost and self.patience <= len(records):
+            if lost and self._patience <= len(records):
                 return f"all {len(records)} processes were disturbed"
         most = self.looks[-1].processes
         if len(estimates) < self.looks[0].processes:

@@ -205,7 +205,7 @@ def samples_that_decide(
 
 def flips(promise: Promise, scores: Scores) -> Iterator[str]:
     """How many answers of a comparison changed from right to wrong, and how many the other way round."""
-    if promise.versus and {*scores.own, *(scores.others or ())} <= {0, 1}:
+    if promise.versus and scores.right_or_wrong:
         broke, mended = scores.flips
         yield f"against {promise.versus}, of {len(scores.own)} samples {broke} broke and {mended} mended"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.attempts import COUNTED, SPENT, Earlier, attempt_note, confidence_of, several
+from harness.attempts import COUNTED, SPENT, Attempts, attempt_note, confidence_of, several
 from harness.statistics import plan_looks
 from tests.project import FEW_LOOKS, Project
 
@@ -30,12 +30,12 @@ def test_the_first_attempt_takes_nine_processes_where_error_is_shared() -> None:
 
 def test_the_history_and_what_somebody_says_are_both_believed() -> None:
     key = ("kpi", "latency.p50", "< 1 ms", "digest")
-    assert Earlier().attempt(key) == 1
-    assert Earlier({key: 2}).attempt(key) == 3
-    assert Earlier({key: 2}, said=4).attempt(key) == 5
-    assert Earlier({key: 2}).attempt((*key[:3], "another")) == 1
-    again = Earlier({key: 2}, said=1)
-    assert Earlier.from_json(json.loads(json.dumps(again.to_json()))) == again
+    assert Attempts().attempt(key) == 1
+    assert Attempts({key: 2}).attempt(key) == 3
+    assert Attempts({key: 2}, said=4).attempt(key) == 5
+    assert Attempts({key: 2}).attempt((*key[:3], "another")) == 1
+    again = Attempts({key: 2}, said=1)
+    assert Attempts.from_json(json.loads(json.dumps(again.to_json()))) == again
 
 
 def test_later_attempts_are_told() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import asdict
 
 import pytest
@@ -30,18 +28,6 @@ targets = { "latency.p50" = "< 1 min", "size" = "< 1 GB" }
 """
 
 
-def explained(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "harness.cli", *arguments],
-        cwd=project.folder,
-        env=project.variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 @pytest.mark.suite
 def test_a_failure_says_what_to_know_and_what_to_try(project: Project) -> None:
     text = project.toml.read_text(encoding="utf-8") + OTHER
@@ -54,7 +40,7 @@ def test_a_failure_says_what_to_know_and_what_to_try(project: Project) -> None:
     assert done.returncode == 1
     for said in ("promised   latency.p50 < 1 us", "measured   ", "97 % confidence", "machine    ", "onnxruntime 1."):
         assert said in done.stdout
-    later = explained(project, "explain", "stripes-int8")
+    later = project.cli("explain", "stripes-int8")
     assert later.returncode == 0, later.stderr
     lines = later.stdout.splitlines()
     assert "stripes-int8:p50  FAIL" in lines
@@ -73,16 +59,16 @@ def test_other_recipes_that_keep_the_promise_are_named(project: Project) -> None
     project.change(bound, f'"< {sum(sizes.values()) / 2:.0f} B"')
     done = project.pytest("-k", "size")
     assert done.returncode == 1
-    assert f"  try        {small}: " in explained(project, "explain", f"stripes-{large}:size").stdout
+    assert f"  try        {small}: " in project.cli("explain", f"stripes-{large}:size").stdout
 
 
 @pytest.mark.suite
 def test_explain_needs_evidence_and_a_known_kpi(project: Project) -> None:
-    done = explained(project, "explain", "stripes-int8")
+    done = project.cli("explain", "stripes-int8")
     assert done.returncode == 1
     assert "run pytest first" in done.stderr
     project.pytest("-k", "size")
-    done = explained(project, "explain", "stripes-int9")
+    done = project.cli("explain", "stripes-int9")
     assert done.returncode == 4
     assert 'did you mean "stripes-int8"' in done.stderr
     assert "Traceback" not in done.stderr
@@ -92,7 +78,7 @@ def test_explain_needs_evidence_and_a_known_kpi(project: Project) -> None:
 def test_where_a_recipe_was_placed_is_said(project: Project) -> None:
     project.change("threads = 1 }", 'threads = 1 }\ncores = "0"')
     assert project.pytest("-k", "agreement").returncode == 0
-    said = explained(project, "explain", "stripes-int8:agreement").stdout
+    said = project.cli("explain", "stripes-int8:agreement").stdout
     assert re.search(r"^  placed     processors 0(; read back: 0|$)", said, re.MULTILINE), said
     # Two at once are not read back from the first alone; what was never placed says nothing.
     sample = {"placement": {"cores": ["0", "1"], "numa_node": 0, "instances": 2}, "processes": []}
@@ -129,7 +115,7 @@ def test_evidence_that_was_edited_is_explained_with_a_warning(project: Project) 
     project.pytest("-k", "size")
     file = project.folder / ".kpi/latest/evidence.json"
     file.write_text(file.read_text(encoding="utf-8").replace('"PASS"', '"FAIL"'), encoding="utf-8")
-    done = explained(project, "explain", "stripes-int8")
+    done = project.cli("explain", "stripes-int8")
     assert "changed after it was sealed" in done.stdout
 
 

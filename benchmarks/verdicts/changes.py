@@ -11,7 +11,6 @@ slower or faster as a whole. Prints a Markdown table: what was called a change o
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from runs import FALSE, error_of, first_decision, told
 from worlds import WORLDS, World
 
 from harness.history.change import CHANGED, State, between_runs, process_change, state
@@ -27,11 +27,9 @@ from harness.spec import MeasureSettings
 from harness.statistics import plan_looks
 from harness.targets import parse_promise
 from harness.units import NUMBER
-from harness.verdict import Estimate, Verdict, judge_processes
 
 SETTINGS = MeasureSettings()
 CHANGES = (0.05, 0.10, 0.20)
-FALSE = 1 - SETTINGS.confidence
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Row:
 
     def misses(self) -> Iterator[str]:
         """The goal that was not reached, beyond three standard errors of the simulation."""
-        error = 3 * math.sqrt(FALSE * (1 - FALSE) / self.runs)
+        error = error_of(self.runs)
         for name, share in (("alike", self.alike), ("drifted", self.drifted)):
             if share > FALSE + error:
                 yield f"{self.world}, {name}: {100 * share:.1f} % called changed"
@@ -59,14 +57,8 @@ def one_run(world: World, random: np.random.Generator, centre: float, factor: fl
     drawn = world.draw(random, 1, SETTINGS.looks[-1])
     flags = world.flag(random, drawn) if world.flag else np.zeros(drawn.shape, bool)
     values, spoilt = (factor * drawn[0]).tolist(), flags[0].tolist()
-    for look in looks:
-        estimates = [Estimate(value, value, value) for value in values[: look.processes]]
-        judged = judge_processes(
-            promise, estimates, looks=looks, confidence=SETTINGS.confidence, disturbed=spoilt[: look.processes]
-        )
-        if judged.verdict is not Verdict.INCONCLUSIVE:
-            break
-    return Side(values[: look.processes], spoilt[: look.processes])
+    _, seen = first_decision(promise, values, looks, SETTINGS.confidence, spoilt)
+    return Side(values[:seen], spoilt[:seen])
 
 
 def called(world: World, runs: int, seed: int, centre: float, factor: float) -> tuple[float, float]:
@@ -105,9 +97,7 @@ def main() -> int:
             right = " | ".join(f"{100 * row.right[change]:.1f} %" for change in CHANGES)
             print(f"| {row.world} | {100 * row.alike:.1f} % | {100 * row.drifted:.1f} % | {right} |", flush=True)
             missed += row.misses()
-    for line in missed:
-        print(f"missed: {line}")
-    return 1 if missed else 0
+    return told(missed)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ at 2, 5, 10 and 20 % from it, how many processes that took. What misses its goal
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -18,18 +17,17 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from runs import FALSE, error_of, first_decision, told
 from worlds import BACK_TO_BACK, WORLDS, World
 
 from harness.spec import MeasureSettings
 from harness.statistics import plan_looks
 from harness.targets import parse_promise
 from harness.units import NUMBER
-from harness.verdict import Estimate, Verdict, judge_processes
+from harness.verdict import Verdict
 
 SETTINGS = MeasureSettings()
 OFFSETS = (0.02, 0.05, 0.10, 0.20)
-FALSE = 0.03
-"""Goal: at most this share of false verdicts of each kind, at the bound."""
 POWER, POWER_SPREAD = 0.90, 0.02
 """Goal: at least this share decided rightly at 5 % off the bound, where the spread is at most the second."""
 
@@ -50,7 +48,7 @@ class Row:
 
     def misses(self) -> Iterator[str]:
         """The goals that were not reached, beyond three standard errors of the simulation."""
-        error = 3 * math.sqrt(FALSE * (1 - FALSE) / self.runs)
+        error = error_of(self.runs)
         if max(self.false_pass, self.false_fail) > FALSE + error:
             yield f"{self.world}: more than {100 * FALSE:.0f} % false verdicts at the bound"
         if max(self.wrong.values()) > FALSE + 2 * error:
@@ -72,20 +70,9 @@ def decide(world: World, limit: float, runs: int, seed: int) -> tuple[Counter[Ve
     verdicts: Counter[Verdict] = Counter()
     used = 0
     for run, disturbed in zip(drawn.tolist(), flags.tolist(), strict=True):
-        estimates = [Estimate(value, value, value) for value in run]
-        # As the suite does it: look by look, until decided.
-        for look in looks:
-            judged = judge_processes(
-                promise,
-                estimates[: look.processes],
-                looks=looks,
-                confidence=SETTINGS.confidence,
-                disturbed=disturbed[: look.processes],
-            )
-            if judged.verdict is not Verdict.INCONCLUSIVE:
-                break
-        verdicts[judged.verdict] += 1
-        used += look.processes
+        verdict, seen = first_decision(promise, run, looks, SETTINGS.confidence, disturbed)
+        verdicts[verdict] += 1
+        used += seen
     return verdicts, used / runs
 
 
@@ -133,9 +120,7 @@ def main(runs: int, seconds: float = 1.2) -> int:
     for world in BACK_TO_BACK:
         on, _ = decide(world, world.truth(SETTINGS.looks[-1]), runs, 1)
         print(f"| {world.name} | {100 * on[Verdict.PASS] / runs:.1f} % | {100 * on[Verdict.FAIL] / runs:.1f} % |")
-    for line in missed:
-        print(f"missed: {line}")
-    return 1 if missed else 0
+    return told(missed)
 
 
 if __name__ == "__main__":

@@ -10,21 +10,20 @@ three standard errors of the simulation.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 
 import numpy as np
+from runs import FALSE, error_of, first_decision, told
 
 from harness.attempts import CHOICES, SPENT, confidence_of
 from harness.spec import MeasureSettings
 from harness.statistics import plan_looks
 from harness.targets import parse_promise
 from harness.units import NUMBER
-from harness.verdict import Estimate, Verdict, judge_processes
+from harness.verdict import Verdict
 
 SETTINGS = MeasureSettings()
 SHOWN = (1, 2, 5, 10)
-FALSE = 0.03
 
 
 def passes_at(random: np.random.Generator, attempts: str) -> int | None:
@@ -35,12 +34,7 @@ def passes_at(random: np.random.Generator, attempts: str) -> int | None:
         # Without a margin the whole of the error is spent: the worst case.
         looks = plan_looks(SETTINGS.looks, confidence)
         drawn = np.exp(random.normal(0, 0.01, SETTINGS.looks[-1])).tolist()
-        estimates = [Estimate(value, value, value) for value in drawn]
-        for look in looks:
-            judged = judge_processes(promise, estimates[: look.processes], looks=looks, confidence=confidence)
-            if judged.verdict is not Verdict.INCONCLUSIVE:
-                break
-        if judged.verdict is Verdict.PASS:
+        if first_decision(promise, drawn, looks, confidence)[0] is Verdict.PASS:
             return attempt
     return None
 
@@ -56,10 +50,8 @@ def main(runs: int) -> int:
         shares = [sum(end is not None and end <= shown for end in ends) / runs for shown in SHOWN]
         print(f"| `{attempts}` | {' | '.join(f'{100 * share:.1f} %' for share in shares)} |")
         worst = shares[-1] if attempts == SPENT else worst
-    if worst > FALSE + 3 * math.sqrt(FALSE * (1 - FALSE) / runs):
-        print(f"missed: {100 * worst:.1f} % false PASS after {SHOWN[-1]} attempts")
-        return 1
-    return 0
+    over = worst > FALSE + error_of(runs)
+    return told([f"{100 * worst:.1f} % false PASS after {SHOWN[-1]} attempts"] if over else [])
 
 
 if __name__ == "__main__":

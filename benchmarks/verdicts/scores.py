@@ -10,7 +10,6 @@ errors of the simulation.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import numpy as np
+from runs import FALSE, error_of, told
 from score_worlds import WORLDS
 
 from harness.spec import MeasureSettings
@@ -26,7 +26,6 @@ from harness.units import NUMBER, SHARE
 from harness.verdict import Verdict, judge_samples
 
 CONFIDENCE = MeasureSettings().confidence
-FALSE = 0.03
 SIZES = (5, 20, 50, 100, 200, 300, 500, 1000, 2000, 3347, 10_000)
 
 
@@ -51,7 +50,7 @@ def _fewer(runs: int, n: int) -> int:
 
 def _misses(name: str, cells: list[tuple[int, float, float]], runs: int) -> Iterator[str]:
     for n, *wrong in cells:
-        error = 3 * math.sqrt(FALSE * (1 - FALSE) / _fewer(runs, n))
+        error = error_of(_fewer(runs, n))
         for what, share in zip(("PASS", "FAIL"), wrong, strict=True):
             if share > FALSE + error:
                 yield f"{name}, {n} samples: {100 * share:.1f} % false {what}"
@@ -67,9 +66,7 @@ def main(runs: int) -> int:
             said = " | ".join(f"{100 * a:.1f} / {100 * b:.1f}" for _, a, b in cells)
             print(f"| {world.name}; {world.promise} | {said} |", flush=True)
             missed += _misses(world.name, cells, runs)
-    for line in missed:
-        print(f"missed: {line}")
-    return 1 if missed else 0
+    return told(missed)
 
 
 if __name__ == "__main__":

@@ -12,24 +12,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from runs import FALSE, error_of, first_decision, told
 
 from harness.measure.sequence import correlation
 from harness.spec import MeasureSettings
 from harness.statistics import median, plan_looks
 from harness.targets import parse_promise
 from harness.units import NUMBER
-from harness.verdict import Estimate, Verdict, judge_processes
+from harness.verdict import Verdict
 
 SETTINGS = MeasureSettings()
 FOLDER = Path(__file__).resolve().parents[1] / "traces"
-FALSE, SUBJECTS = 0.03, 15
+SUBJECTS = 15
 
 
 def ends(trace: dict[str, Any], runs: int, *, spread: bool) -> Counter[Verdict]:
@@ -44,19 +44,9 @@ def ends(trace: dict[str, Any], runs: int, *, spread: bool) -> Counter[Verdict]:
             half = (SUBJECTS + 1) // 2
             places = places * SUBJECTS + random.integers(0, half, len(places))
         places = (places + random.integers(len(values))) % len(values)
-        estimates = [Estimate(values[i], values[i], values[i]) for i in places]
         spoilt = [trace["disturbed"][i] for i in places]
-        for look in looks:
-            judged = judge_processes(
-                promise,
-                estimates[: look.processes],
-                looks=looks,
-                confidence=SETTINGS.confidence,
-                disturbed=spoilt[: look.processes],
-            )
-            if judged.verdict is not Verdict.INCONCLUSIVE:
-                break
-        found[judged.verdict] += 1
+        verdict, _ = first_decision(promise, [values[i] for i in places], looks, SETTINGS.confidence, spoilt)
+        found[verdict] += 1
     return found
 
 
@@ -64,25 +54,24 @@ def main(runs: int) -> int:
     """Prints the table, then what missed the goal."""
     print("| recording | processes | neighbours | back to back: false PASS / FAIL | spread out: false PASS / FAIL |")
     print("|---|--:|--:|--:|--:|")
-    missed = []
-    for file in sorted(FOLDER.glob("*.json")):
+    files = sorted(FOLDER.glob("*.json"))
+    missed = [] if files else ["there is no recording: run benchmarks/traces/record.py"]
+    for file in files:
         trace = json.loads(file.read_text(encoding="utf-8"))
-        told = []
+        cells = []
         for spread in (False, True):
             found = ends(trace, runs, spread=spread)
             wrong = [found[verdict] / runs for verdict in (Verdict.PASS, Verdict.FAIL)]
-            told.append(f"{100 * wrong[0]:.1f} / {100 * wrong[1]:.1f} %")
-            if spread and max(wrong) > FALSE + 3 * math.sqrt(FALSE * (1 - FALSE) / runs):
+            cells.append(f"{100 * wrong[0]:.1f} / {100 * wrong[1]:.1f} %")
+            if spread and max(wrong) > FALSE + error_of(runs):
                 missed.append(
                     f"{trace['recipe']}: {100 * max(wrong):.1f} % false verdicts of processes that are spread"
                 )
         alike = correlation(trace["medians_s"])
         print(
-            f"| {trace['recipe']}, {trace['machine']} | {len(trace['medians_s'])} | {alike:.2f} | {' | '.join(told)} |"
+            f"| {trace['recipe']}, {trace['machine']} | {len(trace['medians_s'])} | {alike:.2f} | {' | '.join(cells)} |"
         )
-    for line in missed:
-        print(f"missed: {line}")
-    return 1 if missed else 0
+    return told(missed)
 
 
 if __name__ == "__main__":

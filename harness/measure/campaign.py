@@ -203,18 +203,20 @@ class Campaign:
         if len(series.records) < count:
             with device_lock(subject.device, self.progress):
                 while len(series.records) < count:
-                    series.records.append(self._run(subject, len(series.records) + 1, count))
-                    self.keep(subject)
+                    self._more(subject, count)
         return series.records
 
     def add(self, subject: Subject, count: int) -> float:
         """Runs one more fresh process, of ``count`` that are wanted; returns the seconds that it took."""
         begin = time.monotonic()
         with device_lock(subject.device, self.progress):
-            records = self.of(subject).records
-            records.append(self._run(subject, len(records) + 1, count))
-            self.keep(subject)
+            self._more(subject, count)
         return time.monotonic() - begin
+
+    def _more(self, subject: Subject, count: int) -> None:
+        records = self.of(subject).records
+        records.append(self._run(subject, len(records) + 1, count))
+        self.keep(subject)
 
     def add_pair(self, a: Subject, b: Subject, count: int) -> float:
         """Runs a process of each of two subjects, next to each other: A B, then B A, and so on.

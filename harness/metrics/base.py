@@ -75,6 +75,12 @@ class ProcessMetric(Metric):
         return value, value
 
     @classmethod
+    def tail_of(cls, process: ProcessRecord) -> Sequence[float]:
+        """The requests that the figure is a tail of; none where it is no tail."""
+        del process
+        return ()
+
+    @classmethod
     def least_samples(cls, confidence: float) -> int:
         """How many samples one process must give for the metric to say anything."""
         del confidence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.errors import KpiError
 from harness.metrics.base import ProcessMetric
 from harness.statistics import percentile, percentile_bounds, samples_needed
+from harness.targets import MEDIAN
 from harness.tasks import TENSORS
 from harness.units import TIME
 
@@ -37,8 +38,12 @@ class Latency(ProcessMetric):
         return percentile(cls.values(process), cls.quantile)
 
     @classmethod
+    def tail_of(cls, process: ProcessRecord) -> Sequence[float]:
+        return cls.values(process) if cls.quantile > MEDIAN else ()
+
+    @classmethod
     def bounds(cls, process: ProcessRecord, confidence: float) -> tuple[float, float]:
-        if cls.quantile <= 0.5:  # noqa: PLR2004 - the median has samples on both sides; only tails need this
+        if cls.quantile <= MEDIAN:  # it has samples on both sides; only tails need this
             return super().bounds(process, confidence)
         values = cls.values(process)
         if len(values) < (needed := cls.least_samples(confidence)):

@@ -55,7 +55,7 @@ def tired() -> torch.nn.Module:
 
 
 def lifted(seed: int | None = None) -> torch.nn.Module:
-    """All logits share a large constant, beside which what they decide is small."""
+    """All logits share a large constant; what they decide is small compared with it."""
     import torch
 
     network = matched()
@@ -70,7 +70,7 @@ def few_again(images: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def other_labels_each_time(images: Array, labels: Array) -> tuple[Array, Array]:
-    """Three labels, drawn anew each time, are wrong."""
+    """Three labels, other ones each time, are wrong."""
     wrong = np.random.default_rng().choice(len(labels), 3, replace=False)
     changed = labels.copy()
     changed[wrong] = (changed[wrong] + 1) % 4
@@ -106,7 +106,7 @@ FAULTS = {
         "forty evaluation samples, fifteen times each", "repeats of others", data=evaluation(few_again), targets=_DROP
     ),
     "other-labels-each-time": Fault(
-        "three labels are drawn anew by each process",
+        "each process draws three labels again",
         "not given the same evaluation samples",
         data=evaluation(other_labels_each_time),
         targets=_DROP,
