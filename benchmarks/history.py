@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.history.database import History
-from tests.made_runs import Made, evidence, keep, latencies
+from harness.evidence.history.database import History
+from tests.support.made_runs import Made, evidence, keep, latencies
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,7 +67,7 @@ def main() -> int:
             seconds, busy = [], []
             for _ in range(3):
                 start, spent = time.perf_counter(), sum(os.times()[2:4])
-                command = [sys.executable, "-m", "harness.cli", *arguments]
+                command = [sys.executable, "-m", "harness.cli.main", *arguments]
                 variables = {**os.environ, "PYTHONPATH": str(ROOT)}
                 subprocess.run(command, cwd=project, env=variables, check=True, stdout=subprocess.DEVNULL)
                 seconds.append(time.perf_counter() - start)

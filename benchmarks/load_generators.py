@@ -19,21 +19,21 @@ from pathlib import Path
 
 from scipy.stats import binom
 
-from harness.builder import Builder
-from harness.environments import Environments
-from harness.language import SAMPLES, read_prompts
-from harness.load import ab
-from harness.load.client import Client
-from harness.load.dialects import Wish
-from harness.load.endpoint import Endpoint
-from harness.load.reply import Limits, summary
-from harness.runtimes.endpoint import EndpointSession, HttpEndpoint
-from harness.spec_reader import read_spec
-from harness.statistics import median_bounds
-from harness.store import Store
+from harness.build.builder import Builder
+from harness.build.environments import Environments
+from harness.build.store import Store
+from harness.core.statistics import median_bounds
+from harness.measure.loadgen import ab
+from harness.measure.loadgen.client import Client
+from harness.measure.loadgen.dialects import Wish
+from harness.measure.loadgen.endpoint import Endpoint
+from harness.measure.loadgen.reply import Limits, summary
+from harness.spec.reader import read_spec
+from harness.tasks.language.runtimes.endpoint import EndpointSession, HttpEndpoint
+from harness.tasks.language.workload import SAMPLES, read_prompts
 
 ROOT = Path(__file__).resolve().parent.parent
-PACED = ("{python}", "-m", "tests.endpoint_server", "--port", "{port}", "--service-ms", "20", "--at-once", "4")
+PACED = ("{python}", "-m", "tests.support.endpoint_server", "--port", "{port}", "--service-ms", "20", "--at-once", "4")
 
 
 @contextmanager

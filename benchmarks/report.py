@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.history.points import Point
+from harness.evidence.history.points import Point
+from harness.judge.verdict import Verdict
 from harness.reports.html import render
 from harness.reports.html.vega import javascript
-from harness.verdict import Verdict
 
 
 def history(evidence: dict[str, Any], runs: int) -> list[Point]:

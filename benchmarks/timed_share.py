@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.evidence import read_measurements
 from harness.measure.phases import SCORED, TIMED
-from harness.scenarios import scenarios
+from harness.measure.run_folder import read_measurements
+from harness.measure.scenarios import scenarios
 
 OUTSIDE = "start and end"
 

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from scipy.stats import binom
 
+from harness.build.store import Store
+from harness.core.statistics import median_bounds
 from harness.gate import Gate
-from harness.machine import detect
-from harness.measure.campaign import Campaign, Subject
-from harness.metrics import metrics
-from harness.metrics.base import ProcessMetric
-from harness.spec_reader import read_spec
-from harness.statistics import median_bounds
-from harness.store import Store
+from harness.judge.metrics import metrics
+from harness.judge.metrics.base import ProcessMetric
+from harness.measure.machine.detect import detect
+from harness.measure.runner import Campaign, Subject
+from harness.spec.reader import read_spec
 
 ROOT = Path(__file__).resolve().parent.parent
 

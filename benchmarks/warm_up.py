@@ -18,15 +18,15 @@ from typing import Any
 
 from scipy.stats import binom
 
+from harness.build.store import Store
+from harness.core.statistics import median, median_bounds
 from harness.gate import Gate
-from harness.language import SAMPLES, read_prompts
-from harness.load.prompts import prompts_of
-from harness.machine import detect
+from harness.measure.loadgen.prompts import prompts_of
 from harness.measure.lock import device_lock
-from harness.runtimes import runtime
-from harness.spec_reader import read_spec
-from harness.statistics import median, median_bounds
-from harness.store import Store
+from harness.measure.machine.detect import detect
+from harness.measure.runtimes import runtime
+from harness.spec.reader import read_spec
+from harness.tasks.language.workload import SAMPLES, read_prompts
 
 ROOT = Path(__file__).resolve().parent.parent
 _TIMED = 6

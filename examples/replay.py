@@ -26,7 +26,6 @@ from replay_formulas import Judged, NoFigure
 Json = dict[str, Any]
 UNDECIDED, MOST_PROCESSES = "INCONCLUSIVE", 1000
 HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-HERE = {"PASS": "it would hold here", "FAIL": "it would not hold here", UNDECIDED: "undecided here"}
 MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
@@ -70,7 +69,7 @@ def judge_processes(target: Json, settings: Json, own: Json, other: Json | None)
         pairs = [(mine[i], others[0][j]) for i, j in own["pairs"].get(other["id"].rpartition(":")[2], ())]
         estimates = [(a[0] / b[0], a[1] / b[2], a[2] / b[1]) for a, b in pairs]
         disturbed, drift = [False] * len(pairs), settings.get("pair_drift", 0.0)
-    undecided = target["verdict"] == UNDECIDED or target["reason"].endswith(HERE[UNDECIDED])
+    undecided = target["verdict"] == UNDECIDED or target.get("would_be") == UNDECIDED
     found = SHARE.search(target["bound"])
     share = float(found[1]) / 100 if found else 0.5
     passing = failing = settings["against"]
@@ -196,7 +195,7 @@ def unmeasured(target: Json, evidence: Json) -> Iterator[str]:
         raise Unknown("not measured")
     if verdict not in ("UNAVAILABLE", "ERROR"):
         yield f"{verdict} without a value"
-    elif target["reason"] == f"this machine has no {target['device']}" and not no_device(target, evidence):
+    elif target.get("cause") == "no-device" and not no_device(target, evidence):
         yield f"{verdict} because of a missing {target['device']}, which the machine has"
     elif verdict == "ERROR" or not no_device(target, evidence):
         found = [m for m in evidence["measurements"] if (m["recipe"], m["scenario"]) == (wanted, target["scenario"])]
@@ -230,7 +229,7 @@ def examine(target: Json, evidence: Json) -> Iterator[str]:
     except NoFigure as error:
         yield f"{said} is said, but {error}"
         return
-    if not reason.endswith(HERE[verdict]) if said == "OFF_TARGET" else said != verdict:
+    if verdict != (target.get("would_be", verdict) if said == "OFF_TARGET" else said):
         yield f"{said} is said{f' ({reason})' if reason else ''}, {verdict} follows"
     scored = "samples" in target["of"]
     for name, found in zip(("value", "low", "high", "n"), figures, strict=True):

@@ -8,38 +8,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.artifact import Artifact
-from harness.attempts import Attempts, attempt_note
 from harness.build.ahead import BuildAhead
-from harness.builder import Builder
-from harness.environments import Environments
-from harness.errors import KpiError, Unavailable
-from harness.ledger import Answer, off_target
-from harness.machine import Detected, mismatch, other_processor
-from harness.machine_ratio import Side, judge_machines, processes_needed
-from harness.measure.campaign import Campaign, Subject
+from harness.build.artifact import Artifact
+from harness.build.builder import Builder
+from harness.build.environments import Environments
+from harness.build.store import Store
+from harness.core.attempts import Attempts, attempt_note
+from harness.core.bounds import Relation, judged_in
+from harness.core.errors import Cause, KpiError, Unavailable
+from harness.core.statistics import looks_for
+from harness.evidence.ledger import Answer, off_target
+from harness.judge.machine_ratio import Side, judge_machines, processes_needed
+from harness.judge.metrics.base import ArtifactMetric, MachineRatioMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.judge.samples import samples_per_scenario
+from harness.judge.scoring import Scorer
+from harness.judge.trial import ProcessTrial
+from harness.judge.verdict import Estimate, Judgement, Verdict, judge_exact, too_near
+from harness.measure.machine.detect import Detected, mismatch, other_processor
 from harness.measure.records import ProcessRecord
 from harness.measure.rounds import Rounds
-from harness.measure.samples import samples_per_scenario
+from harness.measure.runner import Campaign, Subject
+from harness.measure.runtimes import runtimes
+from harness.measure.scenarios import scenarios
 from harness.measure.sequence import back_to_back
 from harness.measure.threads import thread_notes
 from harness.measure.validity import hopeless
-from harness.metrics.base import ArtifactMetric, MachineRatioMetric, ProcessMetric, ProofMetric, SampleMetric
-from harness.runtimes import runtimes
-from harness.scenarios import scenarios
-from harness.scoring import Scorer
-from harness.spec import Recipe, Spec, Target
-from harness.statistics import looks_for
-from harness.store import Store
-from harness.targets import Relation, judged_in
-from harness.trial import ProcessTrial
-from harness.verdict import (
-    Estimate,
-    Judgement,
-    Verdict,
-    judge_exact,
-    too_near,
-)
+from harness.spec.model import Recipe, Spec, Target
 
 _REMARKS = 5
 
@@ -256,7 +250,11 @@ class Gate:
     def _require_device(self, target: Target) -> None:
         device = self.spec.machines[target.machine].device
         if not self.machine.has(device):
-            raise Unavailable(f"this machine has no {device}", f"run `pytest -m {device}` on a machine that has one")
+            raise Unavailable(
+                f"this machine has no {device}",
+                f"run `pytest -m {device}` on a machine that has one",
+                cause=Cause.NO_DEVICE,
+            )
 
     def _look_inside(self, target: Target, recipe: Recipe, artifact: Artifact) -> Iterator[str]:
         """Profiles what failed, once, so that the explanation can say where the time goes; says why it could not."""

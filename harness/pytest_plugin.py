@@ -11,25 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.attempts import Attempts
 from harness.build.ahead import BuildAhead
 from harness.build.pool import parts_of
-from harness.errors import KpiError, SpecError, Unavailable, reason, suggest
-from harness.evidence import line
-from harness.explain import explain
+from harness.build.store import Store
+from harness.core.attempts import Attempts
+from harness.core.errors import KpiError, SpecError, Unavailable, reason, suggest
+from harness.evidence.explain import explain
+from harness.evidence.history.database import History
+from harness.evidence.ledger import Answer, Ledger
+from harness.evidence.writer import line
 from harness.gate import Finding, Gate
-from harness.history.database import History
-from harness.ledger import Answer, Ledger
-from harness.machine import detect
-from harness.options import Options, add_options
-from harness.order import needed
-from harness.recorder import Recorder
-from harness.reports.annotations import Announcer
-from harness.reports.benchmark import Replay, wanted_samples
-from harness.reports.header import header
-from harness.reports.junit import properties
-from harness.reports.progress import Progress
-from harness.selection import (
+from harness.judge.order import needed
+from harness.judge.selection import (
     Selection,
     arguments_of,
     judges_targets,
@@ -38,10 +31,17 @@ from harness.selection import (
     sent_deselected,
     target_of,
 )
-from harness.spec import DEVICES, Spec, Target
-from harness.spec_reader import read_spec
-from harness.store import Store
-from harness.verdict import Verdict
+from harness.judge.verdict import Verdict
+from harness.measure.machine.detect import detect
+from harness.options import Options, add_options
+from harness.reports.annotations import Announcer
+from harness.reports.benchmark import Replay, wanted_samples
+from harness.reports.header import header
+from harness.reports.junit import properties
+from harness.reports.progress import Progress
+from harness.reports.recorder import Recorder
+from harness.spec.model import DEVICES, Spec, Target
+from harness.spec.reader import read_spec
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -283,7 +283,7 @@ class KpiPlugin:
             return self.gate.measure(target)
         except KpiError as error:
             verdict = Verdict.UNAVAILABLE if isinstance(error, Unavailable) else Verdict.ERROR
-            answer = Answer(verdict, error.message, remedy=error.remedy)
+            answer = Answer(verdict, error.message, remedy=error.remedy, cause=error.cause)
         finally:
             self.draw("")
         self._settle(item, target, answer)

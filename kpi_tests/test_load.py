@@ -6,7 +6,7 @@ import pytest
 
 from harness.gate import Finding
 from harness.pytest_plugin import Judge
-from harness.spec import Target
+from harness.spec.model import Target
 
 
 @pytest.mark.load

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.gate import Finding
 from harness.pytest_plugin import Judge
-from harness.spec import Target
+from harness.spec.model import Target
 
 
 def test_other(target: Target, measured: Finding, judge: Judge) -> None:

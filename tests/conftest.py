@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from harness.errors import SpecError
-from harness.spec import Spec
-from harness.spec_reader import read_spec
-from tests.packages import here, proven_run
-from tests.project import own_temporary_files, project, shared_store
-from tests.speeds import (
+from harness.core.errors import SpecError
+from harness.spec.model import Spec
+from harness.spec.reader import read_spec
+from tests.support.packages import here, proven_run
+from tests.support.project import own_temporary_files, project, shared_store
+from tests.support.speeds import (
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_configure,

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.project import Project, make_project
+from tests.support.project import Project, make_project
 
 
 def kill_after(project: Project, seconds: float) -> str:
@@ -39,7 +39,7 @@ def kill_after(project: Project, seconds: float) -> str:
             os.kill(process.pid, signal.SIGKILL)
         except (psutil.NoSuchProcess, psutil.ZombieProcess, ProcessLookupError):
             return "too late"
-    if "harness.passes" in running:
+    if "harness.build.passes" in running:
         return "while building"
     return "while measuring" if "harness.measure" in running else "between workers"
 
@@ -47,7 +47,7 @@ def kill_after(project: Project, seconds: float) -> str:
 def wrong(project: Project) -> Iterator[str]:
     """What the kill has spoilt."""
     verify = subprocess.run(
-        [sys.executable, "-P", "-m", "harness.cli", "cache", "verify"],
+        [sys.executable, "-P", "-m", "harness.cli.main", "cache", "verify"],
         cwd=project.folder,
         env=project.variables,
         capture_output=True,

@@ -16,11 +16,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from harness.build.store import Store
 from harness.gate import Gate
-from harness.machine import detect
-from harness.metrics.latency import LatencyP50
-from harness.spec_reader import read_spec
-from harness.store import Store
+from harness.judge.metrics.latency import LatencyP50
+from harness.measure.machine.detect import detect
+from harness.spec.reader import read_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ("food11/int8-openvino", "question_answering/int8-qat", "video/int8")

@@ -21,12 +21,12 @@ import numpy as np
 from runs import FALSE, error_of, first_decision, told
 from worlds import WORLDS, World
 
-from harness.history.change import CHANGED, State, between_runs, process_change, state
-from harness.machine_ratio import Side
-from harness.spec import MeasureSettings
-from harness.statistics import plan_looks
-from harness.targets import parse_promise
-from harness.units import NUMBER
+from harness.core.bounds import parse_promise
+from harness.core.statistics import plan_looks
+from harness.core.units import NUMBER
+from harness.evidence.history.change import CHANGED, State, between_runs, process_change, state
+from harness.judge.machine_ratio import Side
+from harness.spec.model import MeasureSettings
 
 SETTINGS = MeasureSettings()
 CHANGES = (0.05, 0.10, 0.20)

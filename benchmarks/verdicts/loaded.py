@@ -23,12 +23,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from harness.build.store import Store
+from harness.core.statistics import median
 from harness.gate import Gate
-from harness.machine import detect
-from harness.metrics.latency import LatencyP50
-from harness.spec_reader import read_spec
-from harness.statistics import median
-from harness.store import Store
+from harness.judge.metrics.latency import LatencyP50
+from harness.measure.machine.detect import detect
+from harness.spec.reader import read_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMISES = """

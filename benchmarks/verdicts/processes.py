@@ -20,11 +20,11 @@ import numpy as np
 from runs import FALSE, error_of, first_decision, told
 from worlds import BACK_TO_BACK, WORLDS, World
 
-from harness.spec import MeasureSettings
-from harness.statistics import plan_looks
-from harness.targets import parse_promise
-from harness.units import NUMBER
-from harness.verdict import Verdict
+from harness.core.bounds import parse_promise
+from harness.core.statistics import plan_looks
+from harness.core.units import NUMBER
+from harness.judge.verdict import Verdict
+from harness.spec.model import MeasureSettings
 
 SETTINGS = MeasureSettings()
 OFFSETS = (0.02, 0.05, 0.10, 0.20)

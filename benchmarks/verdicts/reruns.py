@@ -15,12 +15,12 @@ import sys
 import numpy as np
 from runs import FALSE, error_of, first_decision, told
 
-from harness.attempts import CHOICES, SPENT, confidence_of
-from harness.spec import MeasureSettings
-from harness.statistics import plan_looks
-from harness.targets import parse_promise
-from harness.units import NUMBER
-from harness.verdict import Verdict
+from harness.core.attempts import CHOICES, SPENT, confidence_of
+from harness.core.bounds import parse_promise
+from harness.core.statistics import plan_looks
+from harness.core.units import NUMBER
+from harness.judge.verdict import Verdict
+from harness.spec.model import MeasureSettings
 
 SETTINGS = MeasureSettings()
 SHOWN = (1, 2, 5, 10)

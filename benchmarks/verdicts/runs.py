@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from harness.statistics import Look
-from harness.targets import Promise
-from harness.verdict import Estimate, Verdict, judge_processes
+from harness.core.bounds import Promise
+from harness.core.statistics import Look
+from harness.judge.verdict import Estimate, Verdict, judge_processes
 
 FALSE = 0.03
 """Goal: at most this share of false verdicts of each kind, at the bound."""

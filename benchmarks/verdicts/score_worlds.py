@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from harness.score_bounds import Scores
+from harness.core.score_bounds import Scores
 
 Array = npt.NDArray[np.float64]
 UNIT = (0.0, 1.0)

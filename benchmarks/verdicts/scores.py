@@ -20,10 +20,10 @@ import numpy as np
 from runs import FALSE, error_of, told
 from score_worlds import WORLDS
 
-from harness.spec import MeasureSettings
-from harness.targets import parse_promise
-from harness.units import NUMBER, SHARE
-from harness.verdict import Verdict, judge_samples
+from harness.core.bounds import parse_promise
+from harness.core.units import NUMBER, SHARE
+from harness.judge.verdict import Verdict, judge_samples
+from harness.spec.model import MeasureSettings
 
 CONFIDENCE = MeasureSettings().confidence
 SIZES = (5, 20, 50, 100, 200, 300, 500, 1000, 2000, 3347, 10_000)

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from runs import FALSE, error_of, first_decision, told
 
+from harness.core.bounds import parse_promise
+from harness.core.statistics import median, plan_looks
+from harness.core.units import NUMBER
+from harness.judge.verdict import Verdict
 from harness.measure.sequence import correlation
-from harness.spec import MeasureSettings
-from harness.statistics import median, plan_looks
-from harness.targets import parse_promise
-from harness.units import NUMBER
-from harness.verdict import Verdict
+from harness.spec.model import MeasureSettings
 
 SETTINGS = MeasureSettings()
 FOLDER = Path(__file__).resolve().parents[1] / "traces"

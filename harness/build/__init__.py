@@ -1,1 +1,1 @@
-"""Building many artifacts: several workloads at once, and ahead of the tests that ask for them."""
+"""From a model to an artifact: passes in order, each in a process of its own, kept in a store by content."""

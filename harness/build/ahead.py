@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.build.pool import Part
-from harness.errors import KpiError
-from harness.process import call_worker, end
+from harness.core.errors import KpiError
+from harness.core.processes import call_worker, end
 
 if TYPE_CHECKING:
     import subprocess
 
-_MODULE = "harness.build.worker"
+_MODULE = "harness.build.ahead_worker"
 _TIMEOUT_S = 4 * 3600.0
 _SHOWN_EVERY_S = 1.0
 

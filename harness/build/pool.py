@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import KpiError, Unavailable
-from harness.protocol import die_with_parent
-from harness.reports.text import plain
-from harness.units import BYTES
+from harness.core.errors import KpiError, Unavailable
+from harness.core.protocol import die_with_parent
+from harness.core.text import plain
+from harness.core.units import BYTES
 
 if TYPE_CHECKING:
-    from harness.builder import Builder
-    from harness.spec import Recipe, Spec
+    from harness.build.builder import Builder
+    from harness.spec.model import Recipe, Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,10 @@ def _follow_parent() -> None:
 
 def build_part(part: Part) -> int:
     """Builds some recipes of one workload, prints a line for each; returns how many are broken."""
-    from harness.builder import Builder
-    from harness.environments import Environments
-    from harness.spec_reader import read_spec
-    from harness.store import Store
+    from harness.build.builder import Builder
+    from harness.build.environments import Environments
+    from harness.build.store import Store
+    from harness.spec.reader import read_spec
 
     spec = read_spec(Path(part.kpis))
     if part.prompts:

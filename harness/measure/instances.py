@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
-from harness.errors import KpiError
-from harness.measure.meeting import Meeting
+from harness.core.errors import KpiError
+from harness.core.statistics import median
+from harness.measure.barrier import Meeting
 from harness.measure.records import ProcessRecord
 from harness.measure.validity import kernel_time
-from harness.statistics import median
 
 _APART = 0.8
 """At least this share of the whole time all instances must have been timed together."""

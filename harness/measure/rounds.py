@@ -10,8 +10,8 @@ import random
 from collections.abc import Sequence
 from typing import Protocol
 
-from harness.errors import KpiError
-from harness.measure.campaign import Campaign, Subject
+from harness.core.errors import KpiError
+from harness.measure.runner import Campaign, Subject
 
 _HALF = 0.5
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from harness.statistics import median
+from harness.core.statistics import median
 
 _FEWEST = 6
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from harness.statistics import median
+from harness.core.statistics import median
 
 TOLERANCE = 0.05
 _WINDOW_S = 0.05

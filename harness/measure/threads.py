@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.machine import Detected
-from harness.measure.campaign import Series
-from harness.runtimes import runtimes
+from harness.measure.machine.detect import Detected
+from harness.measure.runner import Series
+from harness.measure.runtimes import runtimes
 
 
 def thread_notes(series: Series, here: Detected) -> Iterator[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from harness.core.statistics import median
 from harness.measure.records import ProcessRecord
-from harness.statistics import median
 
 KERNEL_SLOWER = 1.25
 """The reference kernel beside a process may be this much slower than the best seen in the run."""

@@ -14,24 +14,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cores import check, in_force, pin
-from harness.errors import KpiError
-from harness.fixture_checks import checked
-from harness.fixture_errors import naming_fixture
-from harness.measure.energy import EnergyMeter
-from harness.measure.kernel import run_kernel
-from harness.measure.meeting import Meeting
+from harness.core.cores import check, in_force, pin
+from harness.core.errors import KpiError
+from harness.core.placement import memory_policy, node_cores
+from harness.core.protocol import leave, serve
+from harness.measure.barrier import Meeting
+from harness.measure.machine.energy import EnergyMeter
+from harness.measure.machine.system import Snapshot, between, peak, reset_peak, resident
+from harness.measure.machine.timeline import Timeline
 from harness.measure.phases import TIMED, Phases
-from harness.measure.system import Snapshot, between, peak, reset_peak, resident
-from harness.measure.timeline import Timeline
-from harness.placement import memory_policy, node_cores
-from harness.protocol import leave, serve
-from harness.runtimes import runtime as find_runtime
-from harness.runtimes.base import Runtime, Session, TensorSession
-from harness.scenarios import scenario as find_scenario
-from harness.scenarios.base import Scenario, Stage, TensorScenario
-from harness.scenarios.checked import replay, spreads
-from harness.workload import Fixture, Settings, load_workload
+from harness.measure.probe import run_kernel
+from harness.measure.runtimes import runtime as find_runtime
+from harness.measure.runtimes.base import Runtime, Session, TensorSession
+from harness.measure.scenarios import scenario as find_scenario
+from harness.measure.scenarios.base import Scenario, Stage, TensorScenario
+from harness.measure.scenarios.checked import replay, spreads
+from harness.workloads.base import Fixture, Settings, load_workload
+from harness.workloads.checks import checked
+from harness.workloads.errors import naming_fixture
 
 if TYPE_CHECKING:
     import numpy as np

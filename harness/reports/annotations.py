@@ -36,9 +36,10 @@ def annotate(evidence: Mapping[str, Any], promises: Path) -> list[Annotation]:
 
     The rest of the verdicts say nothing against the artifact here. In a release whatever was not proven is an error.
     """
-    from harness.history.points import answered
-    from harness.reports.text import figure, interval, plain, why
-    from harness.reports.toml_lines import target_lines
+    from harness.core.text import plain
+    from harness.evidence.history.points import answered
+    from harness.evidence.text import figure, interval, why
+    from harness.spec.toml_lines import target_lines
 
     try:
         lines = target_lines(promises.read_bytes().decode("utf-8-sig"))
@@ -130,7 +131,7 @@ def on_github() -> bool:
 
 def write_gitlab(annotations: Sequence[Annotation], folder: Path) -> None:
     """Writes the code quality report (GitLab, Code Quality report format)."""
-    from harness.evidence import write_atomically
+    from harness.core.files import write_atomically
 
     report = [
         {

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from harness.evidence import write_atomically
-from harness.verdict import Verdict
+from harness.core.files import write_atomically
+from harness.judge.verdict import Verdict
 
 _LABEL = "KPIs"
 _COLOURS = {"brightgreen": "#2e7d32", "red": "#b3261e", "yellow": "#8a6100"}

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import pytest
 
     from harness.gate import Finding
-    from harness.measure.campaign import Campaign
-    from harness.spec import Target
+    from harness.measure.runner import Campaign
+    from harness.spec.model import Target
 
 _OPTIONS = [f"benchmark_{name}" for name in ("json", "save", "autosave", "compare", "histogram", "only")]
 

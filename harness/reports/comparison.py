@@ -12,16 +12,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.history.change import CHANGED, Change, State
-from harness.history.compare import Comparison, Row
-from harness.history.machine_name import machine_name
-from harness.history.points import answered
-from harness.history.runs import Found
+from harness.core.bounds import Relation, judged_in
+from harness.core.text import cell, plain
+from harness.core.units import DIMENSIONS
+from harness.evidence.history.change import CHANGED, Change, State
+from harness.evidence.history.compare import Comparison, Row
+from harness.evidence.history.points import answered
+from harness.evidence.history.runs import Found
+from harness.evidence.machine_name import machine_name
+from harness.evidence.text import figure, when
+from harness.judge.verdict import Verdict
 from harness.reports.terminal import STYLE
-from harness.reports.text import cell, figure, plain, when
-from harness.targets import Relation, judged_in
-from harness.units import DIMENSIONS
-from harness.verdict import Verdict
 
 _STYLE = {State.BETTER: "green", State.WORSE: "bold red", State.MACHINE: "yellow"}
 _MARK = {State.BETTER: "🟢", State.WORSE: "🔴"}

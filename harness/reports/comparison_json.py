@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from harness.history.compare import Comparison, Row
-from harness.history.runs import Found
-from harness.ledger import json_number
+from harness.evidence.history.compare import Comparison, Row
+from harness.evidence.history.runs import Found
+from harness.evidence.ledger import json_number
 
 SCHEMA = 1
 

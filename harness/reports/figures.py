@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import Unavailable
+from harness.core.errors import Unavailable
+from harness.core.score_bounds import mean_bounds
+from harness.core.statistics import median, median_bounds, recorded_looks
+from harness.core.text import span
+from harness.judge.metrics import metrics
+from harness.judge.metrics.base import Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.measure.records import ProcessRecord
-from harness.metrics import metrics
-from harness.metrics.base import Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
-from harness.reports.text import span
-from harness.score_bounds import mean_bounds
-from harness.statistics import median, median_bounds, recorded_looks
-from harness.tasks import TASKS, played
+from harness.spec.tasks import TASKS, played
 
 
 @dataclass(frozen=True, slots=True)

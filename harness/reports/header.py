@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from harness.machine import Detected, cores_of, memory_of
-from harness.reports.text import plain
-from harness.spec import Spec
+from harness.core.text import plain
+from harness.measure.machine.detect import Detected, cores_of, memory_of
+from harness.spec.model import Spec
 
 
 def header(spec: Spec, file: str, machine: Detected) -> list[str]:

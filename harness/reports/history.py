@@ -12,11 +12,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.history.points import Point, Run
-from harness.ledger import json_number
+from harness.core.text import plain, span
+from harness.core.units import DIMENSIONS
+from harness.evidence.history.points import Point, Run
+from harness.evidence.ledger import json_number
+from harness.evidence.text import when
+from harness.judge.verdict import Basis
 from harness.reports.terminal import STYLE
-from harness.reports.text import plain, span, when
-from harness.units import DIMENSIONS
 
 _ID = 7
 """So much of a run's id is shown, as of a commit's."""
@@ -53,7 +55,7 @@ def _table(points: Sequence[Point]) -> Table:
     for point in points:
         show = DIMENSIONS[point.unit]
         known = not math.isnan(point.value)
-        exact = point.of == "exact" or not known
+        exact = point.of == Basis.EXACT or not known
         table.add_row(
             Text(when(point.started), style="dim"),
             Text(_commit(point.commit), style="dim"),

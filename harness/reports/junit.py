@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.ledger import Answer
-from harness.machine import detect
-from harness.spec import Target
+from harness.evidence.ledger import Answer
+from harness.measure.machine.detect import detect
+from harness.spec.model import Target
 
 
 def properties(target: Target, answer: Answer) -> Iterator[tuple[str, object]]:

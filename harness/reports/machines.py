@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import KpiError, Unavailable
-from harness.metrics.base import Metric, PricedMetric, ProcessMetric
+from harness.core.errors import KpiError, Unavailable
+from harness.core.text import plain, span
+from harness.core.units import FACTOR
+from harness.judge.metrics.base import Metric, PricedMetric, ProcessMetric
 from harness.reports.figures import Figure, figures
-from harness.reports.text import plain, span
-from harness.units import FACTOR
 
 _DRAWN = ("cost", "energy", "latency", "throughput", "rtf", "serving")
 _TAILS = (".p95", ".p99")

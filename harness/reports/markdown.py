@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.history.points import Earlier, before
-from harness.machine import cores_of, memory_of
-from harness.reports.text import ORDER, basis, cell, figure, interval, taken_over, tally, when, why
-from harness.units import DIMENSIONS
-from harness.verdict import Verdict
+from harness.core.text import cell
+from harness.core.units import DIMENSIONS
+from harness.evidence.history.points import Earlier, before
+from harness.evidence.text import ORDER, basis, figure, interval, taken_over, tally, when, why
+from harness.judge.verdict import Verdict
+from harness.measure.machine.detect import cores_of, memory_of
 
 _MARK = {
     Verdict.PASS: "✅",
@@ -103,7 +104,7 @@ def _where(evidence: Mapping[str, Any]) -> str:
 
 
 def _published(values: Mapping[str, Any]) -> str:
-    from harness.metrics import metrics
+    from harness.judge.metrics import metrics
 
     said = []
     for name, (low, high) in values.items():

@@ -6,7 +6,7 @@ import time
 from contextlib import AbstractContextManager
 from typing import Protocol, TextIO
 
-from harness.reports.text import plain
+from harness.core.text import plain
 
 _LEAST = 30
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.errors import KpiError, suggest
+from harness.core.errors import KpiError, suggest
+from harness.core.statistics import median
+from harness.core.units import BYTES, TIME
+from harness.judge.metrics import metrics
+from harness.measure.memory_bandwidth import traffic
 from harness.measure.records import ProcessRecord
-from harness.measure.traffic import traffic
-from harness.metrics import metrics
 from harness.reports.figures import figures, records_of
-from harness.statistics import median
-from harness.units import BYTES, TIME
 
 
 def side_by_side(workload: str, evidence: Mapping[str, Any]) -> str:

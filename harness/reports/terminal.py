@@ -12,8 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.reports.text import figure, interval, plain, taken_over, tally, unselected, why
-from harness.verdict import Verdict
+from harness.core.text import plain
+from harness.evidence.text import figure, interval, taken_over, tally, unselected, why
+from harness.judge.verdict import Verdict
 
 _MANY = 500
 """With more KPIs than this the table is no longer read on a terminal; the summary still is."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.search.space import Choice, Node, Picked, expand, parse, with_picked
-from harness.spec import Recipe, Spec
-from harness.spec_reader import read_recipe
+from harness.spec.model import Recipe, Spec
+from harness.spec.reader import read_recipe
+from harness.spec.search_space import Choice, Node, Picked, expand, parse, with_picked
 
 _LONGEST = 40
 

@@ -11,17 +11,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.build.store import Store
+from harness.core.statistics import median
 from harness.gate import Gate
-from harness.machine import Detected
+from harness.judge.metrics.base import ArtifactMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.judge.verdict import Judgement, Verdict
 from harness.measure.lock import device_lock
-from harness.metrics.base import ArtifactMetric, ProcessMetric, ProofMetric, SampleMetric
-from harness.scenarios import scenarios
+from harness.measure.machine.detect import Detected
+from harness.measure.scenarios import scenarios
 from harness.search.candidates import Candidate
 from harness.search.margin import margin
-from harness.spec import Kpi, Machine, MeasureSettings, Spec, Target
-from harness.statistics import median
-from harness.store import Store
-from harness.verdict import Judgement, Verdict
+from harness.spec.model import Kpi, Machine, MeasureSettings, Spec, Target
 
 SUBSET = 512
 """Evaluation samples of the first look at accuracy."""

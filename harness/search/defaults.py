@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.spec import WorkloadSpec
-from harness.tasks import LANGUAGE, QUESTIONS, SPEECH, TENSORS
+from harness.spec.model import WorkloadSpec
+from harness.spec.tasks import LANGUAGE, QUESTIONS, SPEECH, TENSORS
 
 
 def default_space(workload: WorkloadSpec, cores: int) -> dict[str, Any]:

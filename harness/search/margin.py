@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from harness.spec import Target
-from harness.targets import Relation
-from harness.units import POINTS, SHARE
+from harness.core.bounds import Relation
+from harness.core.units import POINTS, SHARE
+from harness.spec.model import Target
 
 _POINTS = 0.1
 _MOST = 10.0

@@ -9,10 +9,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from harness.reports.text import plain
-from harness.search.front import BROKEN, DROPPED, LIKELY, MISSED, PROVEN, Price, Row, front, level_mark, winner
+from harness.core.text import plain
+from harness.search.pareto import BROKEN, DROPPED, LIKELY, MISSED, PROVEN, Price, Row, front, level_mark, winner
 from harness.search.run import Outcome
-from harness.spec import Target
+from harness.spec.model import Target
 
 _STYLES = {PROVEN: "green", LIKELY: "yellow", MISSED: "red", DROPPED: "dim", BROKEN: "magenta"}
 _SHOWN = 12

@@ -14,18 +14,18 @@ from functools import cached_property
 from typing import Any
 
 import harness
-from harness.errors import KpiError, SpecError, Unavailable, suggest
-from harness.machine import Detected, mismatch
-from harness.metrics.base import MachineRatioMetric
+from harness.build.store import Store
+from harness.core.errors import KpiError, SpecError, Unavailable, suggest
+from harness.judge.metrics.base import MachineRatioMetric
+from harness.measure.machine.detect import Detected, mismatch
 from harness.search.candidates import Candidate, Space, name_of
 from harness.search.checks import Checker, Seen, played
 from harness.search.defaults import default_space
-from harness.search.front import BROKEN, DROPPED, Price, Row, front, nearest, prices, row_of, winner
-from harness.search.space import Picked, every
+from harness.search.pareto import BROKEN, DROPPED, Price, Row, front, nearest, prices, row_of, winner
 from harness.search.study import Study, folder_of
-from harness.spec import Kpi, Spec
-from harness.spec_reader import read_recipe
-from harness.store import Store
+from harness.spec.model import Kpi, Spec
+from harness.spec.reader import read_recipe
+from harness.spec.search_space import Picked, every
 
 _NEAR = 0.03
 """How far a short look may be on the wrong side for a verdict to be worth its time."""

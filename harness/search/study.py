@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from harness.errors import KpiError, reason
-from harness.search.space import Choice, Node, Picked
+from harness.core.errors import KpiError, reason
+from harness.spec.search_space import Choice, Node, Picked
 
 if TYPE_CHECKING:
     import optuna

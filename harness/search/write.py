@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.errors import KpiError
-from harness.evidence import write_atomically
+from harness.core.errors import KpiError
+from harness.core.files import write_atomically
 
 _HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 

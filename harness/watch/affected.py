@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.imports import closure, parsed
-from harness.metrics import metrics
-from harness.metrics.base import ArtifactMetric, MachineRatioMetric, PricedMetric
-from harness.passes import passes
-from harness.runtimes import runtimes
-from harness.scenarios import scenarios
-from harness.spec import Kpi, Recipe, Spec, Target
-from harness.targets import Promise
+from harness.build.passes import passes
+from harness.core.bounds import Promise
+from harness.core.imports import closure, parsed
+from harness.core.registry import EXTENSIONS
+from harness.judge.metrics import metrics
+from harness.judge.metrics.base import ArtifactMetric, MachineRatioMetric, PricedMetric
+from harness.measure.runtimes import runtimes
+from harness.measure.scenarios import scenarios
+from harness.spec.model import Kpi, Recipe, Spec, Target
 
-_EXTENSIONS = ("metrics", "passes", "runtimes", "scenarios")
+_REQUIREMENTS = ("build", "requirements")
 _WORKLOAD = (
     "task",
     "fixture",
@@ -238,14 +239,14 @@ def _recipes(spec: Spec, target: Target) -> list[Recipe]:
 
 def _harness_users(spec: Spec, path: Path, harness: Path) -> Iterator[Target]:
     parts = path.relative_to(harness).parts
-    if parts[0] == "requirements":
+    if parts[:2] == _REQUIREMENTS:
         yield from _environment_users(spec, path.stem)
         return
     if path.suffix != ".py":
         return
 
     def extends(file: Path) -> bool:
-        return file.is_relative_to(harness) and file.relative_to(harness).parts[0] in _EXTENSIONS
+        return any(file.is_relative_to(harness.parent.joinpath(*package.split("."))) for package in EXTENSIONS)
 
     if not extends(path) or not (users := _extensions_on(path, harness.parent, extends)):
         # A new extension that no promise names yet changes nothing; whatever else is new may be for all of them.

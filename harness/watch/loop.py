@@ -9,13 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import harness
-from harness.errors import SpecError
-from harness.reports.text import plain
-from harness.spec import Spec
-from harness.spec_reader import read_spec
+from harness.core.errors import SpecError
+from harness.core.text import plain
+from harness.spec.model import Spec
+from harness.spec.reader import read_spec
 from harness.watch.affected import Folders, Reasons, by_files, by_promises, followed, ignored
-from harness.watch.noticing import Noticing
-from harness.watch.running import Running
+from harness.watch.files import Noticing
+from harness.watch.pytest_run import Running
 
 _TICK_S = 0.2
 _SHOWN = 8
@@ -148,7 +148,7 @@ class Watch:
 
 def importable() -> bool:
     """Whether the harness as it is on the disk now can be loaded."""
-    command = [sys.executable, "-P", "-m", "harness.cli", "schema"]
+    command = [sys.executable, "-P", "-m", "harness.cli.main", "schema"]
     return subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 0
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.project import Project
+from tests.support.project import Project
 
 _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.reports.text import number
+from harness.core.text import number
 
 _REACH, _SHORT = 64.0, 26.0
 _MIDDLE = 30.0

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.core.text import plain
+from harness.core.units import TIME
 from harness.reports.html.parts import Source, recipe_of, short, source
-from harness.reports.text import plain
-from harness.units import TIME
 
 
 @dataclass(frozen=True, slots=True)

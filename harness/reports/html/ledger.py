@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.explain import explain
-from harness.metrics import metrics
+from harness.core.text import plain
+from harness.evidence.explain import explain
+from harness.evidence.text import ORDER, basis, figure, interval, unselected, why
+from harness.judge.metrics import metrics
+from harness.judge.verdict import Verdict
 from harness.reports.html.intervals import Drawn, drawn
 from harness.reports.html.parts import said_proof
-from harness.reports.text import ORDER, basis, figure, interval, plain, unselected, why
-from harness.verdict import Verdict
 
 WORDS = {
     Verdict.PASS: "pass",

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.machine import cores_of, heat_of, memory_of
-from harness.reports.text import plain
-from harness.units import TIME
+from harness.core.text import plain
+from harness.core.units import TIME
+from harness.measure.machine.detect import cores_of, heat_of, memory_of
 
 Pairs = tuple[tuple[str, str], ...]
 

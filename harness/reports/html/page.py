@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import Unavailable
-from harness.evidence import write_atomically
-from harness.history.points import Point
+from harness.core.errors import Unavailable
+from harness.core.files import write_atomically
+from harness.core.text import plain
+from harness.evidence.history.points import Point
+from harness.evidence.text import taken_over
 from harness.reports.html import layers, ledger, machine, timelines, vega
 from harness.reports.html.parts import Drawing
 from harness.reports.html.spread import spreads
 from harness.reports.html.tradeoff import tradeoffs
 from harness.reports.html.trend import trends
-from harness.reports.text import plain, taken_over
 
 _ASSETS = Path(__file__).parent / "assets"
 

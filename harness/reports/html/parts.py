@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.reports.text import plain, precision_of
-from harness.units import BYTES
+from harness.core.text import plain
+from harness.core.units import BYTES
+from harness.evidence.text import precision_of
 
 Spec = Mapping[str, Any]
 _LONG = 120

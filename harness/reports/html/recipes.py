@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.metrics import metrics
-from harness.metrics.base import Metric
+from harness.core.bounds import Promise, Relation, parse_promise
+from harness.core.text import number
+from harness.judge.metrics import metrics
+from harness.judge.metrics.base import Metric
+from harness.judge.verdict import Basis
 from harness.reports.figures import Figure, figures
 from harness.reports.html.parts import recipe_of
-from harness.reports.text import number
-from harness.targets import Promise, Relation, parse_promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def recipes(workload: str, evidence: Mapping[str, Any]) -> list[Recipe]:
         # The verdict's own figure counts, where there is one.
         judged = target["relation"] == Relation.VALUE and target["value"] is not None
         if judged and target["workload"] == workload and target["metric"] in metrics():
-            edges = [] if target["of"] == "exact" else [number(target["low"]), number(target["high"])]
+            edges = [] if target["of"] == Basis.EXACT else [number(target["low"]), number(target["high"])]
             made = Figure(metrics()[target["metric"]], number(target["value"]), *edges)
             found[target["recipe"]].figures[target["metric"]] = made
     return [recipe for recipe in found.values() if recipe.figures]

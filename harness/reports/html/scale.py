@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.units import Dimension
+from harness.core.units import Dimension
 
 _LOG_FROM = 4.0
 _NEAR = 6.0

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.core.statistics import percentile
+from harness.core.text import plain
+from harness.core.units import TIME
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Spec, Table, recipe_of, short, source
 from harness.reports.html.scale import Axis
-from harness.reports.text import plain
-from harness.statistics import percentile
-from harness.units import TIME
 
 _CELLS = 72
 _ROW, _NAME, _GAP = 11, 1.5, 0.5

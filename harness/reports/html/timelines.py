@@ -7,11 +7,11 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+from harness.core.text import plain
+from harness.core.units import BYTES, COUNT, TIME
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Table, recipe_of, short, source
 from harness.reports.html.scale import Axis
-from harness.reports.text import plain
-from harness.units import BYTES, COUNT, TIME
 
 _POINTS = 80
 _HEIGHT = 200

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.metrics import metrics
-from harness.metrics.base import ArtifactMetric, Metric, ProcessMetric, SampleMetric
+from harness.core.text import plain
+from harness.core.units import TIME
+from harness.judge.metrics import metrics
+from harness.judge.metrics.base import ArtifactMetric, Metric, ProcessMetric, SampleMetric
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Source, Spec, Table, recipe_of, short, source
 from harness.reports.html.recipes import Recipe, Region, front, recipes, regions
 from harness.reports.html.scale import Axis
-from harness.reports.text import plain
-from harness.units import TIME
 
 _FIRST = ("latency.p50", "latency.frame.p50", "latency.audio_second.p50", "serving.latency.p50", "latency.generate.p50")
 _HEIGHT = 300

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from harness.history.points import Point
+from harness.core.text import plain
+from harness.core.units import DIMENSIONS
+from harness.evidence.history.points import Point
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Table, short
-from harness.reports.text import plain
-from harness.units import DIMENSIONS
 
 _MOST = 5000
 _HEIGHT = 260

@@ -9,8 +9,8 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-from harness.evidence import write_atomically
-from harness.store import default_root
+from harness.build.store import default_root
+from harness.core.files import write_atomically
 
 _DISTRIBUTION = "vl-convert-python"
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"

@@ -10,7 +10,7 @@ from zoo import data, exports, hidden, narrow, numbers, outputs, served
 from zoo.fault import Fault
 from zoo.stripes import matched, stripes
 
-from harness.workload import ArraySplit, Settings, Smaller, Split, TensorSpec, Workload
+from harness.workloads.base import ArraySplit, Settings, Smaller, Split, TensorSpec, Workload
 
 FAULTS: dict[str, Fault] = {
     **numbers.FAULTS,

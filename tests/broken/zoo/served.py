@@ -6,9 +6,9 @@ from zoo.fault import Fault
 
 
 def behind(fault: str) -> str:
-    """A recipe whose server has one fault; see tests/faulty_server.py."""
+    """A recipe whose server has one fault; see tests/support/faulty_server.py."""
     command = (
-        f'["env", "FAULT={fault}", "{{python}}", "-m", "tests.faulty_server", "--artifact", "{{artifact}}", '
+        f'["env", "FAULT={fault}", "{{python}}", "-m", "tests.support.faulty_server", "--artifact", "{{artifact}}", '
         '"--http-port", "{http_port}", "--grpc-port", "{grpc_port}"]'
     )
     return f'runtime = {{ name = "kserve", protocol = "grpc", command = {command} }}\npasses = ["onnx", "openvino"]'

@@ -1,0 +1,120 @@
+"""Environments: other interpreters for libraries that can't live beside the main ones."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import harness
+from harness.build.store import Store
+from harness.core.errors import KpiError, Unavailable, suggest
+from harness.spec.catalog import environments
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A Python to run a worker under; ``environment`` are the variables it needs to find the harness."""
+
+    python: Path
+    environment: dict[str, str]
+    name: str | None = None
+
+    def version(self, distribution: str) -> str | None:
+        """The installed version of a distribution there, None when it is not installed."""
+        if self.name is None:
+            path = None
+        else:
+            home = self.python.parent.parent
+            path = [str(p) for p in (*home.glob("lib/python*/site-packages"), home / "Lib/site-packages")]
+        try:
+            if path is None:
+                return metadata.version(distribution)
+            found = next(iter(metadata.distributions(name=distribution, path=path)), None)
+        except metadata.PackageNotFoundError:
+            return None
+        return found.version if found else None
+
+
+class Environments:
+    """Pinned requirement files in the repository, made into virtual environments under the store, by content."""
+
+    def __init__(self, store: Store, root: Path, *, install: bool = False) -> None:
+        self.store = store
+        self.root = root
+        self.install = install
+
+    def names(self) -> dict[str, Path]:
+        """Every environment that can be made, with its requirement file."""
+        return environments(self.root)
+
+    def path(self, name: str) -> Path:
+        """Where the environment is, or will be: keyed by the content of its requirement file and the interpreter."""
+        file = self.names().get(name)
+        if file is None:
+            raise KpiError(suggest(name, self.names(), "environment"))
+        key = hashlib.sha256(file.read_bytes() + sys.version.encode()).hexdigest()[:16]
+        return self.store.root / "env" / f"{name}-{key}"
+
+    def exists(self, name: str) -> bool:
+        """Whether the environment is complete."""
+        return (self.path(name) / "complete").exists()
+
+    def interpreter(self, name: str | None) -> Interpreter:
+        """The interpreter for a recipe; Unavailable, with the command that helps, when it was not made yet."""
+        if name is None:
+            return Interpreter(Path(sys.executable), {})
+        if not self.exists(name):
+            if not self.install:
+                raise Unavailable(f'the environment "{name}" is not installed', f"kpi env create {name}")
+            self.create(name, lambda _: None)
+        return Interpreter(_python(self.path(name)), {"PYTHONPATH": str(self._shim())}, name)
+
+    def create(self, name: str, say: Callable[[str], None]) -> Path:
+        """Makes the environment; KpiError holds pip's last line when that fails."""
+        target = self.path(name)
+        with self.store.lock(f"env-{target.name}"):
+            if self.exists(name):
+                return target
+            shutil.rmtree(target, ignore_errors=True)
+            say(f"creating {name}")
+            venv.create(target, with_pip=True, symlinks=sys.platform != "win32")
+            say(f"installing {self.names()[name].name}")
+            # A requirement file pins every package: pip must not look further than the file says.
+            done = subprocess.run(
+                [_python(target), "-m", "pip", "install", "--quiet", "-r", self.names()[name]],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                shutil.rmtree(target, ignore_errors=True)
+                lines = [line for line in done.stderr.splitlines() if line.strip()] or ["pip failed"]
+                raise KpiError(f'environment "{name}" could not be installed: {lines[-1][:300]}')
+            (target / "complete").touch()
+        return target
+
+    def _shim(self) -> Path:
+        """A folder that holds the harness alone, so that the main environment's packages are not found through it."""
+        home = Path(harness.__file__).resolve().parent
+        shim = self.store.root / "env" / f"shim-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
+        link = shim / "harness"
+        with self.store.lock(shim.name):
+            if not link.exists():
+                shim.mkdir(exist_ok=True)
+                link.unlink(missing_ok=True)
+                try:
+                    link.symlink_to(home, target_is_directory=True)
+                except OSError:
+                    shutil.copytree(home, link)  # where links need a privilege
+        return shim
+
+
+def _python(target: Path) -> Path:
+    return target / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")

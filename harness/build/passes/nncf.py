@@ -1,0 +1,120 @@
+"""Quantizes an OpenVINO model to INT8 with NNCF, plain or with accuracy control."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from harness.build.passes.base import Job, Quantizer
+from harness.build.passes.data import Calibration, accuracy, batches, parse_drop
+from harness.build.passes.ignored import check_ignored, named_operators, select
+from harness.core.errors import KpiError
+from harness.core.registry import check_counts, options
+from harness.workloads.classes import decisions
+
+
+class Nncf(Quantizer):
+    """NNCF's post-training quantization; with ``max_drop`` its accuracy control, whose result is measured again."""
+
+    name = "nncf"
+    title = "NNCF INT8"
+    takes = frozenset({"openvino", "onnx"})
+    makes = "openvino"
+    requires = ("nncf", "openvino")
+
+    @options
+    class Options:
+        """Settings under NNCF's names, and the accuracy limit.
+
+        ``calibration``: training samples (NNCF's ``subset_size``); ``model_type``: NNCF's scheme for a kind of network;
+        ``max_drop``: the permitted loss of accuracy on ``tuning`` validation samples; ``overflow_fix``: which weights
+        take half the range, for processors without VNNI; ``ignored``: operators that stay in floating point.
+        """
+
+        calibration: int = 128
+        preset: Literal["performance", "mixed"] = "mixed"
+        model_type: Literal["transformer"] | None = None
+        fast_bias_correction: bool = True
+        max_drop: str | None = None
+        tuning: int = 600
+        overflow_fix: Literal["disable", "enable", "first_layer_only"] = "first_layer_only"
+        ignored: Mapping[str, Sequence[str]] | None = None
+
+        def __post_init__(self) -> None:
+            check_counts(calibration=self.calibration, tuning=self.tuning)
+            if self.max_drop is not None:
+                parse_drop(self.max_drop)
+            check_ignored(self.ignored)
+
+    def run(self, job: Job) -> dict[str, Any]:
+        import nncf
+        import openvino as ov
+
+        source = "model.xml" if job.input("model.xml").exists() else "model.onnx"
+        model = ov.Core().read_model(str(job.input(source)))
+        settings = {
+            "preset": nncf.QuantizationPreset(self.options.preset),
+            "subset_size": self.options.calibration,
+            "model_type": nncf.ModelType.TRANSFORMER if self.options.model_type else None,
+            "fast_bias_correction": self.options.fast_bias_correction,
+        }
+        operators = named_operators(model)
+        ignored = [operators[place][0] for place in select(self.options.ignored, operators)]
+        if ignored:
+            # Some of what is named may be no operator that NNCF would have quantized.
+            settings["ignored_scope"] = nncf.IgnoredScope(names=ignored, validate=False)
+        samples = Calibration(job.tensors, self.options.calibration)
+        calibration = nncf.Dataset(samples)
+        job.progress(f"quantizing with {len(samples)} samples")
+        advanced = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix(self.options.overflow_fix))
+        if self.options.max_drop is None:
+            quantized = nncf.quantize(model, calibration, advanced_parameters=advanced, **settings)
+            notes: dict[str, Any] = {}
+        else:
+            settings["advanced_quantization_parameters"] = advanced
+            quantized, notes = self._controlled(job, model, calibration, settings)
+        ov.save_model(quantized, str(job.out / "model.xml"), compress_to_fp16=False)
+        return {**samples.notes, "ignored": ignored, **notes}
+
+    def _controlled(
+        self,
+        job: Job,
+        model: Any,
+        calibration: Any,
+        settings: dict[str, Any],
+    ) -> tuple[Any, dict[str, Any]]:
+        import nncf
+        import openvino as ov
+
+        limit = parse_drop(str(self.options.max_drop))
+        validation = nncf.Dataset(list(batches(job.tensors, "validation", self.options.tuning)))
+
+        name = job.tensors.scored_output
+
+        def validate(compiled: Any, samples: Any) -> float:
+            right = [float((decisions(compiled(feeds)[name]) == labels).mean()) for feeds, labels in samples]
+            return sum(right) / len(right)
+
+        quantized = nncf.quantize_with_accuracy_control(
+            model,
+            calibration_dataset=calibration,
+            validation_dataset=validation,
+            validation_fn=validate,
+            max_drop=limit,
+            drop_type=nncf.DropType.ABSOLUTE,
+            **settings,
+        )
+
+        def measure(candidate: Any) -> float:
+            compiled = ov.compile_model(candidate, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            return accuracy(job.tensors, self.options.tuning, lambda feeds: compiled(feeds)[name])
+
+        before, after = measure(model), measure(quantized)
+        # It ends with a log line, not an exception, when it can't keep the limit.
+        if before - after > limit + 1e-9:
+            raise KpiError(
+                f"NNCF's accuracy control lost {100 * (before - after):.2f} pp on validation, permitted are "
+                f"{100 * limit:g} pp",
+                "permit a larger max_drop or calibrate on more samples",
+            )
+        return quantized, {"validation_fp32": before, "validation": after}

@@ -1,0 +1,179 @@
+"""Quantizes an ONNX model to INT8 with calibrated activations, as far as an accuracy limit allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.build.passes.base import Job, Quantizer
+from harness.build.passes.data import Arrays, Calibration, accuracy, batches, parse_drop
+from harness.build.passes.ignored import check_ignored, ignored_in_onnx
+from harness.build.passes.mixed_precision import quantize_within
+from harness.build.passes.onnx_files import prepare, remove, session_of, weights_beside
+from harness.core.registry import check_counts, options
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_HEAVY = ("Conv", "Gemm", "MatMul")
+_AXIS = 13  # the first opset in which a scale for each channel can be written down
+_STRIDE = 4  # samples whose activations are in memory at once while histograms are made
+
+
+class OnnxStaticInt8(Quantizer):
+    """ONNX Runtime's static quantization; with ``max_drop`` the most harmful operators return to FP32."""
+
+    name = "onnx-static-int8"
+    title = "static INT8"
+    effort = 20.0
+    takes = frozenset({"onnx"})
+    makes = "onnx"
+    requires = ("onnxruntime", "onnx")
+    version = 2
+
+    @options
+    class Options:
+        """Settings under ONNX Runtime's names, and the accuracy limit.
+
+        ``calibration``: training samples to calibrate on; ``max_drop``: the permitted loss of accuracy ("1 pp") on
+        ``tuning`` validation samples; ``reduce_range``: weights in 7 bits, for processors without VNNI; ``ignored``:
+        operators that stay in floating point.
+        """
+
+        format: Literal["qdq", "qoperator"] = "qdq"
+        method: Literal["minmax", "entropy", "percentile"] = "minmax"
+        per_channel: bool = True
+        calibration: int = 128
+        max_drop: str | None = None
+        tuning: int = 600
+        reduce_range: bool = False
+        ignored: Mapping[str, Sequence[str]] | None = None
+
+        def __post_init__(self) -> None:
+            check_counts(calibration=self.calibration, tuning=self.tuning)
+            if self.max_drop is not None:
+                parse_drop(self.max_drop)
+            check_ignored(self.ignored)
+
+    def remedy(self, error: Exception) -> str:
+        del error
+        other = "set per_channel = false, or " if self.options.per_channel else ""
+        return f"{other}name the operators that it stumbles over in ignored"
+
+    def run(self, job: Job) -> dict[str, Any]:
+        import onnx
+
+        source, final = job.input("model.onnx"), job.out / "model.onnx"
+        least = _AXIS if self.options.per_channel else 0
+        prepared = prepare(
+            source,
+            job.scratch / "prepared.onnx",
+            least_opset=least,
+            remedy="set per_channel = false",
+        )
+        before, graph = (onnx.load(file, load_external_data=False).graph for file in (source, prepared))
+        ignored = ignored_in_onnx(self.options.ignored, before, graph)
+        nodes = [node.name for node in graph.node if node.op_type in _HEAVY and node.name not in ignored]
+        samples = Calibration(job.tensors, self.options.calibration)
+        quantizer = _Quantizer(job, self.options, prepared, samples, ignored)
+        quantizer.write(final)
+        notes: dict[str, Any] = {"heavy_nodes": len(nodes), "returned_to_fp32": [], "ignored": ignored, **samples.notes}
+        if self.options.max_drop is None:
+            return notes
+        floor = self._accuracy(job, prepared) - parse_drop(self.options.max_drop)
+
+        def attempt(exclude: Sequence[str]) -> float:
+            quantizer.write(final, exclude=exclude)
+            return self._accuracy(job, final)
+
+        found = quantize_within(nodes, floor, attempt, lambda: _harm(job, quantizer, nodes), job.progress)
+        return {**notes, "returned_to_fp32": list(found.excluded), "validation": found.accuracy, "floor": floor}
+
+    def _accuracy(self, job: Job, model: Path) -> float:
+        session, name = session_of(model), job.tensors.scored_output
+        return accuracy(job.tensors, self.options.tuning, lambda feeds: session.run([name], feeds)[0])
+
+
+class _Quantizer:
+    """ONNX Runtime's static quantizer for one prepared graph, its ranges taken once."""
+
+    def __init__(self, job: Job, options: Any, prepared: Path, samples: Calibration, ignored: Sequence[str]) -> None:
+        self.prepared = prepared
+        self._job = job
+        self._options = options
+        self._samples = samples
+        self._ignored = ignored
+        self._beside = weights_beside(prepared)
+
+    def write(self, out: Path, *, exclude: Sequence[str] = (), only: Sequence[str] | None = None) -> None:
+        """Writes the graph with all operators quantized but those to exclude, or with those in ``only`` quantized."""
+        from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+        said = f"quantizing, {len(exclude)} operators stay in FP32" if only is None else f"trying {only[0]}"
+        self._job.progress(said)
+        remove(out)
+        # QDQ keeps signed activations fast on every processor; the operator format has no signed convolution on x86.
+        qdq = self._options.format == "qdq"
+        quantize_static(
+            str(self.prepared),
+            str(out),
+            _reader(self._samples),
+            quant_format=QuantFormat.QDQ if qdq else QuantFormat.QOperator,
+            per_channel=self._options.per_channel,
+            reduce_range=self._options.reduce_range,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method={
+                "minmax": CalibrationMethod.MinMax,
+                "entropy": CalibrationMethod.Entropy,
+                "percentile": CalibrationMethod.Percentile,
+            }[self._options.method],
+            nodes_to_quantize=None if only is None else list(only),
+            nodes_to_exclude=[*self._ignored, *exclude],
+            use_external_data_format=self._beside,
+            calibration_cache_path=str(self._job.scratch / "calibration.json"),
+            # Histograms are made of whole activations: of a few samples at a time, whatever their number.
+            extra_options={"CalibStridedMinMax": _STRIDE},
+        )
+
+
+def _harm(job: Job, quantizer: _Quantizer, nodes: Sequence[str]) -> dict[str, float]:
+    """Mean squared error of the logits when only that one operator is quantized."""
+    feeds, _ = next(batches(job.tensors, "training", 32, size=32))
+    name = job.tensors.scored_output
+    wanted = _logits(quantizer.prepared, feeds, name)
+    trial = job.scratch / "trial.onnx"
+    harm = {}
+    for node in nodes:
+        quantizer.write(trial, only=[node])
+        harm[node] = float(((_logits(trial, feeds, name) - wanted) ** 2).mean())
+    return harm
+
+
+def _logits(model: Path, feeds: Arrays, name: str) -> npt.NDArray[np.float32]:
+    logits: npt.NDArray[np.float32] = session_of(model).run([name], feeds)[0]
+    return logits
+
+
+def _reader(samples: Calibration) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        """Hands the calibration samples to ONNX Runtime one by one, in strides where it asks for them."""
+
+        def __init__(self) -> None:
+            self._left: Iterator[Arrays] = iter(samples)
+
+        def __len__(self) -> int:
+            # ONNX Runtime wants whole strides; the last one may hold fewer samples.
+            return -(-len(samples) // _STRIDE) * _STRIDE
+
+        def set_range(self, start_index: int, end_index: int) -> None:
+            self._left = (samples[place] for place in range(start_index, min(end_index, len(samples))))
+
+        def get_next(self) -> Arrays | None:
+            return next(self._left, None)
+
+    return Reader()

@@ -1,0 +1,37 @@
+"""Converts an ONNX model to OpenVINO's intermediate representation."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from harness.build.passes.base import Job, Pass
+from harness.core.registry import options
+
+
+class OpenVino(Pass):
+    """``openvino.convert_model``; weights stored in FP32, or compressed to FP16 (half the size)."""
+
+    name = "openvino"
+    title = "convert to OpenVINO"
+    effort = 1.0
+    takes = frozenset({"onnx"})
+    makes = "openvino"
+    requires = ("openvino",)
+
+    @options
+    class Options:
+        """``weights``: the precision in which they are stored."""
+
+        weights: Literal["fp32", "fp16"] = "fp32"
+
+    @property
+    def tolerance(self) -> float:
+        """Half precision rounds weights to 11 bits."""
+        return 2e-2 if self.options.weights == "fp16" else 1e-3
+
+    def run(self, job: Job) -> dict[str, Any]:
+        import openvino as ov
+
+        model = ov.convert_model(str(job.input("model.onnx")))
+        ov.save_model(model, str(job.out / "model.xml"), compress_to_fp16=self.options.weights == "fp16")
+        return {"weights": self.options.weights}

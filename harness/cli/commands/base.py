@@ -1,0 +1,62 @@
+"""What a command of ``kpi`` is."""
+
+from __future__ import annotations
+
+import argparse
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.console import Console
+
+from harness.core.errors import KpiError
+
+
+class Command(ABC):
+    """One command: its name, one line of help, its arguments.
+
+    All have ``--kpis``, the file of promises, before or behind their name. ``for_programs`` says that what it prints
+    is read by one.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    for_programs: ClassVar[bool] = False
+
+    @classmethod  # noqa: B027 - some have none
+    def arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Adds the command's own arguments; none by default."""
+
+    @classmethod
+    @abstractmethod
+    def run(cls, chosen: argparse.Namespace) -> int:
+        """Does it; returns 0, or 1 when something was found wrong.
+
+        Raises SpecError for a mistake of the user's (exit code 4), KpiError for what can't be done (1).
+        """
+
+
+def folder_of_runs(kpis: Path) -> Path:
+    """``.kpi`` beside the file of promises, or where pytest was called."""
+    beside, here = kpis.resolve().parent / ".kpi", Path.cwd() / ".kpi"
+    return beside if beside.exists() or not here.exists() else here
+
+
+def console() -> Console:
+    """Where a command prints."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def evidence_argument(parser: argparse.ArgumentParser) -> None:
+    """The option ``--evidence`` of a command that reads a run."""
+    parser.add_argument("--evidence", type=Path, help="default: .kpi/latest/evidence.json beside the file of promises")
+
+
+def read_asked(chosen: argparse.Namespace) -> tuple[Path, dict[str, Any], str]:
+    """The evidence that was asked for: its file, its content, what is wrong with its seal."""
+    from harness.evidence.reader import read_evidence
+
+    path = chosen.evidence or chosen.kpis.resolve().parent / ".kpi" / "latest" / "evidence.json"
+    if not path.exists():
+        raise KpiError(f"{path} is not there", "run pytest first, or name the file with --evidence")
+    return path, *read_evidence(path, None)

@@ -1,0 +1,6 @@
+"""The names of file formats that a pass reads or writes and a runtime runs."""
+
+from __future__ import annotations
+
+REFERENCE = "reference"
+"""The workload's own model, before any pass has written a file."""

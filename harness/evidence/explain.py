@@ -1,0 +1,201 @@
+"""Explains the verdict of a target from the evidence: what was promised, measured, spent, and what to try next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.core.bounds import Promise, Relation, change, parse_promise
+from harness.core.statistics import median
+from harness.core.text import number
+from harness.core.units import DIMENSIONS, TIME
+from harness.evidence.text import basis, figure, interval, precision_of
+from harness.judge.metrics import metrics
+from harness.judge.metrics.base import ArtifactMetric, Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.judge.verdict import Verdict
+from harness.measure.machine.detect import cores_of, memory_of
+from harness.measure.records import ProcessRecord
+
+_LAYERS, _OTHERS, _PLACES = 4, 5, 12
+_WIDTH = 11
+_SAME = ("recipe", "artifact", "runtime", "device")
+
+
+def explain(target: Mapping[str, Any], evidence: Mapping[str, Any], *, reason: bool = True) -> list[str]:
+    """The few lines that somebody needs who wants the target to pass; ``target`` is one of the evidence's own.
+
+    Without ``reason`` the verdict's own reason and remedy are left to the caller, who has said them already.
+    """
+    said = [("why", target["reason"]), ("remedy", target["remedy"])] if reason else []
+    lines = [*_facts(target), *((what, text) for what, text in said if text), *_circumstances(target, evidence)]
+    return [f"{what:{_WIDTH}}{text}" for what, text in lines]
+
+
+def _facts(target: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    recipe = f"{target['workload']}/{target['recipe']}"
+    yield "promised", f"{target['metric']} {target['bound']}, {recipe} on {target['machine']}"
+    if target["value"] is not None:
+        sure = f" at {100 * target['confidence']:g} % confidence" if target["confidence"] else ""
+        between = f" ({interval(target)}{sure})" if interval(target) else ""
+        yield "measured", f"{figure(target)}{between}, {basis(target)}"
+    for note in target.get("notes", ()):
+        yield "note", note
+
+
+def _circumstances(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    machine = evidence["machine"]
+    yield "machine", f"{machine['cpu']}, {cores_of(machine)}, {memory_of(machine)}"
+    own = _of(target, evidence)
+    if target["artifact"]:
+        yield "artifact", f"{target['artifact'][:12]}{_proof(own, evidence)}"
+    if compared := _compared(own):
+        yield "compared", compared
+    if placed := _placed(own):
+        yield "placed", placed
+    if ordered := _ordered(target):
+        yield "order", ordered
+    if disturbed := [p["disturbed"] for m in own for p in m["processes"] if p["disturbed"]]:
+        count = sum(len(m["processes"]) for m in own)
+        yield "disturbed", f"{len(disturbed)} of {count} processes; {disturbed[-1]}"
+    if target["verdict"] == Verdict.PASS:
+        return
+    if layers := _slowest(f"{target['workload']}/{target['recipe']}", evidence):
+        yield "slowest", ", ".join(layers)
+    promise = parse_promise(target["bound"], metrics()[target["metric"]].dimension)
+    for name, said in _others(target, promise, own, evidence):
+        yield "try", f"{name}: {said} here"
+
+
+def _of(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The measurements that the verdict rests on, the recipe's own first."""
+    by_id = {m["id"]: m for m in evidence["measurements"]}
+    return [by_id[name] for name in target["measurements"] if name in by_id]
+
+
+def _proof(own: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]) -> str:
+    """What the runtime proved of the artifact's first process, and where it was profiled of what it computed with."""
+    if not own or not own[0]["processes"]:
+        return ""
+    proof = own[0]["processes"][0]["proof"]
+    alike = [m for m in evidence["measurements"] if all(m[k] == own[0][k] for k in _SAME) and m["processes"]]
+    for other in (m["processes"][0]["proof"] for m in alike):
+        if proof["heavy_ops"] is None and other["heavy_ops"] is not None:
+            proof = {**proof, **{name: other[name] for name in ("precision", "heavy_ops", "integer_ops")}}
+    said = f", {proof['runtime']} {proof['version']} on {proof['device']}{precision_of(proof)}"
+    if proof["heavy_ops"]:
+        said += f", {proof['integer_ops'] or 0} of {proof['heavy_ops']} heavy operations in INT8"
+    return said
+
+
+def _compared(own: Sequence[Mapping[str, Any]]) -> str:
+    """By how much what each pass wrote answered differently from what it read, on a few samples."""
+    steps = own[0].get("compared", ()) if own else ()
+    said = [f"{step['pass']} {100 * step['difference']:.2g} %" for step in steps]
+    return f"{', '.join(said)} of the spread of the answers, from what each pass read" if said else ""
+
+
+def _ordered(target: Mapping[str, Any]) -> str:
+    """Where the processes stood in the run, and whether neighbours resemble each other; empty where none was timed."""
+    order = target.get("order")
+    if not order or not order["places"]:
+        return ""
+    places = order["places"]
+    said = f"places {', '.join(map(str, places[:_PLACES]))}{', ...' if len(places) > _PLACES else ''} of the run"
+    if order["correlation"] is not None:
+        said += f"; neighbours correlate by {order['correlation']:.2f}"
+    if order["runs_test"] is not None:
+        said += f", as few runs by chance: p = {order['runs_test']:.2g}"
+    if inside := order.get("within"):
+        said += f"; requests of a process correlate by {inside['correlation']:.2f}: {inside['samples']:g} are worth "
+        said += f"{inside['effective']:.0f}"
+    return said
+
+
+def _placed(own: Sequence[Mapping[str, Any]]) -> str:
+    """Where the recipe's processes were told to run, and what was read back of it; empty for anywhere."""
+    placement = own[0].get("placement") if own else None
+    if not placement:
+        return ""
+    said = []
+    if placement["instances"] > 1:
+        said.append(f"{placement['instances']} instances side by side")
+    if placement["cores"]:
+        said.append(f"processors {' and '.join(placement['cores'])}")
+    if placement["numa_node"] is not None:
+        said.append(f"memory node {placement['numa_node']}")
+    system = own[0]["processes"][0]["system"] if own[0]["processes"] and placement["instances"] == 1 else {}
+    read = [str(system[name]) for name in ("cores", "memory_policy") if system.get(name)]
+    return ", ".join(said) + (f"; read back: {', '.join(read)}" if read else "")
+
+
+def _slowest(recipe: str, evidence: Mapping[str, Any]) -> list[str]:
+    """The layers that take most of the time, from the runtime's own profile, where the run has looked inside."""
+    for measurement in evidence["measurements"]:
+        if measurement["recipe"] == recipe and measurement["scenario"] == "profile" and measurement["processes"]:
+            layers = measurement["processes"][0]["proof"]["layers"]
+            return [f"{kind} {name} {TIME.format(seconds)}" for name, kind, seconds in layers[:_LAYERS]]
+    return []
+
+
+def _others(
+    target: Mapping[str, Any], promise: Promise, own: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Other recipes of the workload that were measured on the same device and keep the promise, the best first."""
+    metric = metrics()[target["metric"]]
+    values = _values(metric, target, own, evidence)
+    base = values.get(promise.versus or "")
+    judged = {
+        name: found
+        for name, value in values.items()
+        if name not in (target["recipe"], promise.versus)
+        and (found := _judged(promise, value, base, metric.better)) is not None
+    }
+    show = DIMENSIONS[target["unit"]].format
+    for name in sorted(judged, key=lambda name: judged[name], reverse=not promise.upper)[:_OTHERS]:
+        if promise.holds(judged[name]):
+            yield name, show(judged[name])
+
+
+def _judged(promise: Promise, value: float, base: float | None, better: str) -> float | None:
+    if promise.relation is Relation.VALUE:
+        return value
+    if base is None:
+        return None
+    if promise.relation in (Relation.DROP, Relation.GAIN):
+        return change(promise.relation, value, base, better)
+    return value / base if base else None
+
+
+def _values(
+    metric: type[Metric],
+    target: Mapping[str, Any],
+    own: Sequence[Mapping[str, Any]],
+    evidence: Mapping[str, Any],
+) -> dict[str, float]:
+    """The metric of every recipe of the workload that this run measured as it did the target's ``own``."""
+    found: dict[str, float] = {}
+    if issubclass(metric, ArtifactMetric):
+        for other in evidence["targets"]:
+            same = other["workload"] == target["workload"] and other["metric"] == target["metric"]
+            if same and other["relation"] == Relation.VALUE and other["value"] is not None:
+                found[other["recipe"]] = number(other["value"])
+        return found
+    for measurement in evidence["measurements"] if own else ():
+        workload, _, recipe = measurement["recipe"].partition("/")
+        if workload == target["workload"] and measurement["scenario"] == own[0]["scenario"]:
+            hourly = target["usd_per_hour"] if issubclass(metric, PricedMetric) else 1.0
+            found.update((recipe, hourly * value) for value in _value(metric, measurement, own[0]["device"]))
+    return found
+
+
+def _value(metric: type[Metric], measurement: Mapping[str, Any], device: str) -> Iterator[float]:
+    """The metric's value in one measurement, if it has one on the device."""
+    if issubclass(metric, SampleMetric):
+        if scores := measurement["scores"].get(metric.name):
+            yield sum(scores) / len(scores)
+    elif measurement["processes"] and measurement["device"] == device:
+        records = [ProcessRecord.from_json(process) for process in measurement["processes"]]
+        if issubclass(metric, ProofMetric):
+            yield metric.of(records[0])
+        elif issubclass(metric, ProcessMetric):
+            yield median([metric.of(record) for record in records])

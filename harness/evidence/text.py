@@ -1,0 +1,87 @@
+"""How figures read, the same in every report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from harness.core.errors import Cause
+from harness.core.text import number, plain, span
+from harness.core.units import DIMENSIONS
+from harness.judge.verdict import Basis, Verdict
+
+ORDER = (
+    Verdict.FAIL,
+    Verdict.ERROR,
+    Verdict.INCONCLUSIVE,
+    Verdict.PASS,
+    Verdict.OFF_TARGET,
+    Verdict.UNAVAILABLE,
+)
+"""What needs a person stands first."""
+
+
+def figure(target: Mapping[str, Any]) -> str:
+    """The judged value, empty when there is none."""
+    return DIMENSIONS[target["unit"]].format(number(target["value"])) if target["value"] is not None else ""
+
+
+def interval(target: Mapping[str, Any]) -> str:
+    """The bounds that the verdict used; empty for exact figures."""
+    low, high = number(target["low"]), number(target["high"])
+    if target["value"] is None or target["of"] == Basis.EXACT:
+        return ""
+    return span(low, high, DIMENSIONS[target["unit"]])
+
+
+def basis(target: Mapping[str, Any]) -> str:
+    """What the figure rests on."""
+    return (
+        "" if target["value"] is None else "exact" if target["of"] == Basis.EXACT else f"{target['n']} {target['of']}"
+    )
+
+
+def tally(verdicts: Mapping[str, int]) -> str:
+    """``3 PASS, 1 FAIL``: in the order of the verdicts, those that did not occur left out."""
+    counts = Counter(verdicts)
+    return ", ".join(f"{counts[v.value]} {v.value}" for v in Verdict if counts[v.value])
+
+
+def precision_of(proof: Mapping[str, Any]) -> str:
+    """``, fp32``: the precision that a runtime proved; empty where it could not say."""
+    said = str(proof["precision"]).removesuffix("unknown").removesuffix("+")
+    return f", {'precision ' if said.startswith('not ') else ''}{said}" if said else ""
+
+
+def why(target: Mapping[str, Any]) -> str:
+    """The reason of a verdict, with the remedy."""
+    return f"{target['reason']} ({target['remedy']})" if target["remedy"] else str(target["reason"])
+
+
+def taken_over(evidence: Mapping[str, Any]) -> str:
+    """Which measurements a resumed run took over from the one that was stopped; empty for a run from the start."""
+    if not evidence.get("resume"):
+        return ""
+    found = [m for m in evidence["measurements"] if m["taken_over"]]
+    parts = [
+        f"{count} answers of {m['recipe']}"
+        for m in evidence["measurements"]
+        for process in m["processes"]
+        if not m["taken_over"] and (count := process["details"].get("taken_over"))
+    ]
+    said = [f"{m['recipe']} {m['scenario']} ({m['taken_over']['processes']})" for m in found]
+    if not found and not parts:
+        return "nothing was taken over from a stopped run: there was none within the hour that fits"
+    runs = sorted({m["taken_over"]["run"] for m in found}) or ["a stopped run"]
+    return f"processes taken over from {' and '.join(runs)}: {', '.join([*said, *parts])}"
+
+
+def unselected(target: Mapping[str, Any]) -> bool:
+    """Whether the target was left out by the user's own -k or -m."""
+    return bool(target["cause"] == Cause.UNSELECTED)
+
+
+def when(started: object) -> str:
+    """``2026-11-21 16:14``: a time of the evidence, which is UTC, to the minute."""
+    return plain(started)[:16].replace("T", " ")

@@ -1,0 +1,84 @@
+"""A figure on one machine over the same on another, from processes that were measured on each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.core.bounds import Promise
+from harness.core.statistics import median, median_bounds
+from harness.judge.metrics.base import PricedMetric
+from harness.judge.verdict import Basis, Judgement, Verdict
+from harness.measure.records import ProcessRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One machine's processes: what each says, in the order in which they ran, and whether it was disturbed."""
+
+    values: Sequence[float]
+    disturbed: Sequence[bool]
+
+    @property
+    def clean(self) -> list[float]:
+        """Those that were not disturbed."""
+        return [value for value, spoilt in zip(self.values, self.disturbed, strict=True) if not spoilt]
+
+    @classmethod
+    def of(cls, metric: type[PricedMetric], records: Sequence[ProcessRecord], hourly: float) -> Side:
+        """What the processes cost at a price of an hour."""
+        return cls([hourly * metric.of(r) for r in records], [bool(r.disturbed) for r in records])
+
+
+def processes_needed(confidence: float) -> tuple[int, int]:
+    """How many processes each machine gives, and how many of them may stand on the wrong side of its median's bound.
+
+    A fixed number: there is no look in between. Both medians must be known, so each gets half of the error; the
+    number is the smallest that bears one exception. Formula: (n + 1) / 2^n <= (1 - confidence) / 2.
+    """
+    n = 2
+    while (n + 1) / 2**n > (1 - confidence) / 2:
+        n += 1
+    return n, 1
+
+
+def judge_machines(promise: Promise, own: Side, other: Side, confidence: float) -> Judgement:
+    """The ratio of two medians, each known from its own machine.
+
+    A disturbance only slows. On the way to PASS nothing of the promised machine is thrown away, and nothing disturbed
+    of the other counts, which would make it look worse; on the way to FAIL it is the other way round.
+    """
+    n, against = processes_needed(confidence)
+
+    def bounds(values: Sequence[float]) -> tuple[float, float]:
+        return median_bounds(values[:n], against) if len(values) >= n else (-math.inf, math.inf)
+
+    low = _ratio(bounds(own.clean)[0], bounds(other.values)[1], -math.inf)
+    high = _ratio(bounds(own.values)[1], bounds(other.clean)[0], math.inf)
+    value = median(own.values[:n]) / median(other.values[:n]) if own.values and other.values else math.nan
+    verdict = Verdict.INCONCLUSIVE
+    if math.isfinite(high) and promise.holds(high):
+        verdict = Verdict.PASS
+    elif math.isfinite(low) and not promise.holds(low):
+        verdict = Verdict.FAIL
+    return Judgement(verdict, value, low, high, min(len(own.values), len(other.values), n), Basis.PROCESSES, confidence)
+
+
+def _ratio(a: float, b: float, unknown: float) -> float:
+    return a / b if math.isfinite(a) and math.isfinite(b) and b > 0 else unknown
+
+
+def side_in(evidence: Mapping[str, Any], kpi: str, scenario: str, metric: type[PricedMetric]) -> Side | None:
+    """What a KPI's processes cost in the evidence of a run; None unless it ran on the KPI's machine."""
+    found = next((k for k in evidence["kpis"] if k["name"] == kpi), None)
+    if found is None or found["elsewhere"] or not found.get("usd_per_hour"):
+        return None
+    recipe = f"{found['workload']}/{found['recipe']}"
+    measured = [m for m in evidence["measurements"] if m["recipe"] == recipe and m["scenario"] == scenario]
+    measured.sort(key=lambda m: m["device"] != found["device"])
+    if not measured:
+        return None
+    records = [ProcessRecord.from_json(process) for process in measured[0]["processes"]]
+    return Side.of(metric, records, float(found["usd_per_hour"]))

@@ -1,0 +1,57 @@
+"""One metric per file: formula, unit and source stand in its docstring."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from harness.core.registry import discover
+from harness.judge.metrics.base import Metric
+
+_PERCENTILE = re.compile(r"(.+)\.p([5-9]\d(?:\.\d{1,3})?)", re.ASCII)
+
+
+class Metrics(Mapping[str, type[Metric]]):
+    """The metrics by name. ``.pNN`` of any series of times (p50 to p99.999) is found too, without being listed."""
+
+    def __init__(self, listed: Mapping[str, type[Metric]]) -> None:
+        self._listed = listed
+        self._made: dict[str, type[Metric]] = {}
+
+    def __getitem__(self, name: str) -> type[Metric]:
+        if name in self._listed:
+            return self._listed[name]
+        if name not in self._made:
+            self._made[name] = self._percentile(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listed)
+
+    def __len__(self) -> int:
+        return len(self._listed)
+
+    def _percentile(self, name: str) -> type[Metric]:
+        """Another percentile of a series whose median is a metric; KeyError where there is none."""
+        match = _PERCENTILE.fullmatch(name)
+        if match is None:
+            raise KeyError(name)
+        base, percent = match[1], match[2]
+        median = self._listed.get(f"{base}.p50") or self._listed.get(base)
+        if median is None or not hasattr(median, "quantile"):
+            raise KeyError(name)
+        said = {
+            "name": name,
+            "title": f"{percent}th percentile of {median.title.removeprefix('median ')}",
+            "quantile": round(float(percent) / 100, 6),
+            "__doc__": f"Formula: the {percent}th percentile of what ``{median.name}`` is the median of.",
+            "__module__": median.__module__,
+        }
+        return type(f"{median.__name__}P{percent}", (median,), said)
+
+
+@cache
+def metrics() -> Metrics:
+    """Every metric that a target may name, by its dotted name."""
+    return Metrics(discover("metrics", Metric))

@@ -1,0 +1,48 @@
+"""What work costs on the machine that a KPI was written for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.core.units import NUMBER
+from harness.judge.metrics.base import MachineRatioMetric, PricedMetric
+from harness.spec.tasks import LANGUAGE, TENSORS
+
+if TYPE_CHECKING:
+    from harness.measure.records import ProcessRecord
+
+_MILLION = 1e6
+
+
+class _Cost(PricedMetric):
+    @classmethod
+    def of(cls, process: ProcessRecord) -> float:
+        return _MILLION * process.elapsed_s / process.completed / 3600
+
+
+class CostPerMillion(_Cost):
+    """Formula: price of an hour / samples an hour x 1,000,000; the throughput is that of batches (Offline)."""
+
+    name = "cost.per_million"
+    title = "cost of a million samples"
+    scenario = "offline"
+    tasks = TENSORS
+
+
+class CostPerMillionTokens(_Cost):
+    """Formula: price of an hour / tokens an hour x 1,000,000, one answer at a time."""
+
+    name = "cost.per_million_tokens"
+    title = "cost of a million tokens"
+    scenario = "generate"
+    tasks = LANGUAGE
+
+
+class CostRatio(MachineRatioMetric):
+    """Formula: the median cost of a sample (a token) / that of the KPI named in ``against``, on its machine."""
+
+    name = "cost.ratio"
+    title = "cost beside another machine"
+    dimension = NUMBER
+    scenario = "offline"
+    figure = CostPerMillion

@@ -1,0 +1,1 @@
+"""The machine: what it is, what it may use, what happens on it while something is measured."""

@@ -1,0 +1,312 @@
+"""Collects processes of artifacts under scenarios, alone or interleaved, as many as the verdicts ask for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.build.environments import Interpreter
+from harness.core.placement import Placement, memory_binding
+from harness.core.processes import call_worker
+from harness.measure.barrier import Meeting
+from harness.measure.instances import run_together, together
+from harness.measure.lock import device_lock
+from harness.measure.records import ProcessRecord
+from harness.measure.resume import TakenOver, conditions, take_over
+from harness.measure.run_folder import write_measurement
+from harness.measure.runtimes import runtimes
+from harness.measure.scenarios import scenarios
+from harness.measure.validity import best_kernel, by_heat, disturbance
+
+_MODULE = "harness.measure.worker"
+_TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One artifact under one scenario: what a measurement is of.
+
+    ``compared`` says for each pass how far what it wrote answered from what it read.
+    """
+
+    recipe: str
+    artifact: str
+    artifact_path: Path
+    artifact_bytes: int
+    inputs: Path
+    runtime: str
+    runtime_options: Mapping[str, Any]
+    device: str
+    scenario: str
+    scenario_options: Mapping[str, Any]
+    interpreter: Interpreter
+    placement: Placement
+    origin: Mapping[str, Any]
+    seconds: float
+    samples: int
+    subset: int | None = None
+    compared: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The same for the same artifact, runtime, device, scenario and options; part of a file name."""
+        identity = [
+            self.recipe,
+            self.artifact,
+            self.runtime,
+            dict(self.runtime_options),
+            self.device,
+            self.scenario,
+            dict(self.scenario_options),
+            self.interpreter.name,
+            *([self.placement.to_json()] if self.placement.to_json() else []),
+            *([{"subset": self.subset}] if self.subset else []),
+        ]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+@dataclass
+class Series:
+    """The processes of a subject in the order in which they ran, disturbed or not: nothing is thrown away."""
+
+    subject: Subject
+    records: list[ProcessRecord] = field(default_factory=list)
+    scores: dict[str, list[float]] = field(default_factory=dict)
+    weights: dict[str, list[float]] = field(default_factory=dict)
+    scored_with: dict[str, dict[str, str]] = field(default_factory=dict)
+    taken_over: TakenOver | None = None
+
+    @property
+    def clusters(self) -> list[int] | None:
+        """For each evaluation sample the number of the cluster that it belongs to; None where all are independent."""
+        return self.records[0].details.get("clusters") if self.records else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The measurement as kept in the evidence: every raw sample of every process."""
+        subject = self.subject
+        return {
+            "recipe": subject.recipe,
+            "artifact": subject.artifact,
+            "artifact_bytes": subject.artifact_bytes,
+            "compared": [dict(step) for step in subject.compared],
+            "runtime": subject.runtime,
+            "runtime_options": dict(subject.runtime_options),
+            "environment": subject.interpreter.name,
+            "placement": subject.placement.to_json(),
+            "device": subject.device,
+            "scenario": subject.scenario,
+            "scenario_options": dict(subject.scenario_options),
+            "processes": [record.to_json() for record in self.records],
+            "scores": self.scores,
+            "weights": self.weights,
+            "scored_with": self.scored_with,
+            "taken_over": (
+                {"run": self.taken_over.run, "processes": len(self.taken_over.records)} if self.taken_over else None
+            ),
+        }
+
+
+class Campaign:
+    """All measurements of one run: artifacts are cached, measurements never.
+
+    Only where the user asked to go on with a run that was stopped, its folder stands in ``stopped``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        tag: str,
+        progress: Callable[[str], None],
+        machine: Mapping[str, Any],
+        stopped: Sequence[Path] = (),
+    ) -> None:
+        self.outputs = folder / "outputs"
+        self.log = folder / "measure.log"
+        self.tag = tag
+        self.progress = progress
+        self._folder = folder
+        self._machine = machine
+        self._stopped = stopped
+        self._known_conditions: dict[str, dict[str, Any]] = {}
+        self.series: dict[str, Series] = {}
+        self.pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        self.wasted: Counter[tuple[str, str]] = Counter()
+        self._place = 0
+
+    def of(self, subject: Subject) -> Series:
+        """The series of a subject: empty at first, or what a stopped run had measured of it."""
+        if subject.id not in self.series:
+            made = self.series[subject.id] = Series(subject)
+            found = (
+                take_over(self._stopped, subject.id, self.tag, self.conditions_of(subject)) if self._stopped else None
+            )
+            if found is not None:
+                made.taken_over, made.records = found, list(found.records)
+                made.scores, made.weights = dict(found.scores), dict(found.weights)
+                made.scored_with = dict(found.scored_with)
+                self._place = max(self._place, *(record.place for record in found.records))
+                self.outputs.mkdir(parents=True, exist_ok=True)
+                for name in {record.outputs for record in found.records} - {""}:
+                    for file in (found.folder / "outputs").glob(f"{Path(name).stem}.*"):
+                        shutil.copy2(file, self.outputs / file.name)
+                self.keep(subject)
+        return self.series[subject.id]
+
+    def conditions_of(self, subject: Subject) -> dict[str, Any]:
+        """What must be alike, beside the subject itself, for another measurement to be of the same thing."""
+        if subject.id not in self._known_conditions:
+            interpreter = subject.interpreter
+            versions = {name: interpreter.version(name) for name in runtimes()[subject.runtime].distributions}
+            more = {"seconds": subject.seconds, "samples": subject.samples}
+            self._known_conditions[subject.id] = conditions(self._machine, subject.inputs, versions, **more)
+        return self._known_conditions[subject.id]
+
+    def of_recipe(self, recipe: str) -> list[Series]:
+        """What was measured of a recipe, by its key, in any scenario."""
+        return [series for series in self.series.values() if series.subject.recipe == recipe]
+
+    def reference(self, subject: Subject) -> str:
+        """The name of a subject's measurement in the evidence; ``tag`` tells apart processes that share a run."""
+        return f"{subject.id}-{self.tag}" if self.tag else subject.id
+
+    def keep(self, subject: Subject) -> None:
+        """Writes what was measured so far, so that a killed run loses nothing."""
+        write_measurement(self._folder, self._record(self.of(subject)))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Every measurement of this run so far, as the evidence holds them."""
+        return [self._record(series) for series in self.series.values()]
+
+    def _record(self, series: Series) -> dict[str, Any]:
+        subject = series.subject
+        pairs = {
+            self.reference(self.series[b].subject): found for (a, b), found in self.pairs.items() if a == subject.id
+        }
+        return {
+            "id": self.reference(subject),
+            **series.to_json(),
+            "pairs": pairs,
+            "conditions": self.conditions_of(subject),
+        }
+
+    def extend(self, subject: Subject, count: int) -> list[ProcessRecord]:
+        """Runs fresh processes until there are ``count``; returns them all."""
+        series = self.of(subject)
+        if len(series.records) < count:
+            with device_lock(subject.device, self.progress):
+                while len(series.records) < count:
+                    self._more(subject, count)
+        return series.records
+
+    def add(self, subject: Subject, count: int) -> float:
+        """Runs one more fresh process, of ``count`` that are wanted; returns the seconds that it took."""
+        begin = time.monotonic()
+        with device_lock(subject.device, self.progress):
+            self._more(subject, count)
+        return time.monotonic() - begin
+
+    def _more(self, subject: Subject, count: int) -> None:
+        records = self.of(subject).records
+        records.append(self._run(subject, len(records) + 1, count))
+        self.keep(subject)
+
+    def add_pair(self, a: Subject, b: Subject, count: int) -> float:
+        """Runs a process of each of two subjects, next to each other: A B, then B A, and so on.
+
+        A pair counts only when neither of its processes was disturbed: the two are next to each other in time, so that
+        what slows both cancels out, but what slows one may do so more than the other. Heat is no disturbance here: an
+        artifact that heats the machine is slowed by itself. Returns the seconds it took.
+        """
+        begin, both = time.monotonic(), [self.of(subject).records for subject in (a, b)]
+        pairs = self.pairs_of(a, b)
+        with device_lock(a.device, self.progress):
+            for subject in (b, a) if len(both[0]) % 2 else (a, b):
+                self.of(subject).records.append(self._run(subject, len(pairs) + 1, count))
+            if any(records[-1].disturbed and not by_heat(records[-1]) for records in both):
+                self.wasted[a.id, b.id] += 1
+            else:
+                self.wasted[a.id, b.id] = 0
+                pairs.append((len(both[0]) - 1, len(both[1]) - 1))
+            self.keep(b)
+            self.keep(a)
+        return time.monotonic() - begin
+
+    def pairs_of(self, a: Subject, b: Subject) -> list[tuple[int, int]]:
+        """The undisturbed pairs of two subjects, as positions in their two series."""
+        if (a.id, b.id) not in self.pairs:
+            self.pairs[a.id, b.id] = self._pairs_taken_over(a, b)
+        return self.pairs[a.id, b.id]
+
+    def _pairs_taken_over(self, a: Subject, b: Subject) -> list[tuple[int, int]]:
+        """The pairs of a stopped run, both of whose processes were kept."""
+        ours, theirs = self.of(a).taken_over, self.of(b).taken_over
+        if ours is None or theirs is None or ours.folder != theirs.folder:
+            return []
+        pairs = [(int(i), int(j)) for i, j in ours.pairs.get(b.id, ())]
+        return [(i, j) for i, j in pairs if i < len(ours.records) and j < len(theirs.records)]
+
+    def _run(self, subject: Subject, number: int, count: int) -> ProcessRecord:
+        said = f"measure {subject.recipe} {subject.scenario}: process {number} of {count}"
+        self.progress(said)
+        self.outputs.mkdir(parents=True, exist_ok=True)
+        count_of = subject.placement.instances
+        if count_of == 1:
+            record = ProcessRecord.from_json(self._call(subject, said, None))
+        else:
+            record = together(run_together(count_of, lambda _, meeting: self._call(subject, said, meeting)))
+        self._place += 1
+        record = dataclasses.replace(record, place=self._place)
+        if not scenarios()[subject.scenario].timed:
+            return record
+        # A kernel beside a busy neighbour of our own is only like those with such a neighbour.
+        alike = [s for s in self.series.values() if s.subject.placement == subject.placement]
+        seen = [r for s in alike for r in s.records]
+        reason = record.disturbed or disturbance(record, best_kernel([*seen, record]))
+        return dataclasses.replace(record, disturbed=reason)
+
+    def _call(self, subject: Subject, said: str, meeting: Meeting | None) -> dict[str, Any]:
+        """One worker: alone, or the instance that a meeting says."""
+        number = meeting.number if meeting else 0
+        placement = subject.placement.of(number)
+        outputs = self.outputs / f"{self.reference(subject)}{f'-{number}' if number else ''}.npz"
+        request = {
+            "runtime": subject.runtime,
+            "runtime_options": dict(subject.runtime_options),
+            "scenario": subject.scenario,
+            "scenario_options": dict(subject.scenario_options),
+            "artifact": str(subject.artifact_path),
+            "inputs": str(subject.inputs),
+            "device": subject.device,
+            "cores": placement.cores[0] if placement.cores else None,
+            "numa_node": placement.numa_node,
+            "meeting": meeting.to_json() if meeting else None,
+            "seconds": subject.seconds,
+            "samples": subject.samples,
+            "subset": subject.subset,
+            "outputs": str(outputs),
+            "conditions": self.conditions_of(subject),
+            "earlier": [str(folder / "outputs") for folder in self._stopped],
+            **subject.origin,
+        }
+        begin = time.monotonic()
+        found = call_worker(
+            _MODULE,
+            request,
+            log=self.log,
+            timeout=_TIMEOUT_S,
+            python=subject.interpreter.python,
+            environment=subject.interpreter.environment,
+            before=memory_binding(placement.numa_node) if placement.numa_node is not None else (),
+            progress=lambda text: self.progress(f"{said}: {text}"),
+        )
+        # From the first to the last moment, so with Python's own start and end.
+        found["system"] = {**found["system"], "life_s": round(time.monotonic() - begin, 4)}
+        return found

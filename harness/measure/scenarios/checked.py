@@ -1,0 +1,128 @@
+"""Looks at every answer to a scored sample: numbers, shapes, and whether the same sample gets the same answer again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.core.errors import KpiError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.generic]
+    Arrays = Mapping[str, Array]
+
+SAME = 0.01
+"""Two answers to one sample are the same up to this share of the spread of all answers: far beyond rounding."""
+
+
+class Checked:
+    """The answers to all samples, batch after batch; what is wrong is told at the end, with how often it was seen."""
+
+    def __init__(self, wanted: tuple[str, ...], what: str = "evaluation samples") -> None:
+        """``wanted`` are the outputs that are kept; ``what`` says what is counted."""
+        self._wanted = wanted
+        self._what = what
+        self._kept: dict[str, list[Array]] = {name: [] for name in wanted}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._bad: dict[str, list[int]] = {}
+        self._count = 0
+
+    def add(self, outputs: Arrays, size: int, count: int) -> None:
+        """Takes the outputs of a batch of ``size``, of which the first ``count`` are answers to samples.
+
+        Raises KpiError where an output is missing, or has another shape or type than it can have.
+        """
+        import numpy as np
+
+        if lacking := [name for name in self._wanted if name not in outputs]:
+            raise KpiError(
+                f"the artifact answers {', '.join(outputs) or 'nothing'}, not {', '.join(lacking)}",
+                "let the workload's `outputs` and `scored` name what the file answers",
+            )
+        for name, array in outputs.items():
+            if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+                raise KpiError(f"the artifact answers {name} of type {array.dtype}, not numbers")
+            if name in self._wanted and (not array.ndim or array.shape[0] != size):
+                raise KpiError(f"the artifact answers {name} of shape {array.shape} to a batch of {size}")
+            if self._shapes.setdefault(name, array.shape) != array.shape:
+                raise KpiError(f"the artifact answers {name} of shape {array.shape}, before of {self._shapes[name]}")
+            own = array[:count] if array.ndim and array.shape[0] == size else array
+            with np.errstate(over="ignore"):
+                # Scores are taken in single precision: what is beyond it is infinite there.
+                own = own.astype(np.float32) if own.dtype.kind == "f" else own
+            if not np.isfinite(own).all():
+                rows = [row for row, values in enumerate(own) if not np.isfinite(values).all()] if own.ndim else [0]
+                self._bad.setdefault(name, []).extend(self._count + row for row in rows)
+        for name, parts in self._kept.items():
+            parts.append(np.array(outputs[name][:count]))
+        self._count += count
+
+    def finish(self) -> dict[str, Array]:
+        """All answers by output, (samples, ...). Raises KpiError where some hold NaN or infinity."""
+        import numpy as np
+
+        if self._bad:
+            said = [
+                f"{name} with NaN or infinity on {len(rows)} of {self._count} {self._what}, the first is {rows[0]}"
+                for name, rows in self._bad.items()
+            ]
+            raise KpiError(
+                f"the artifact answers {'; '.join(said)}",
+                "look for overflow, a division by zero or damaged weights; samples are counted from 0",
+            )
+        return {name: np.concatenate(parts) for name, parts in self._kept.items()}
+
+
+def replay(run: Callable[[Arrays], Arrays], feeds: Arrays, answers: Arrays, spread: Mapping[str, float]) -> float:
+    """Asks a batch again, then in another order, then its first sample among copies of itself.
+
+    ``answers`` are what the batch was answered before, by output; ``spread`` is that of all answers. Returns by how
+    much the answer to a sample depends on the other samples of its batch, as a share of the spread.
+
+    Raises KpiError where the same question gets another answer, or where the place in the batch matters.
+    """
+    import numpy as np
+
+    again = _apart(run(feeds), answers, spread)
+    if again > SAME:
+        raise KpiError(
+            f"the artifact answers the same batch differently when it is asked again, by {100 * again:.3g} % of the "
+            "spread of its answers",
+            "it keeps state between requests or draws random numbers: neither can be judged sample by sample",
+        )
+    size = len(next(iter(feeds.values())))
+    order = np.random.default_rng(1).permutation(size)
+    mixed = {name: array[np.argsort(order)] for name, array in run(_rows(feeds, order)).items()}
+    place = _apart(mixed, answers, spread)
+    if place > SAME:
+        raise KpiError(
+            f"the artifact's answer to a sample depends on its place in the batch, by {100 * place:.3g} % of the "
+            "spread of its answers",
+            "look for an operator that mixes the samples of a batch, or a reshape that swaps axes",
+        )
+    copies = [0] * size
+    return _apart(run(_rows(feeds, copies)), _rows(answers, copies), spread)
+
+
+def _rows(arrays: Arrays, rows: Sequence[int] | Array) -> dict[str, Array]:
+    return {name: array[rows] for name, array in arrays.items()}
+
+
+def spreads(answers: Arrays) -> dict[str, float]:
+    """The spread of all values of each output; never 0, since shares of it are taken."""
+    import numpy as np
+
+    return {name: max(float(np.ptp(array.astype(np.float64))), 1e-6) for name, array in answers.items()}
+
+
+def _apart(found: Arrays, wanted: Arrays, spread: Mapping[str, float]) -> float:
+    import numpy as np
+
+    def one(name: str) -> float:
+        a: Any = np.nan_to_num(np.asarray(found[name], dtype=np.float64), nan=np.inf)
+        return float(np.abs(a - np.asarray(wanted[name], dtype=np.float64)).max()) / spread[name]
+
+    return max(one(name) for name in wanted)

@@ -1,0 +1,1 @@
+"""``kpis.toml``: read, checked, and kept as frozen objects."""

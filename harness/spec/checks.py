@@ -1,0 +1,219 @@
+"""What a target must be to make sense: comparable, in the right direction, able to hold, able to fail."""
+
+from __future__ import annotations
+
+import keyword
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.core.bounds import MEDIAN, Promise, Relation
+from harness.core.errors import suggest
+from harness.core.statistics import looks_for, plan_looks, samples_needed
+from harness.core.units import COUNT, SHARE
+from harness.spec.catalog import metrics, passes, scenarios
+from harness.spec.hints import wrong_task
+from harness.spec.model import DEVICES, Kpi, Machine, MeasureSettings, PassSpec, WorkloadSpec
+from harness.spec.schema import KpiTable
+from harness.spec.tasks import played
+
+if TYPE_CHECKING:
+    from harness.judge.metrics.base import Metric
+    from harness.measure.scenarios.base import Scenario
+
+_COMPARED = (Relation.DROP, Relation.GAIN)
+_OF_PYTEST = frozenset(
+    {"filterwarnings", "parametrize", "skip", "skipif", "tryfirst", "trylast", "usefixtures", "xfail"}
+)
+
+
+def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload: WorkloadSpec) -> None:
+    """Raises ValueError when the promise makes no sense for the metric, the recipe or the workload."""
+    text = f"{promise.text!r}"
+    if metric.tasks is not None and workload.task and workload.task not in metric.tasks:
+        raise ValueError(f"{text}: {wrong_task(metric, workload.task)}")
+    if metric.needs_reference:
+        own = workload.recipes.get(recipe)
+        reference = (own.reference if own else None) or workload.reference
+        if reference is None:
+            raise ValueError(f'{text}: needs a reference; set reference = "RECIPE" in [workload.{workload.name}]')
+        if recipe == reference:
+            raise ValueError(f"{text}: compares the reference recipe {recipe!r} with itself")
+    if promise.versus is not None:
+        if promise.versus not in workload.recipes:
+            raise ValueError(f"{text}: {suggest(promise.versus, workload.recipes, 'recipe')}")
+        if promise.versus == recipe:
+            raise ValueError(f"{text}: compares the recipe with itself")
+        if promise.relation in _COMPARED and not metric.paired_samples:
+            raise ValueError(f"{text}: {metric.name} has no paired samples; compare it with 'x' or '% of'")
+        if not metric.comparable:
+            raise ValueError(f"{text}: {metric.name} can't be compared with another recipe")
+    _check_direction(metric, promise)
+    _check_reach(metric, promise)
+
+
+def share_mistake(promise: Promise, settings: MeasureSettings) -> str:
+    """Why the planned processes can't prove a bound for so many of them; empty where they can."""
+    confidence = settings.confidence_at(1)
+    if promise.share == MEDIAN or looks_for(settings.looks, confidence, 0.0, promise.share)[-1].against >= 0:
+        return ""
+    needed = samples_needed(promise.share, confidence)
+    return f"{promise.text!r}: takes at least {needed} processes, looks end at {settings.looks[-1]}; add looks"
+
+
+def kpi_mistakes(
+    kpis: Sequence[Kpi], machines: Mapping[str, Machine], workloads: Mapping[str, WorkloadSpec]
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with KPIs in the light of the other tables, each mistake with the name of its KPI."""
+    yield from against_mistakes(kpis, machines)
+    for kpi in kpis:
+        if kpi.workload in workloads:
+            for mistake in batch_mistakes(kpi, workloads[kpi.workload]):
+                yield kpi.name, mistake
+
+
+def batch_mistakes(kpi: Kpi, workload: WorkloadSpec) -> Iterator[str]:
+    """The targets of a KPI whose scenario sends a batch size that a recipe with a fixed one does not take."""
+    for target in kpi.targets:
+        names = [target.recipe, *([target.promise.versus] if target.promise.versus else [])]
+        if target.metric.needs_reference:
+            known = [workload.recipes[name] for name in names if name in workload.recipes]
+            names += [recipe.reference or workload.reference or "" for recipe in known]
+        for recipe in (workload.recipes[name] for name in dict.fromkeys(names) if name in workload.recipes):
+            scenario = played(target.metric.scenario or "", workload.task)
+            fixed = next(((s.name, size) for s in recipe.passes if (size := _fixed_batch(s)) is not None), None)
+            if fixed is None or scenario not in scenarios():
+                continue
+            cls = scenarios()[scenario]
+            sent = cls(cls.Options(**recipe.scenarios.get(scenario, {}))).batch
+            if sent == fixed[1]:
+                continue
+            remedy = f"; set scenario.{scenario} = {{ batch = {fixed[1]} }} in the recipe" * ("batch" in _fields(cls))
+            sends = "batches of several sizes" if sent is None else f"batches of {sent}"
+            yield (
+                f"{target.metric_name}: scenario {scenario} sends {sends}, but recipe {recipe.name} takes {fixed[1]} "
+                f'(pass "{fixed[0]}", batch = {fixed[1]}){remedy}'
+            )
+
+
+def _fixed_batch(step: PassSpec) -> int | None:
+    cls = passes()[step.name]
+    return cls(cls.Options(**step.options)).batch
+
+
+def _fields(cls: type[Scenario[Any]]) -> Mapping[str, object]:
+    fields: Mapping[str, object] = cls.Options.__dataclass_fields__
+    return fields
+
+
+def against_mistakes(kpis: Sequence[Kpi], machines: Mapping[str, Machine]) -> Iterator[tuple[str, str]]:
+    """The KPIs whose ``against`` makes no sense, each with what is wrong; ``machines`` are those of a known price."""
+    names = {kpi.name: kpi for kpi in kpis}
+    for kpi in kpis:
+        asked = any(target.metric.two_machines for target in kpi.targets)
+        if kpi.against is None:
+            if asked:
+                yield kpi.name, 'cost.ratio: needs a KPI to compare with; set against = "KPI"'
+            continue
+        other = names.get(kpi.against)
+        if not asked:
+            yield kpi.name, "against is for cost.ratio, which is not among the targets"
+        elif other is None:
+            yield kpi.name, f"against: {suggest(kpi.against, names, 'KPI')}"
+        elif other is kpi:
+            yield kpi.name, "against: compares the KPI with itself"
+        elif other.workload != kpi.workload:
+            yield kpi.name, f"against: {other.name!r} is about the workload {other.workload!r}, not {kpi.workload!r}"
+        else:
+            for machine in dict.fromkeys((kpi.machine, other.machine)):
+                if machine in machines and machines[machine].price is None:
+                    yield kpi.name, f"cost.ratio: needs a price; set price in [machine.{machine}]"
+
+
+def price_mistakes(kpi: KpiTable, machine: object) -> Iterator[str]:
+    """The metrics of money among a KPI's, where its machine (a table as it stands in the file) has no price."""
+    if isinstance(machine, dict) and machine.get("price") is None:
+        for metric in kpi.targets:
+            if metric in metrics() and metrics()[metric].priced:
+                yield f"{metric}: needs a price; set price in [machine.{kpi.machine}]"
+
+
+def mark_mistakes(marks: Sequence[str]) -> Iterator[str]:
+    """What is wrong with a KPI's own pytest markers: names that ``-m`` can't take, or that mean something already."""
+    kinds = {metric.kind() for metric in metrics().values()}
+    for mark in marks:
+        if mark in DEVICES:
+            yield f'marks: "{mark}" is the marker of a device; it follows from the machine'
+        elif mark in kinds:
+            yield f'marks: "{mark}" is the marker of a kind of metric; choose another name'
+        elif mark in _OF_PYTEST:
+            yield f'marks: "{mark}" means something else to pytest; choose another name'
+        elif keyword.iskeyword(mark):
+            yield f'marks: "{mark}" can\'t be selected with -m; choose another name'
+
+
+def impossible(settings: MeasureSettings) -> str:
+    """Why nothing can be measured so; empty when all is well."""
+    if not 0.5 <= settings.confidence < 1:  # noqa: PLR2004 - below a coin toss nothing is promised
+        return f"confidence: must be from 50 % to below 100 %, not {100 * settings.confidence:g} %"
+    if not 0 <= settings.drift <= 0.5:  # noqa: PLR2004 - beyond this nothing could be decided before the end
+        return f"drift: must be from 0 % to 50 %, not {100 * settings.drift:g} %"
+    if min(settings.seconds, settings.budget_s) <= 0:
+        return "seconds and budget: must be above 0 s"
+    if list(settings.looks) != sorted(set(settings.looks)):
+        return f"looks = {list(settings.looks)}: must grow, as in [6, 9, 12, 16, 20, 26, 32, 40]"
+    if plan_looks(settings.looks, settings.confidence_at(1))[-1].against < 0:
+        return f"looks: {settings.looks[-1]} processes can decide nothing at that confidence; allow more"
+    return ""
+
+
+def _check_direction(metric: type[Metric], promise: Promise) -> None:
+    wants_upper = metric.better == "lower"
+    if promise.relation is Relation.DROP:
+        wants_upper = True
+    elif promise.relation is Relation.GAIN:
+        wants_upper = False
+    if promise.upper is not wants_upper:
+        what = promise.relation if promise.relation in _COMPARED else metric.name
+        right = "<" if wants_upper else ">"
+        raise ValueError(f"{promise.text!r}: {what} is better {'lower' if wants_upper else 'higher'}; write '{right}'")
+
+
+def _check_reach(metric: type[Metric], promise: Promise) -> None:
+    """Refuses a bound that no value can keep, or that every value keeps, and one on processes where there are none."""
+    if promise.share != MEDIAN and (promise.versus or not metric.per_process):
+        raise ValueError(f"{promise.text!r}: a share of the processes is for a bound on a figure that each of them has")
+    low, high = metric.range
+    if promise.relation in _COMPARED:
+        low, high = low - high, high - low
+    elif promise.relation is not Relation.VALUE:
+        low, high = 0.0, float("inf")
+    best, worst = (low, high) if promise.upper else (high, low)
+    if not promise.holds(best) or (promise.upper and promise.limit < low):
+        raise ValueError(f"{promise.text!r} can never hold: {metric.name} lies between {low:g} and {high:g}")
+    # A count or a share may be asked to be zero; a time or a size may not.
+    positive = metric.better == "lower" and metric.dimension not in (COUNT, SHARE)
+    if positive and promise.relation is Relation.VALUE and promise.limit <= 0:
+        raise ValueError(f"{promise.text!r} can never hold: {metric.name} is above 0")
+    if promise.relation not in (Relation.VALUE, *_COMPARED) and promise.limit <= 0:
+        raise ValueError(f"{promise.text!r}: a share or factor must be above 0")
+    if promise.holds(worst):
+        raise ValueError(f"{promise.text!r} always holds: it would prove nothing")
+
+
+def target_labels(promises: Sequence[tuple[str, Promise]]) -> list[str]:
+    """Short names of a KPI's targets, each one of a kind: ``p50``, ``top1-drop-vs-fp32``."""
+    names = {name for name, _ in promises}
+    shared = {t for t, count in Counter(name.rpartition(".")[2] for name in names).items() if count > 1}
+    labels = []
+    for name, promise in promises:
+        tail = name.rpartition(".")[2]
+        label = name if tail in shared else tail
+        if promise.relation is not Relation.VALUE:
+            label += f"-{promise.relation}-{promise.versus}"
+        labels.append(label)
+    counts = Counter(labels)
+    return [
+        f"{label} {promise.text}" if counts[label] > 1 else label
+        for label, (_, promise) in zip(labels, promises, strict=True)
+    ]

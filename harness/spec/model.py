@@ -1,0 +1,255 @@
+"""The promises of ``kpis.toml`` as frozen, typed objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.core.attempts import COUNTED, confidence_of
+from harness.core.bounds import Promise, judged_in
+from harness.core.placement import Placement
+from harness.core.prices import Price
+from harness.core.units import Dimension
+from harness.spec.catalog import metrics, passes
+from harness.spec.tasks import LANGUAGE, played
+
+if TYPE_CHECKING:
+    from harness.judge.metrics.base import Metric
+
+DEVICES = ("cpu", "gpu", "npu", "edge")
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The hardware a KPI is written for: globs and least amounts over what is detected; unset means any."""
+
+    name: str
+    device: str
+    cpu: str | None = None
+    gpu: str | None = None
+    npu: str | None = None
+    cores: Promise | None = None
+    memory: Promise | None = None
+    os: str | None = None
+    arch: str | None = None
+    price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PassSpec:
+    """A pass by name, with its validated options as plain JSON."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The ordered passes that make an artifact, with the runtime that runs it."""
+
+    workload: str
+    name: str
+    runtime: str
+    runtime_options: Mapping[str, Any]
+    passes: tuple[PassSpec, ...]
+    environment: str | None = None
+    reference: str | None = None
+    placement: Placement = field(default_factory=Placement)
+    scenarios: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    scenario_runtime: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def format(self) -> str:
+        """The format of the artifact that the last pass writes."""
+        return passes()[self.passes[-1].name].makes
+
+    @property
+    def key(self) -> str:
+        """``workload/recipe``: the name in reports and file names."""
+        return f"{self.workload}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Somebody else's figures for a recipe, shown as reference lines, never as ours; low and high in base units."""
+
+    source: str
+    recipe: str
+    machine: str
+    values: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSpec:
+    """A task, the fixture that holds its model with its data, and the recipes for it."""
+
+    name: str
+    task: str
+    fixture: str
+    recipes: Mapping[str, Recipe]
+    reference: str | None = None
+    checkpoint: str | None = None
+    checkpoint_sha256: str | None = None
+    model: str | None = None
+    data: str | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    chat_template: str | None = None
+    licence: str | None = None
+    published: tuple[Published, ...] = ()
+    search: Mapping[str, Any] = field(default_factory=dict)
+    """By name: a recipe's table as plain TOML, in which any value may be a choice or a range."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One metric and its bound, of one KPI."""
+
+    kpi: str
+    workload: str
+    recipe: str
+    machine: str
+    metric_name: str
+    promise: Promise
+    label: str
+
+    @property
+    def id(self) -> str:
+        """``food11-server-cpu:p50``: the parameter in the test's name."""
+        return f"{self.kpi}:{self.label}"
+
+    @cached_property
+    def key(self) -> tuple[str, str, str]:
+        """What makes the target one of a kind in the ledger."""
+        return (self.kpi, self.metric_name, self.promise.text)
+
+    @property
+    def metric(self) -> type[Metric]:
+        """The metric's class."""
+        return metrics()[self.metric_name]
+
+    @property
+    def shown_in(self) -> Dimension:
+        """The dimension of the judged value: the metric's own, points for drops, a factor for ratios."""
+        return judged_in(self.metric.dimension, self.promise.relation)
+
+    @property
+    def gates_everywhere(self) -> bool:
+        """Whether the target holds or not whatever the machine: sizes and accuracies."""
+        return not self.metric.machine_bound
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """Targets that must hold together, for one recipe of one workload on one machine."""
+
+    name: str
+    workload: str
+    recipe: str
+    machine: str
+    targets: tuple[Target, ...]
+    description: str = ""
+    against: str | None = None
+    marks: tuple[str, ...] = ()
+    """pytest markers of one's own, without that of the machine's device."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSettings:
+    """How sure a verdict must be, and how much time it may take.
+
+    ``drift`` is how far the machine may be off, between a look and the rest of the run, without a wrong verdict.
+    ``attempts`` says whether attempts at a target are only counted, or share its error.
+    """
+
+    confidence: float = 0.97
+    looks: tuple[int, ...] = (6, 9, 12, 16, 20, 26, 32, 40)
+    drift: float = 0.02
+    seconds: float = 0.5
+    samples: int = 50
+    budget_s: float = 180.0
+    attempts: str = COUNTED
+
+    @property
+    def patience(self) -> int:
+        """Two looks' worth of disturbed processes in a row, and the machine is not expected to calm down."""
+        return self.looks[:2][-1]
+
+    def confidence_at(self, attempt: int) -> float:
+        """How sure a verdict must be at an attempt, from 1."""
+        return confidence_of(attempt, self.confidence, self.attempts)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything that ``kpis.toml`` promises."""
+
+    path: Path
+    machines: Mapping[str, Machine]
+    workloads: Mapping[str, WorkloadSpec]
+    kpis: tuple[Kpi, ...]
+    measure: MeasureSettings
+
+    @property
+    def root(self) -> Path:
+        """The folder that fixtures and relative paths are found from."""
+        return self.path.parent
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """Every promised target, in the order of the file."""
+        return tuple(target for kpi in self.kpis for target in kpi.targets)
+
+    def scenario(self, target: Target) -> str:
+        """The scenario that gives a target its figure; empty for what is read from the files."""
+        return played(target.metric.scenario or "", self.workloads[target.workload].task)
+
+    def with_prompts(self, file: Path) -> Spec:
+        """The same promises, every language model answering the prompts in ``file``."""
+        workloads = {
+            name: replace(workload, data=str(file)) if workload.task in LANGUAGE else workload
+            for name, workload in self.workloads.items()
+        }
+        return replace(self, workloads=workloads)
+
+    def hourly(self, target: Target) -> float:
+        """What a metric of money is multiplied by: USD an hour on the target's machine; 1 for all others."""
+        return self.price(target.machine) if target.metric.priced else 1.0
+
+    def price(self, machine: str) -> float:
+        """USD an hour of a machine whose price is known to be set."""
+        price = self.machines[machine].price
+        if price is None:
+            raise ValueError(f"machine {machine} has no price")
+        return price.usd_per_hour
+
+    def kpi(self, name: str) -> Kpi:
+        """A KPI that is known to exist."""
+        return next(kpi for kpi in self.kpis if kpi.name == name)
+
+    def recipe(self, workload: str, name: str) -> Recipe:
+        """A recipe that is known to exist."""
+        return self.workloads[workload].recipes[name]
+
+    def recipes_of(self, target: Target) -> tuple[Recipe, ...]:
+        """The recipe that the target is about, then those that it is compared with."""
+        names = [target.recipe]
+        if target.promise.versus:
+            names.append(target.promise.versus)
+        found = [self.recipe(target.workload, name) for name in names]
+        if target.metric.needs_reference:
+            found += [reference for recipe in found if (reference := self.reference_of(recipe))]
+        return tuple({recipe.name: recipe for recipe in found}.values())
+
+    def computes_with_integers(self, recipe: Recipe) -> bool:
+        """Whether a pass of the recipe makes an artifact that computes with integers, as far as its options tell."""
+        steps = ((passes()[step.name], step.options) for step in recipe.passes)
+        return any(cls(cls.Options(**options)).integer for cls, options in steps)
+
+    def reference_of(self, recipe: Recipe) -> Recipe | None:
+        """What the recipe's parity is held against: its own choice, or the workload's."""
+        name = recipe.reference or self.workloads[recipe.workload].reference
+        return self.recipe(recipe.workload, name) if name else None

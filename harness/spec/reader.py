@@ -1,0 +1,333 @@
+"""Reads ``kpis.toml`` into a :class:`~harness.spec.model.Spec`, or says all that is wrong with it, one line each."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.core.bounds import Promise, Relation, parse_promise
+from harness.core.errors import SpecError, suggest
+from harness.core.prices import Price, owned, rented
+from harness.core.units import BYTES, COUNT, SHARE, TIME
+from harness.spec import schema
+from harness.spec import search_space as space
+from harness.spec.catalog import metrics
+from harness.spec.checks import (
+    check_promise,
+    impossible,
+    kpi_mistakes,
+    mark_mistakes,
+    price_mistakes,
+    share_mistake,
+    target_labels,
+)
+from harness.spec.hints import misspelled_headers, unknown_metric, unknown_task
+from harness.spec.model import Kpi, Machine, MeasureSettings, Published, Recipe, Spec, Target, WorkloadSpec
+from harness.spec.recipes import Recipes
+from harness.spec.tasks import TASKS
+
+_MEASURES = (
+    ("confidence", "confidence", SHARE),
+    ("drift", "drift", SHARE),
+    ("seconds", "seconds", TIME),
+    ("budget", "budget_s", TIME),
+)
+
+
+def read_spec(path: Path) -> Spec:
+    """Reads the file; SpecError holds every mistake found in it."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise SpecError([f"{path}: no such file; name one with --kpis FILE"]) from None
+    except UnicodeDecodeError as error:
+        raise SpecError([f"{path.name}: not UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
+    except OSError as error:
+        raise SpecError([f"{path}: can't be read: {error.strerror}"]) from None
+    try:
+        data = tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, and what int() says of 5000 digits
+        headers = [f"{path.name}: {said}" for said in misspelled_headers(text, schema.Root.model_fields)]
+        raise SpecError([*headers, f"{path.name}: not valid TOML: {error}"]) from None
+    except RecursionError:
+        raise SpecError([f"{path.name}: tables are nested too deep"]) from None
+    return _Reader(path).read(data)
+
+
+def read_recipe(path: Path, workload: str, name: str, table: Mapping[str, Any]) -> Recipe:
+    """A recipe from its plain table, as if it stood in the file; SpecError holds every mistake found in it."""
+    reader = _Reader(path)
+    made = reader.recipe(workload, name, table)
+    if made is None:
+        raise SpecError(reader.problems)
+    return made
+
+
+class _Reader(Recipes):
+    """Walks the tables once; mistakes are gathered, so that all are told at once.
+
+    ``unread`` are workloads whose recipes are not known, ``unpriced`` machines whose price is not: what follows from
+    that is not told as a mistake of its own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.unread: set[str] = set()
+        self.unpriced: set[str] = set()
+
+    def read(self, data: dict[str, Any]) -> Spec:
+        root = self.table(schema.Root, _kpis_meant(data), "")
+        machines: dict[str, Machine] = {}
+        workloads: dict[str, WorkloadSpec] = {}
+        kpis: list[Kpi] = []
+        measure = MeasureSettings()
+        if root is not None:
+            machines = dict(self.machines(root.machine))
+            workloads = dict(self.workloads(root.workload))
+            measure = self.measure(root.measure)
+            kpis = list(self.kpis(root, machines, workloads))
+            for target in (target for kpi in kpis for target in kpi.targets):
+                if wrong := share_mistake(target.promise, measure):
+                    self.say(f'[[kpi]] "{target.kpi}"', f"{target.metric_name}: {wrong}")
+            priced = {name: machine for name, machine in machines.items() if name not in self.unpriced}
+            for name, mistake in kpi_mistakes(kpis, priced, workloads):
+                self.say(f'[[kpi]] "{name}"', mistake)
+            if not root.kpi and not root.wrong("kpi"):
+                self.say("", "no [[kpi]] table: nothing is promised")
+        if self.problems:
+            raise SpecError(self.problems)
+        return Spec(self.path, machines, workloads, tuple(kpis), measure)
+
+    def machines(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, Machine]]:
+        for name, data in tables.items():
+            where = f"[machine.{name}]"
+            table = self.table(schema.MachineTable, data, where)
+            if table is None:
+                # Known by name all the same, so that one mistake is told once.
+                self.unpriced.add(name)
+                yield name, Machine(name, "cpu")
+                continue
+            least: dict[str, Promise | None] = {"cores": None, "memory": None}
+            for key, dimension in (("cores", COUNT), ("memory", BYTES)):
+                text = getattr(table, key)
+                if text is not None:
+                    try:
+                        least[key] = made = parse_promise(text, dimension)
+                        if made.relation is not Relation.VALUE:
+                            raise ValueError(f'{text!r} compares recipes; write a plain bound like ">= 8"')
+                    except ValueError as error:
+                        self.say(where, f"{key}: {error}")
+            price = self.price(name, table)
+            yield name, Machine(**{**table.model_dump(), "name": name, **least, "price": price})
+
+    def price(self, name: str, table: schema.MachineTable) -> Price | None:
+        """What the machine costs; None where the table does not say, or has a mistake there."""
+        if table.wrong("price"):
+            self.unpriced.add(name)
+        try:
+            if isinstance(table.price, str):
+                return rented(table.price)
+            return None if table.price is None else owned(**table.price.model_dump())
+        except ValueError as error:
+            self.unpriced.add(name)
+            self.say(f"[machine.{name}]", f"price: {error}")
+            return None
+
+    def workloads(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, WorkloadSpec]]:
+        for name, data in tables.items():
+            where = f"[workload.{name}]"
+            table = self.table(schema.WorkloadTable, data, where)
+            if table is None or table.wrong("recipe"):
+                self.unread.add(name)
+            if table is None:
+                yield name, WorkloadSpec(name, "", "", {})
+                continue
+            if table.task not in TASKS and not table.wrong("task"):
+                self.say(where, f"task: {unknown_task(table.task)}")
+            folder = self.path.parent.joinpath(*table.fixture.split("."))
+            there = _is_file(folder / "__init__.py") or _is_file(folder.with_suffix(".py"))
+            if not there and not table.wrong("fixture"):
+                near = [f"{folder.parent.name}.{p.parent.name}" for p in folder.parent.glob("*/__init__.py")]
+                self.say(where, f"fixture: {suggest(table.fixture, near, 'fixture')}")
+            recipes = {
+                recipe_name: recipe
+                for recipe_name, recipe_data in table.recipe.items()
+                if (recipe := self.recipe(name, recipe_name, recipe_data)) is not None
+            }
+            known = name not in self.unread
+            if known and table.reference is not None and table.reference not in table.recipe:
+                self.say(where, f"reference: {suggest(table.reference, table.recipe, 'recipe')}")
+            for recipe in recipes.values():
+                if known and recipe.reference is not None and recipe.reference not in table.recipe:
+                    here = f"[workload.{name}.recipe.{recipe.name}]"
+                    self.say(here, f"reference: {suggest(recipe.reference, table.recipe, 'recipe')}")
+            for template_name, template in table.search.items():
+                self.searched(name, template_name, template, table.recipe)
+            plain = self.sources(where, table)
+            published = tuple(self.published(where, table, plain["task"]))
+            # A recipe with mistakes is still known by name.
+            broken = {n: Recipe(name, n, "", {}, ()) for n in table.recipe if n not in recipes}
+            yield name, WorkloadSpec(name, recipes={**recipes, **broken}, published=published, **plain)
+
+    def sources(self, where: str, table: schema.WorkloadTable) -> dict[str, Any]:
+        """The table without recipes and published figures, its paths from the TOML's folder."""
+        plain = table.model_dump(exclude={"recipe", "published"})
+        plain["task"] = table.task if table.task in TASKS else ""
+        for key in ("checkpoint", "data", "chat_template"):
+            if plain[key] is not None and (key, plain[key]) != ("chat_template", "none"):
+                try:
+                    plain[key] = str(self.path.parent / Path(os.path.expandvars(plain[key])).expanduser())
+                except RuntimeError as error:
+                    self.say(where, f"{key} = {plain[key]!r}: {error}")
+        if plain["model"] is not None:
+            # A folder beside the TOML, or anywhere; otherwise the name of a repository on a hub.
+            folder = self.path.parent / Path(os.path.expandvars(plain["model"]))
+            if _is_folder(folder) or Path(plain["model"]).is_absolute():
+                plain["model"] = str(folder.resolve())
+        return plain
+
+    def searched(self, workload: str, name: str, data: object, recipes: Mapping[str, Any]) -> None:
+        """Tells the mistakes of a space: in each alternative of each choice, at both ends of each range."""
+        where = f"[workload.{workload}.search.{name}]"
+        before = len(self.problems)
+        template = space.parse(data, "", lambda place, what: self.say(f"{where} {place}".rstrip(), what))
+        if len(self.problems) > before:
+            return
+        inner = _Reader(self.path)
+        for table in space.covering(template):
+            made = inner.recipe(workload, name, table, where)
+            if made is not None and made.reference is not None and made.reference not in recipes:
+                inner.say(where, f"reference: {suggest(made.reference, recipes, 'recipe')}")
+        self.problems += dict.fromkeys(inner.problems)
+
+    def published(self, where: str, table: schema.WorkloadTable, task: str) -> Iterator[Published]:
+        for index, data in enumerate(table.published):
+            here = f"{where} published[{index}]"
+            line = self.table(schema.PublishedTable, data, here)
+            if line is None:
+                continue
+            values: dict[str, tuple[float, float]] = {}
+            for metric, text in line.values.items():
+                if metric not in metrics():
+                    self.say(here, unknown_metric(metric, task))
+                    continue
+                try:
+                    low, _, high = text.partition("..")
+                    parse = metrics()[metric].dimension.parse
+                    values[metric] = (parse(low), parse(high or low))
+                except ValueError as error:
+                    self.say(here, f"{metric}: {error}")
+            yield Published(line.source, line.recipe, line.machine, values)
+
+    def measure(self, data: object) -> MeasureSettings:
+        default = MeasureSettings()
+        table = self.table(schema.MeasureTable, data if data is not None else {}, "[measure]")
+        if table is None:
+            return default
+        chosen: dict[str, Any] = {}
+        for key, field, dimension in _MEASURES:
+            text = getattr(table, key)
+            if text is not None:
+                try:
+                    chosen[field] = dimension.parse(text)
+                except ValueError as error:
+                    self.say("[measure]", f"{key}: {error}")
+        if table.samples is not None:
+            chosen["samples"] = table.samples
+        if table.attempts is not None:
+            chosen["attempts"] = table.attempts
+        if table.looks is not None:
+            chosen["looks"] = tuple(table.looks)
+        settings = MeasureSettings(**chosen)
+        if not any(map(table.wrong, schema.MeasureTable.model_fields)) and (wrong := impossible(settings)):
+            self.say("[measure]", wrong)
+            return default
+        return settings
+
+    def kpis(
+        self, root: schema.Root, machines: Mapping[str, Machine], workloads: Mapping[str, WorkloadSpec]
+    ) -> Iterator[Kpi]:
+        seen: set[str] = set()
+        for index, data in enumerate(root.kpi):
+            name = data.get("name") if isinstance(data, dict) else None
+            where = f'[[kpi]] "{name}"' if isinstance(name, str) else f"[[kpi]] number {index + 1}"
+            table = self.table(schema.KpiTable, data, where)
+            if table is None:
+                continue
+            if table.name in seen and not table.wrong("name"):
+                self.say(where, "the name stands twice; each KPI needs its own")
+            seen.add(table.name)
+            if table.machine not in machines and not table.wrong("machine"):
+                self.say(where, f"machine: {suggest(table.machine, machines, 'machine')}")
+            if table.workload not in workloads and not table.wrong("workload"):
+                self.say(where, f"workload: {suggest(table.workload, workloads, 'workload')}")
+            workload = None if table.workload in self.unread else workloads.get(table.workload)
+            if workload is not None and table.recipe not in workload.recipes and not table.wrong("recipe"):
+                self.say(where, f"recipe: {suggest(table.recipe, workload.recipes, 'recipe')}")
+            for mistake in (*price_mistakes(table, root.machine.get(table.machine)), *mark_mistakes(table.marks)):
+                self.say(where, mistake)
+            targets = tuple(self.targets(where, table, workload))
+            if table.wrong("name"):
+                continue
+            yield Kpi(
+                table.name,
+                table.workload,
+                table.recipe,
+                table.machine,
+                targets,
+                table.description,
+                table.against,
+                tuple(dict.fromkeys(table.marks)),
+            )
+
+    def targets(self, where: str, table: schema.KpiTable, workload: WorkloadSpec | None) -> Iterator[Target]:
+        """The targets of a KPI; of a workload that is not known only names and bounds are checked."""
+        promises: list[tuple[str, Promise]] = []
+        for name, texts in table.targets.items():
+            if not name and table.wrong("targets"):
+                continue
+            if name not in metrics():
+                self.say(where, unknown_metric(name, workload.task if workload else ""))
+                continue
+            if not texts:
+                self.say(where, f"{name}: an empty list promises nothing")
+            for text in [texts] if isinstance(texts, str) else texts:
+                try:
+                    promise = parse_promise(text, metrics()[name].dimension)
+                    if workload is not None:
+                        check_promise(metrics()[name], promise, table.recipe, workload)
+                except ValueError as error:
+                    self.say(where, f"{name}: {error}")
+                    continue
+                if (name, promise.text) in [(n, p.text) for n, p in promises]:
+                    self.say(where, f"{name}: {text!r} stands twice")
+                promises.append((name, promise))
+        for (name, promise), label in zip(promises, target_labels(promises), strict=True):
+            yield Target(table.name, table.workload, table.recipe, table.machine, name, promise, label)
+
+
+def _kpis_meant(data: dict[str, Any]) -> dict[str, Any]:
+    """``[[kpis]]`` followed by ``[kpi.targets]``: these targets are those of its last table."""
+    kpi = data.get("kpi")
+    lists = [key for key in data if key not in schema.Root.model_fields and isinstance(data[key], list)]
+    if not isinstance(kpi, dict) or len(lists) != 1 or not all(isinstance(table, dict) for table in data[lists[0]]):
+        return data
+    *before, last = data[lists[0]] or [{}]
+    return {**{key: value for key, value in data.items() if key != "kpi"}, lists[0]: [*before, {**last, **kpi}]}
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file's
+        return False

@@ -1,0 +1,107 @@
+"""Reads the recipes of ``kpis.toml``: passes that fit together, a runtime that runs what they make, its scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.core.errors import suggest
+from harness.core.formats import REFERENCE
+from harness.core.placement import Placement
+from harness.spec import schema
+from harness.spec.catalog import environments, passes, runtimes, scenarios
+from harness.spec.hints import misplaced_pass, misplaced_runtime
+from harness.spec.model import PassSpec, Recipe
+from harness.spec.tables import Tables
+
+
+class Recipes(Tables):
+    """The recipes of one file; ``problems`` holds a line for each mistake."""
+
+    def recipe(self, workload: str, name: str, data: object, where: str = "") -> Recipe | None:
+        where = where or f"[workload.{workload}.recipe.{name}]"
+        before = len(self.problems)
+        table = self.table(schema.RecipeTable, data, where)
+        if table is None:
+            return None
+        runtime_name: str | None = None
+        runtime_table: dict[str, Any] = {}
+        if not table.wrong("runtime"):
+            runtime_name, runtime_table = self.named(table.runtime, "name", where, "runtime")
+        runtime_options: dict[str, Any] | None = None
+        if runtime_name is not None and runtime_name not in runtimes():
+            self.say(where, f"runtime: {suggest(runtime_name, runtimes(), 'runtime')}")
+        elif runtime_name is not None:
+            runtime_options = self.options(runtimes()[runtime_name], runtime_table, f"{where} runtime")
+        made, steps = ("", []) if table.wrong("passes") else self.passes(where, table.passes)
+        if made and runtime_name and runtime_name in runtimes() and made not in runtimes()[runtime_name].runs:
+            self.say(where, misplaced_runtime(runtime_name, made))
+        settings, overrides = self.scenario_tables(
+            where, table, None if runtime_options is None else runtime_name, runtime_table
+        )
+        known = environments(self.path.parent)
+        if table.environment is not None and table.environment not in known:
+            self.say(where, f"environment: {suggest(table.environment, known, 'environment')}")
+        placement = Placement()
+        try:
+            cores = (table.cores,) if isinstance(table.cores, str) else tuple(table.cores)
+            placement = Placement(cores, table.numa_node, table.instances or max(1, len(cores)))
+        except ValueError as error:
+            self.say(where, str(error))
+        if len(self.problems) > before or runtime_name is None or runtime_options is None:
+            return None
+        return Recipe(
+            workload,
+            name,
+            runtime_name,
+            runtime_options,
+            tuple(steps),
+            table.environment,
+            table.reference,
+            placement,
+            settings,
+            overrides,
+        )
+
+    def passes(self, where: str, entries: Sequence[schema.PassTable]) -> tuple[str, list[PassSpec]]:
+        """The format that the passes make ("" when one is wrong), and the passes."""
+        made, last = REFERENCE, ""
+        steps: list[PassSpec] = []
+        for index, entry in enumerate(entries):
+            here = f"{where} passes[{index}]"
+            pass_name, pass_table = self.named(entry, "pass", here, "pass")
+            if pass_name is None or pass_name not in passes():
+                if pass_name is not None:
+                    self.say(here, suggest(pass_name, passes(), "pass"))
+                made = ""
+                continue
+            cls = passes()[pass_name]
+            if made and made not in cls.takes:
+                self.say(here, misplaced_pass(pass_name, made, last))
+            made, last = cls.makes, pass_name
+            steps.append(PassSpec(pass_name, self.options(cls, pass_table, f"{here} ({pass_name})") or {}))
+        return made, steps
+
+    def scenario_tables(
+        self, where: str, table: schema.RecipeTable, runtime: str | None, runtime_table: Mapping[str, Any]
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+        """The options per scenario, and the runtime's options where a scenario overrides them."""
+        settings: dict[str, dict[str, Any]] = {}
+        overrides: dict[str, dict[str, Any]] = {}
+        for name, data in table.scenario.items():
+            here = f"{where} scenario.{name}"
+            if name not in scenarios():
+                self.say(here, suggest(name, scenarios(), "scenario"))
+                continue
+            plain = dict(data)
+            override = plain.pop("runtime", None)
+            settings[name] = self.options(scenarios()[name], plain, here) or {}
+            if override is not None:
+                if not isinstance(override, dict):
+                    self.say(here, "runtime must be a table of the runtime's options")
+                    continue
+                if runtime is None or runtime not in runtimes():
+                    continue
+                merged = self.options(runtimes()[runtime], {**runtime_table, **override}, f"{here} runtime")
+                overrides[name] = merged or {}
+        return settings, overrides

@@ -1,0 +1,234 @@
+"""The shape of ``kpis.toml``: which tables there are, which keys each may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
+
+from harness.spec.catalog import passes, runtimes, scenarios
+from harness.spec.messages import pattern
+from harness.spec.tasks import LANGUAGE, TASKS
+
+# A name may be in any language; control characters would break a terminal, a file or a JUnit report.
+_PLAIN = pattern(r"^[^\x00-\x1f\x7f]+$", "text without control characters")
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PLAIN)]
+# What pytest takes for one word in `-m "nightly and cpu"`.
+_WORD = pattern(r"^[A-Za-z_][A-Za-z0-9_]*$", "one word of letters, digits and _, as -m takes it")
+Mark = Annotated[str, StringConstraints(pattern=_WORD)]
+_DOTTED = pattern(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", 'a package below this folder, written like "fixtures.mine"')
+_DIGEST = pattern(r"^[0-9a-f]{64}$", "a SHA-256: 64 digits from 0 to 9 and a to f")
+PassTable = str | dict[str, Any]
+
+
+class Table(BaseModel):
+    """A TOML table that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    stand_ins: ClassVar[dict[str, Any]] = {}
+    """What takes the place of a key that must be there and is wrong or missing."""
+    _wrong: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def mark_wrong(self, keys: Iterable[str]) -> None:
+        """Remembers keys whose mistakes were told."""
+        self._wrong = frozenset(keys)
+
+    def wrong(self, key: str) -> bool:
+        """Whether a mistake of this key was told: its value then says nothing."""
+        return key in self._wrong
+
+
+class OwnedTable(Table):
+    """``price`` of a machine that is owned: what it cost, how long it serves, what its power costs."""
+
+    bought: str
+    years: float
+    watts: float
+    power: str
+
+
+class MachineTable(Table):
+    """``[machine.NAME]``: patterns (shell globs) over what is detected, and least amounts such as ">= 64"."""
+
+    stand_ins: ClassVar[dict[str, Any]] = {"device": "cpu"}
+    device: Literal["cpu", "gpu", "npu", "edge"]
+    cpu: str | None = None
+    gpu: str | None = None
+    npu: str | None = None
+    cores: str | None = None
+    memory: str | None = None
+    os: str | None = None
+    arch: str | None = None
+    price: str | OwnedTable | None = None
+
+
+class RecipeTable(Table):
+    """``[workload.NAME.recipe.NAME]``: passes in order, the runtime, settings per scenario."""
+
+    stand_ins: ClassVar[dict[str, Any]] = {"runtime": "", "passes": [""]}
+    runtime: str | dict[str, Any]
+    passes: list[PassTable] = Field(min_length=1)
+    environment: Name | None = None
+    reference: Name | None = None
+    cores: str | list[str] = Field(default_factory=list)
+    numa_node: Annotated[int, Field(ge=0, le=1023)] | None = None
+    instances: Annotated[int, Field(ge=1, le=256)] | None = None
+    scenario: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class PublishedTable(Table):
+    """``[[workload.NAME.published]]``: somebody else's figures, shown beside ours."""
+
+    stand_ins: ClassVar[dict[str, Any]] = {"source": "", "recipe": "", "machine": "", "values": {}}
+    source: str
+    recipe: str
+    machine: str
+    values: dict[str, str]
+
+
+class WorkloadTable(Table):
+    """``[workload.NAME]``: a task and where its model and data are found."""
+
+    stand_ins: ClassVar[dict[str, Any]] = {"task": "", "fixture": "_"}
+    task: str
+    fixture: Annotated[str, StringConstraints(pattern=_DOTTED)]
+    reference: str | None = None
+    checkpoint: str | None = None
+    model: Annotated[str, StringConstraints(min_length=1)] | None = None
+    checkpoint_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
+    data: str | None = None
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+    chat_template: Annotated[str, StringConstraints(min_length=1)] | None = None
+    licence: Name | None = None
+    recipe: dict[Name, Any] = Field(default_factory=dict)
+    search: dict[Name, Any] = Field(default_factory=dict)
+    published: list[Any] = Field(default_factory=list)
+
+    @field_validator("chat_template")
+    @classmethod
+    def _for_language(cls, value: str | None, info: ValidationInfo) -> str | None:
+        task = info.data.get("task")
+        if value is not None and task in TASKS and task not in LANGUAGE:
+            raise ValueError(f"only language models have one, the task is {task}")
+        return value
+
+
+class KpiTable(Table):
+    """``[[kpi]]``: targets that must hold together."""
+
+    stand_ins: ClassVar[dict[str, Any]] = {
+        "name": "_",
+        "workload": "",
+        "recipe": "",
+        "machine": "",
+        "targets": {"": ""},
+    }
+    name: Name
+    workload: str
+    recipe: str
+    machine: str
+    targets: dict[str, str | list[str]] = Field(min_length=1)
+    description: str = ""
+    against: Name | None = None
+    marks: list[Mark] = Field(default_factory=list)
+
+
+class MeasureTable(Table):
+    """``[measure]``: how sure a verdict must be, how long a process measures, when to give up."""
+
+    confidence: str | None = None
+    looks: list[Annotated[int, Field(ge=1, le=1000)]] | None = Field(default=None, min_length=1)
+    drift: str | None = None
+    seconds: str | None = None
+    samples: Annotated[int, Field(ge=5, le=100_000)] | None = None
+    budget: str | None = None
+    attempts: Literal["counted", "spent"] | None = None
+
+
+class Root(Table):
+    """The whole file."""
+
+    machine: dict[Name, Any] = Field(default_factory=dict)
+    workload: dict[Name, Any] = Field(default_factory=dict)
+    kpi: list[Any] = Field(default_factory=list)
+    measure: Any = None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of ``kpis.toml`` (draft 2020-12), for editors; every pass, runtime and scenario is listed."""
+    definitions: dict[str, Any] = {}
+
+    def define(model: type[Table]) -> dict[str, Any]:
+        schema = model.model_json_schema(ref_template="#/$defs/{model}")
+        definitions.update(schema.pop("$defs", {}))
+        definitions[model.__name__] = schema
+        return {"$ref": f"#/$defs/{model.__name__}"}
+
+    def one_of(found: Any, key: str) -> dict[str, Any]:
+        choices: list[dict[str, Any]] = [{"type": "string", "enum": sorted(found)}]
+        for name, cls in sorted(found.items()):
+            table = TypeAdapter(cls.Options).json_schema()
+            table["description"] = cls.title
+            table["properties"] = {key: {"const": name}, **table.get("properties", {})}
+            table["required"] = [key, *table.get("required", [])]
+            table["additionalProperties"] = False
+            choices.append(table)
+        return {"anyOf": choices}
+
+    define(PublishedTable)
+    recipe = define(RecipeTable)
+    definitions["RecipeTable"]["properties"] |= {
+        "runtime": one_of(runtimes(), "name"),
+        "passes": {"type": "array", "minItems": 1, "items": one_of(passes(), "pass")},
+        "scenario": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                name: {
+                    **(table := TypeAdapter(cls.Options).json_schema()),
+                    "properties": {**table.get("properties", {}), "runtime": {"type": "object"}},
+                    "additionalProperties": False,
+                }
+                for name, cls in sorted(scenarios().items())
+            },
+        },
+    }
+    # Where a recipe has a value, a space may have a choice or a range.
+    searched = {
+        "type": "object",
+        "description": "[workload.NAME.search.NAME]: a recipe in which any value may be a choice or a range",
+        "additionalProperties": False,
+        "properties": {key: {} for key in RecipeTable.model_fields},
+        "required": ["runtime", "passes"],
+    }
+    workload, machine = define(WorkloadTable), define(MachineTable)
+    kpi, measure = define(KpiTable), define(MeasureTable)
+    definitions["WorkloadTable"]["properties"] |= {
+        "recipe": {"type": "object", "additionalProperties": recipe},
+        "search": {"type": "object", "additionalProperties": searched},
+        "published": {"type": "array", "items": {"$ref": "#/$defs/PublishedTable"}},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "kpis.toml",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "machine": {"type": "object", "additionalProperties": machine},
+            "workload": {"type": "object", "additionalProperties": workload},
+            "kpi": {"type": "array", "items": kpi},
+            "measure": measure,
+        },
+        "$defs": definitions,
+    }

@@ -1,0 +1,132 @@
+"""Validates single tables of ``kpis.toml``, gathering what is wrong with them as lines for a person."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import reprlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.core.errors import suggest
+from harness.spec import schema
+from harness.spec.messages import merged, must_be
+
+TableT = TypeVar("TableT", bound=schema.Table)
+_MEANT = 0.7
+"""How alike a misspelled key must be to be read as the one that was meant."""
+
+
+class Tables:
+    """Tables of one file; ``problems`` holds a line for each mistake."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[str] = []
+
+    def say(self, where: str, what: str) -> None:
+        line = f"{self.path.name}: {where}: {what}" if where else f"{self.path.name}: {what}"
+        self.problems.append("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
+
+    def table(self, model: type[TableT], data: object, where: str) -> TableT | None:
+        """Validates one table and tells its mistakes; None for what is not a table.
+
+        Where a key is wrong or missing, the rest is there all the same: the key has a stand-in, and ``wrong(key)`` of
+        the table says so, so that one mistake hides no other and brings no false one along.
+        """
+        if not isinstance(data, dict):
+            self.say(where, f"must be a table, not {reprlib.repr(data)}")
+            return None
+        left = self._meant(model, data, where)
+        told: set[str] = set()
+        while True:
+            try:
+                made = model.model_validate(left)
+            except ValidationError as error:
+                if not told:
+                    self.tell(error, where, list(model.model_fields))
+                left = _mended(model, left, error, told)
+                told |= {str(problem["loc"][0]) for problem in error.errors()}
+            else:
+                made.mark_wrong(told)
+                return made
+
+    def _meant(self, model: type[TableT], data: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The table without unknown keys, each told; what a misspelled one holds is read as what it is nearest to."""
+        keys = list(model.model_fields)
+        left = {key: value for key, value in data.items() if key in keys}
+        for key in data:
+            if key not in keys:
+                self.say(where, suggest(key, keys, "key"))
+                near = difflib.get_close_matches(key, keys, n=1, cutoff=_MEANT)
+                if near and near[0] not in left:
+                    left[near[0]] = data[key]
+        return left
+
+    def tell(self, error: ValidationError, where: str, keys: list[str]) -> None:
+        """Tells what is wrong with a table, a line for each place in it."""
+        for place, problems in merged(error.errors()):
+            location, problem = ".".join(place), problems[0]
+            if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+                self.say(where, suggest(place[-1], keys, "key"))
+            elif problem["type"] in ("missing", "missing_argument"):
+                self.say(where, f'the key "{location}" is missing')
+            else:
+                # A mistake of the whole, such as two options that exclude each other, has no place of its own.
+                given = f"{location} = {reprlib.repr(problem['input'])}: " if location else ""
+                self.say(where, f"{given}{must_be(place, problems)}"[:400])
+
+    def options(self, cls: Any, data: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+        """Validates the options of a pass, runtime or scenario; returns them with the defaults filled in."""
+        adapter = _adapter(cls.Options)
+        try:
+            plain: dict[str, Any] = adapter.dump_python(adapter.validate_json(_json(data), strict=True), mode="json")
+        except ValidationError as error:
+            self.tell(error, where, list(cls.Options.__dataclass_fields__))
+            return None
+        return plain
+
+    def named(
+        self, entry: str | Mapping[str, Any], key: str, where: str, kind: str
+    ) -> tuple[str | None, dict[str, Any]]:
+        """``"onnx"`` or ``{pass = "onnx", opset = 17}`` as a name and the rest; None when the lack of one was said."""
+        if isinstance(entry, str):
+            return entry, {}
+        rest = dict(entry)
+        name = rest.pop(key, None)
+        if not isinstance(name, str):
+            self.say(where, f'a {kind} given as a table needs the key "{key}"')
+            return None, rest
+        return name, rest
+
+
+def _mended(
+    model: type[schema.Table], data: Mapping[str, Any], error: ValidationError, told: set[str]
+) -> dict[str, Any]:
+    """The table without what is wrong in it, stand-ins for keys that must be there; a second fault takes the key."""
+    left = dict(data)
+    for problem in error.errors():
+        key, *inside = map(str, problem["loc"])
+        if key not in told and inside and isinstance(left.get(key), dict) and inside[0] in left[key]:
+            left[key] = {name: value for name, value in left[key].items() if name != inside[0]}
+            continue
+        left.pop(key, None)
+        if model.model_fields[key].is_required():
+            left[key] = model.stand_ins[key]
+    return left
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(data), default=repr)
+    except RecursionError:
+        return json.dumps({name: reprlib.repr(value) for name, value in data.items()})
+
+
+@cache
+def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(cls)

@@ -1,0 +1,1 @@
+"""Classifiers: what is decided of each image, and how often rightly."""

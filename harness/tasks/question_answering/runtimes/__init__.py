@@ -1,0 +1,1 @@
+"""Runtimes of this family, found by name."""

@@ -1,0 +1,1 @@
+"""Segmentation of video: frames in, one class mask a frame out."""

@@ -1,0 +1,99 @@
+"""Attempts at a target: counted by the history, told, sharing their error where asked for, never picked from."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.core.attempts import COUNTED, SPENT, Attempts, attempt_note, confidence_of, several
+from harness.core.statistics import plan_looks
+from tests.support.project import FEW_LOOKS, Project
+
+NEVER = '"latency.p50" = ["< 1 us", "< 1 min"]'
+
+
+def test_errors_of_all_attempts_sum_to_what_is_promised() -> None:
+    spent = [1 - confidence_of(attempt, 0.97, SPENT) for attempt in range(1, 5000)]
+    assert spent == sorted(spent, reverse=True)
+    assert 0.0299 < sum(spent) < 0.03
+    assert {confidence_of(attempt, 0.97, COUNTED) for attempt in range(1, 9)} == {0.97}
+
+
+def test_the_first_attempt_takes_nine_processes_where_error_is_shared() -> None:
+    looks = plan_looks((6, 9, 12, 16, 20, 26, 32, 40), confidence_of(1, 0.97, SPENT))
+    assert [look.against for look in looks][:2] == [-1, 0]
+
+
+def test_the_history_and_what_somebody_says_are_both_believed() -> None:
+    key = ("kpi", "latency.p50", "< 1 ms", "digest")
+    assert Attempts().attempt(key) == 1
+    assert Attempts({key: 2}).attempt(key) == 3
+    assert Attempts({key: 2}, said=4).attempt(key) == 5
+    assert Attempts({key: 2}).attempt((*key[:3], "another")) == 1
+    again = Attempts({key: 2}, said=1)
+    assert Attempts.from_json(json.loads(json.dumps(again.to_json()))) == again
+
+
+def test_later_attempts_are_told() -> None:
+    assert not list(attempt_note(1, COUNTED))
+    assert "attempt 3 with the same artifact" in next(attempt_note(3, COUNTED))
+    assert "surer than the ones before" in next(attempt_note(3, SPENT))
+
+
+def test_of_attempts_that_differ_none_is_picked() -> None:
+    first, second = ("a.json", {"verdict": "INCONCLUSIVE"}), ("b.json", {"verdict": "PASS"})
+    said = several("k:p50", [first, second], COUNTED)
+    assert said.startswith("k:p50: several attempts on one machine: INCONCLUSIVE in a.json, PASS in b.json;")
+    assert not several("k:p50", [first, second], SPENT)
+    assert not several("k:p50", [second, second], COUNTED)
+
+
+def answers(project: Project) -> dict[str, dict[str, object]]:
+    every = [t for t in project.evidence()["targets"] if t["metric"] == "latency.p50"]
+    found = {t["bound"]: t for t in every if t["verdict"] != "OFF_TARGET"}
+    assert found
+    return found
+
+
+@pytest.mark.suite
+def test_runs_are_counted_and_each_attempt_must_be_surer(project: Project) -> None:
+    project.change(FEW_LOOKS, 'looks = [6, 9, 12]\nconfidence = "90 %"\nattempts = "spent"\n')
+    project.change('"latency.p50" = "< 50 ms"', NEVER)
+    for attempt in (1, 2):
+        project.pytest("-k", "p50")
+        for target in answers(project).values():
+            assert target["attempt"] == attempt
+            assert target["confidence"] == pytest.approx(1 - 0.1 * 6 / (math.pi * attempt) ** 2)
+    assert "attempt 2 with the same artifact" in json.dumps(answers(project))
+    project.pytest("-k", "p50", "--kpi-attempt=7")
+    assert {target["attempt"] for target in answers(project).values()} == {7}
+    checked = project.cli("explain", "stripes-int8")
+    assert re.search(r"note +attempt 7 with the same artifact", checked.stdout)
+
+
+@pytest.mark.suite
+@pytest.mark.parametrize("said", ["0", "x", "-1", "1.5"])
+def test_an_attempt_is_a_number_from_one(project: Project, said: str) -> None:
+    done = project.pytest(f"--kpi-attempt={said}")
+    assert done.returncode == 4
+    assert "is not the number of an attempt, such as 2" in done.stdout + done.stderr
+
+
+@pytest.mark.suite
+def test_two_attempts_that_differ_are_not_merged_into_green(project: Project, tmp_path: Path) -> None:
+    project.pytest("-k", "p50", f"--kpi-out={tmp_path / 'a'}")
+    text = (tmp_path / "a/evidence.json").read_text(encoding="utf-8")
+    file = tmp_path / "b.json"
+    data = json.loads(text)
+    target = next(t for t in data["targets"] if t["metric"] == "latency.p50" and t["verdict"] == "PASS")
+    target["verdict"] = "INCONCLUSIVE"
+    from harness.evidence.seal import seal
+
+    file.write_text(json.dumps(seal({k: v for k, v in data.items() if k != "seal"}, None)), encoding="utf-8")
+    done = project.cli("merge", str(tmp_path / "a/evidence.json"), str(file))
+    assert done.returncode == 1
+    assert "several attempts on one machine: " in done.stdout + done.stderr

@@ -1,0 +1,362 @@
+"""A package that was touched anywhere is noticed, and one that was made to do harm does none."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import tarfile
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import harness
+from harness.build.artifact import files_digest
+from harness.core.errors import KpiError
+from harness.evidence.package.members import unsafe
+from harness.evidence.package.verifying import verify
+from harness.evidence.seal import KEY_VARIABLE, seal
+from harness.judge.replay import recheck
+from tests.support.packages import PROVEN, kpi
+from tests.support.project import Project
+
+pytestmark = pytest.mark.suite  # each starts from a run that proved a KPI
+
+MODEL = "artifact/model.onnx"
+
+
+@pytest.fixture
+def folder(here: Project) -> Path:
+    """A package as a folder."""
+    assert kpi(here, "package", PROVEN, "--out", "p").returncode == 0
+    return here.folder / "p"
+
+
+def differences(path: Path) -> list[str]:
+    return verify(path).differences
+
+
+def reseal(folder: Path, change: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
+    """What somebody does who can edit everything and has no key: lists all files anew, seals the list."""
+    file = folder / "package.json"
+    data = json.loads(file.read_text(encoding="utf-8"))
+    data.pop("seal")
+    data["files"] = {
+        path.relative_to(folder).as_posix(): {
+            "size": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path != file
+    }
+    data["digest"] = files_digest(data["files"])
+    change(data)
+    file.write_text(json.dumps(seal(data, None)), encoding="utf-8")
+
+
+def in_evidence(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Edits the evidence, seals it anew, and the whole package with it."""
+    file = folder / "evidence.json"
+    data = json.loads(file.read_text(encoding="utf-8"))
+    data.pop("seal")
+    change(data)
+    data = seal(data, None)
+    file.write_text(json.dumps(data), encoding="utf-8")
+    reseal(folder, lambda package: package["evidence"].update(seal=data["seal"]["digest"]))
+
+
+def targets(data: dict[str, Any], metric: str, **fields: object) -> None:
+    for target in data["targets"]:
+        if target["kpi"] == PROVEN and target["metric"] == metric:
+            target.update(fields)
+
+
+@pytest.mark.parametrize(
+    ("touch", "said"),
+    [
+        (lambda p: (p / MODEL).write_bytes((p / MODEL).read_bytes() + b"!"), f"{MODEL}: is longer than the"),
+        (lambda p: (p / MODEL).write_bytes((p / MODEL).read_bytes()[:-1]), " bytes that are listed"),
+        (lambda p: (p / MODEL).write_bytes((p / MODEL).read_bytes()[:-1] + b"!"), f"{MODEL}: was changed"),
+        (lambda p: (p / MODEL).unlink(), f"{MODEL}: is missing"),
+        (lambda p: (p / "evidence.json").unlink(), "evidence.json: is missing"),
+        (lambda p: (p / "artifact/more.bin").write_bytes(b""), "artifact/more.bin: was added"),
+        (lambda p: (p / "artifact/link").symlink_to("/etc/passwd"), "artifact/link: is a link"),
+        (lambda p: os.mkfifo(p / "pipe"), "pipe: is no plain file"),
+        (lambda p: (p / "bad\nname").write_text("x"), "bad?name: has a name that no file should have"),
+        (lambda p: (p / "README.md").write_text("# all is well\n"), "README.md: "),
+        (lambda p: (p / "LICENCES.md").write_text("MIT"), "LICENCES.md: "),
+    ],
+)
+def test_what_was_touched_is_named(folder: Path, touch: Callable[[Path], object], said: str) -> None:
+    touch(folder)
+    found = differences(folder)
+    assert any(said in line for line in found), found
+    assert all(len(line) < 400 for line in found)
+
+
+def test_a_link_in_place_of_a_file_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    (folder / MODEL).rename(tmp_path / "model")
+    (folder / MODEL).symlink_to(tmp_path / "model")
+    assert f"{MODEL}: is a link" in differences(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: targets(d, "latency.p50", value=1e-9), "p50: value is said to be 1e-09"),
+        (lambda d: targets(d, "accuracy.top1", verdict="FAIL"), "top1: FAIL is said, PASS follows from the samples"),
+        (lambda d: targets(d, "size", value=1.0, low=1.0, high=1.0), "size: value is said to be 1,"),
+        (lambda d: targets(d, "size", bound="< 1 GB"), "size: the bound '< 1 GB' does not read as"),
+        (lambda d: targets(d, "latency.p50", artifact="0" * 64), "p50: was measured of another artifact, 000000000000"),
+        (lambda d: targets(d, "latency.p50", measurements=["none"]), "the measurement none is not in the evidence"),
+        (lambda d: targets(d, "latency.p50", verdict="OFF_TARGET"), "OFF_TARGET on the very machine"),
+        (lambda d: targets(d, "parity.agreement", high=0.9), "agreement: high is said to be 0.9"),
+        (
+            lambda d: [k.update(elsewhere="another cpu") for k in d["kpis"]],
+            "p50: PASS on another machine than promised",
+        ),
+        (lambda d: d.update(complete=False), "package.json: says that the KPI is proven, the evidence something else"),
+        (lambda d: d.pop("settings"), "what it says can't be understood: KeyError"),
+        (lambda d: d["settings"].update(looks=[10**9]), "can't be understood: ValueError: its looks"),
+        (lambda d: d.update(measurements=[1]), "can't be understood: TypeError"),
+        (lambda d: d.update(targets=[]), 'promises nothing for the KPI "stripes-int8"'),
+    ],
+)
+def test_evidence_that_was_edited_and_sealed_anew_contradicts_itself(
+    folder: Path, change: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    in_evidence(folder, change)
+    found = differences(folder)
+    assert any(said in line for line in found), found
+
+
+def test_a_card_that_says_more_than_the_evidence_is_noticed(folder: Path) -> None:
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8")
+    card.write_text(
+        text.replace('"verdict": "PASS", "value": 0.', '"verdict": "PASS", "value": 1.', 1), encoding="utf-8"
+    )
+    reseal(folder)
+    found = differences(folder)
+    assert any(line.startswith("README.md: says PASS of stripes-int8:") for line in found), found
+    # Another version's card is held against its front matter alone.
+    card.write_text(text.replace("## Limits", "## Other words"), encoding="utf-8")
+    reseal(folder, lambda package: package.update(harness="0.0.1"))
+    assert differences(folder) == []
+    reseal(folder, lambda package: package.update(harness=harness.__version__))
+    assert differences(folder) == ["README.md: says something else than the evidence"]
+
+
+def test_an_artifact_that_was_swapped_is_noticed(folder: Path) -> None:
+    (folder / MODEL).write_bytes(b"another model")
+    reseal(folder)
+    assert f"{MODEL}: is not the file that the artifact was measured with" in differences(folder)
+    (folder / "artifact/more.bin").write_bytes(b"beside it")
+    (folder / "run.sh").write_bytes(b"rm -rf /")
+    reseal(folder)
+    found = differences(folder)
+    assert "artifact/more.bin: is not the file that the artifact was measured with" in found
+    assert "run.sh: belongs to no package" in found
+
+
+def test_with_a_key_only_those_who_have_it_can_seal(
+    here: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "secret")
+    found = differences(folder)
+    assert f"package.json: it was not sealed with the key in {KEY_VARIABLE}" in found
+    refused = kpi(here, "package", PROVEN, "--out", "q")
+    assert f"it was not sealed with the key in {KEY_VARIABLE}" in refused.stderr
+    file = here.folder / ".kpi/latest/evidence.json"
+    data = json.loads(file.read_text(encoding="utf-8"))
+    data.pop("seal")
+    file.write_text(json.dumps(seal(data, "secret")), encoding="utf-8")
+    assert kpi(here, "package", PROVEN, "--out", "q").returncode == 0
+    assert differences(here.folder / "q") == []
+    reseal(here.folder / "q")
+    assert differences(here.folder / "q") == [f"package.json: it was not sealed with the key in {KEY_VARIABLE}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"schema": 1', "9" * 5000, "[" * 100_000, '{"schema": 2, "kind": "kpi package", "files": {}}'],
+)
+def test_a_manifest_that_is_none_is_one_line(folder: Path, text: str) -> None:
+    (folder / "package.json").write_text(text, encoding="utf-8")
+    with pytest.raises(KpiError) as raised:
+        verify(folder)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/x", "a/../../x", "a//b", "a\\b", "c:x", "", "x" * 300, "a/" * 100 + "b", "a\x00b"]
+)
+def test_names_that_lead_away_are_refused(folder: Path, name: str) -> None:
+    assert unsafe(name)
+
+    def add(package: dict[str, Any]) -> None:
+        package["files"][name] = {"size": 0, "sha256": "0" * 64}
+
+    reseal(folder, add)
+    with pytest.raises(KpiError, match=r"package\.json lists"):
+        verify(folder)
+
+
+@pytest.mark.parametrize("path", ["nowhere", "file"])
+def test_what_is_no_package_is_one_line(here: Project, path: str) -> None:
+    (here.folder / "file").write_bytes(b"neither zip nor tar")
+    done = kpi(here, "verify", path)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+# ---- archives made to do harm -------------------------------------------------------------------------------------
+
+
+def zipped(folder: Path, *extra: tuple[zipfile.ZipInfo, bytes]) -> Path:
+    out = folder.parent / "made.zip"
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ["package.json", *(name for name in names if name != "package.json")]:
+            archive.write(folder / name, name)
+        for entry, content in extra:
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
+    return out
+
+
+def tarred(folder: Path, *extra: tuple[tarfile.TarInfo, bytes]) -> Path:
+    out = folder.parent / "made.tar.gz"
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    with tarfile.open(out, "w:gz") as archive:
+        for name in ["package.json", *(name for name in names if name != "package.json")]:
+            archive.add(folder / name, name)
+        for entry, content in extra:
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return out
+
+
+def tar_entry(name: str, kind: bytes = tarfile.REGTYPE, to: str = "") -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, to
+    return entry
+
+
+def zip_entry(name: str, mode: int = 0o100644) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
+    entry.create_system, entry.external_attr = 3, mode << 16
+    return entry
+
+
+def test_archives_that_others_made_are_read_as_well(folder: Path) -> None:
+    assert differences(zipped(folder)) == []
+    assert differences(tarred(folder)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "said"),
+    [
+        ("../../evil", 0o100644, "../../evil: has a name that leads out of the package"),
+        ("/etc/evil", 0o100644, "/etc/evil: has a name that leads out of the package"),
+        ("artifact/more", 0o100644, "artifact/more: was added"),
+        ("artifact/link", 0o120777, "artifact/link: is a link"),
+        ("artifact/pipe", 0o010644, "artifact/pipe: is no plain file"),
+        (MODEL, 0o100644, f"{MODEL}: stands twice"),
+        ("n" * 60_000, 0o100644, "has a name that is too long"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_with_more_in_it(folder: Path, name: str, mode: int, said: str) -> None:
+    found = differences(zipped(folder, (zip_entry(name, mode), b"/etc/passwd")))
+    assert any(said in line for line in found), found
+    assert all(len(line) < 400 for line in found)
+    assert not (folder.parent.parent / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (tar_entry("../evil"), "../evil: has a name that leads out of the package"),
+        (tar_entry("artifact/more"), "artifact/more: was added"),
+        (tar_entry("link", tarfile.SYMTYPE, "/etc/passwd"), "link: is a link"),
+        (tar_entry("hard", tarfile.LNKTYPE, "package.json"), "hard: is a link"),
+        (tar_entry("device", tarfile.CHRTYPE), "device: is no plain file"),
+        (tar_entry("dir", tarfile.DIRTYPE), "dir: is no plain file"),
+        (tar_entry(MODEL), f"{MODEL}: stands twice"),
+        (tar_entry("n" * 60_000), "has a name that is too long"),
+    ],
+)
+def test_a_tar_with_more_in_it(folder: Path, entry: tarfile.TarInfo, said: str) -> None:
+    found = differences(tarred(folder, (entry, b"")))
+    assert any(said in line for line in found), found
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_zip_that_unfolds_to_a_thousand_times_its_size_is_not_read(folder: Path, listed: bool) -> None:  # noqa: FBT001
+    name = MODEL if listed else "artifact/bomb"
+    if listed:
+        (folder / MODEL).unlink()
+    path = zipped(folder, (zip_entry(name), b"\0" * (1 << 28)))
+    tracemalloc.start()
+    found = differences(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert any(line.startswith(f"{name}: ") for line in found)
+    assert peak < 32 << 20
+
+
+def test_a_tar_that_unfolds_to_more_than_it_lists_is_not_read(folder: Path) -> None:
+    path = tarred(folder)
+    with gzip.open(path) as file:
+        whole = file.read()
+    for start in (whole.rstrip(b"\0"), b""):
+        # What follows is an entry as large as its header says, or no archive at all.
+        header = tar_entry("bomb")
+        header.size = 4 << 30
+        with gzip.open(path, "wb") as file:
+            file.write(start + bytes(-len(start) % 512) + header.tobuf())
+            for _ in range(64):
+                file.write(b"\0" * (1 << 20))
+        tracemalloc.start()
+        with pytest.raises(KpiError):
+            verify(path)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 32 << 20
+
+
+@pytest.mark.parametrize("make", [zipped, tarred])
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
+def test_an_archive_that_was_cut_off_is_noticed(folder: Path, make: Callable[[Path], Path], keep: float) -> None:
+    path = make(folder)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    with pytest.raises(KpiError):
+        verify(path)
+
+
+def test_a_byte_that_flipped_is_noticed_wherever_it_is(folder: Path) -> None:
+    path = zipped(folder)
+    content = path.read_bytes()
+    for at in range(40, len(content), len(content) // 23):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
+        try:
+            found = verify(path)
+        except KpiError:
+            continue
+        # What no reader looks at, such as a file's time, may flip.
+        if not found.differences:
+            assert found.digest
+
+
+def test_every_verdict_of_the_run_follows_from_its_evidence(here: Project) -> None:
+    data = json.loads((here.folder / ".kpi/latest/evidence.json").read_text(encoding="utf-8"))
+    assert {target["verdict"] for target in data["targets"]} == {"PASS", "FAIL", "OFF_TARGET", "UNAVAILABLE"}
+    assert [said for target in data["targets"] for said in recheck(target, data)] == []
