@@ -15,8 +15,8 @@ def disturbed(project: Project) -> Project:
     project.change(FEW_LOOKS, 'looks = [2, 3, 9]\nconfidence = "70 %"\nbudget = "10 min"\n')
     project.change('"latency.p50" = "< 50 ms"', TARGETS)
     (project.folder / "conftest.py").write_text(
-        "from harness.measure import campaign\n\n"
-        "campaign.disturbance = lambda *_: 'other processes used 90 % of the processors'\n",
+        "from harness.measure import runner\n\n"
+        "runner.disturbance = lambda *_: 'other processes used 90 % of the processors'\n",
         encoding="utf-8",
     )
     return project

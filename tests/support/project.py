@@ -52,7 +52,7 @@ class Project:
     def leave_alone(self) -> None:
         """As if on a machine of its own: what runs beside the tests is no disturbance, so that FAIL can be decided."""
         (self.folder / "conftest.py").write_text(
-            "from harness.measure import campaign\n\ncampaign.disturbance = lambda *_: ''\n", encoding="utf-8"
+            "from harness.measure import runner\n\nrunner.disturbance = lambda *_: ''\n", encoding="utf-8"
         )
 
     def command(self, *arguments: str, pyargs: bool = True) -> list[str]:
