@@ -27,7 +27,7 @@ from harness.measure.lock import device_lock
 from harness.measure.machine.detect import detect
 from harness.measure.runner import Subject
 from harness.spec.reader import read_spec
-from harness.spec.tasks import LANGUAGE
+from harness.spec.tasks import PROMPTS, tasks
 from harness.tasks.language.metrics.generation import LatencyGenerate
 from harness.tasks.language.workload import SAMPLES, read_prompts
 
@@ -113,7 +113,9 @@ def main() -> int:
     spec = read_spec(ROOT / "kpis.toml")
     workload, _, name = chosen.recipe.partition("/")
     recipe = spec.recipe(workload, name)
-    metric: type[ProcessMetric] = LatencyGenerate if spec.workloads[workload].task in LANGUAGE else LatencyP50
+    metric: type[ProcessMetric] = (
+        LatencyGenerate if tasks()[spec.workloads[workload].task].takes in PROMPTS else LatencyP50
+    )
     target = replace(spec.targets[0], workload=workload, recipe=name, machine="any-cpu", metric_name=metric.name)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

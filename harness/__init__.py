@@ -1,3 +1,87 @@
-"""The gate's own code: reads the promises, builds, measures, judges, keeps the evidence."""
+"""The gate's own code. What is named here is the public API: all that a plug-in or a fixture may import."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from harness.build.artifact import Artifact
+    from harness.build.passes.base import Job, Pass, Quantizer
+    from harness.core.errors import KpiError, Unavailable
+    from harness.core.formats import REFERENCE
+    from harness.core.registry import NoOptions, check_counts, options_table
+    from harness.core.units import BYTES, COUNT, ENERGY, NUMBER, SHARE, TIME, Dimension
+    from harness.judge.metrics.base import ArtifactMetric, Metric, ProcessMetric, ProofMetric, SampleMetric
+    from harness.measure.records import Outputs, ProcessRecord, Proof
+    from harness.measure.runtimes.base import Runtime, Session, TensorSession
+    from harness.measure.scenarios.base import Scenario, Scored, Stage, TensorScenario
+    from harness.spec.tasks import Task
+    from harness.workloads.base import ArraySplit, Fixture, Settings, Split, TensorSpec, Workload
+
+_PLACES = {
+    "harness.build.artifact": ("Artifact",),
+    "harness.build.passes.base": ("Job", "Pass", "Quantizer"),
+    "harness.core.errors": ("KpiError", "Unavailable"),
+    "harness.core.formats": ("REFERENCE",),
+    "harness.core.registry": ("NoOptions", "check_counts", "options_table"),
+    "harness.core.units": ("BYTES", "COUNT", "ENERGY", "NUMBER", "SHARE", "TIME", "Dimension"),
+    "harness.judge.metrics.base": ("ArtifactMetric", "Metric", "ProcessMetric", "ProofMetric", "SampleMetric"),
+    "harness.measure.records": ("Outputs", "ProcessRecord", "Proof"),
+    "harness.measure.runtimes.base": ("Runtime", "Session", "TensorSession"),
+    "harness.measure.scenarios.base": ("Scenario", "Scored", "Stage", "TensorScenario"),
+    "harness.spec.tasks": ("Task",),
+    "harness.workloads.base": ("ArraySplit", "Fixture", "Settings", "Split", "TensorSpec", "Workload"),
+}
+_MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "BYTES",
+    "COUNT",
+    "ENERGY",
+    "NUMBER",
+    "REFERENCE",
+    "SHARE",
+    "TIME",
+    "ArraySplit",
+    "Artifact",
+    "ArtifactMetric",
+    "Dimension",
+    "Fixture",
+    "Job",
+    "KpiError",
+    "Metric",
+    "NoOptions",
+    "Outputs",
+    "Pass",
+    "ProcessMetric",
+    "ProcessRecord",
+    "Proof",
+    "ProofMetric",
+    "Quantizer",
+    "Runtime",
+    "SampleMetric",
+    "Scenario",
+    "Scored",
+    "Session",
+    "Settings",
+    "Split",
+    "Stage",
+    "Task",
+    "TensorScenario",
+    "TensorSession",
+    "TensorSpec",
+    "Unavailable",
+    "Workload",
+    "check_counts",
+    "options_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when asked for: a process that needs one part starts without the others.
+    if name not in _MODULE_OF:
+        raise AttributeError(f"harness has no public name {name!r}")
+    return getattr(import_module(_MODULE_OF[name]), name)

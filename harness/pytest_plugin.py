@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,9 +67,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Registers the markers and the plugin's one object."""
     for device in DEVICES:
         config.addinivalue_line("markers", f"{device}: KPIs promised for a machine whose device is {device}")
-    for kind in kinds():
-        config.addinivalue_line("markers", f"{kind}: targets on {kind.replace('_', ' ')}")
+    _register(config, kinds())
     config.pluginmanager.register(KpiPlugin(config), _PLUGIN)
+
+
+def _register(config: pytest.Config, names: Iterable[str]) -> None:
+    for kind in names:
+        config.addinivalue_line("markers", f"{kind}: targets on {kind.replace('_', ' ')}")
 
 
 @pytest.fixture
@@ -120,6 +124,7 @@ class KpiPlugin:
             self._announcer = Announcer(reporter._tw._file if reporter else sys.stdout, options.annotations)  # noqa: SLF001
         if not (options.kpis.exists() or options.named or options.release):
             return
+        general = kinds()
         try:
             spec = read_spec(options.kpis)
             self.spec = spec.with_prompts(options.prompts) if options.prompts else spec
@@ -128,6 +133,7 @@ class KpiPlugin:
         known = {target.id for target in self.spec.targets}
         if unknown := sorted(options.only - known):
             raise pytest.UsageError(f"--kpi-only: {suggest(unknown[0], known, 'target')}")
+        _register(self.config, [kind for kind in kinds() if kind not in general])  # of the file's own plug-ins
         self.selection = Selection(self.spec)
         for mark in self.selection.own_markers:
             self.config.addinivalue_line("markers", f"{mark}: KPIs that {options.kpis.name} marks so")

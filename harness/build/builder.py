@@ -12,11 +12,13 @@ from typing import Any
 
 from harness.build.artifact import Artifact
 from harness.build.environments import Environments, Interpreter
-from harness.build.passes import passes
-from harness.build.passes.base import COMPARED, Pass
+from harness.build.passes import faithful, passes
+from harness.build.passes.base import Pass
 from harness.build.store import Store
 from harness.core.errors import KpiError, Unavailable
+from harness.core.imports import code_digest
 from harness.core.processes import call_worker
+from harness.core.registry import source_files
 from harness.spec.model import PassSpec, Recipe, Spec, WorkloadSpec
 from harness.workloads.base import Settings
 from harness.workloads.chat_template import NONE, read_file
@@ -105,8 +107,8 @@ class Builder:
                 "workload": origin,
                 "before": made.digest if made else None,
                 "pass": step.name,
-                "version": cls.version,
-                "compared": COMPARED,
+                "code": code_digest(*source_files(cls)),
+                "comparison": code_digest(*source_files(faithful.Comparison)),
                 "options": {**step.options, **self._files(cls, step)},
                 "libraries": versions,
             }

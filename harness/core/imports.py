@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import tokenize
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
+
+_LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.ENCODING)
+_STARTS = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+_ENDS = tuple(tokenize.tok_name[kind] for kind in _STARTS)
 
 
 def closure(root: Path, starts: Iterable[Path], follow: Callable[[Path], bool] = lambda _: True) -> frozenset[Path]:
@@ -68,3 +75,32 @@ def _files(root: Path, names: Sequence[str]) -> Iterator[Path]:
             return
         if (package := folder / "__init__.py").is_file():
             yield package
+
+
+def code_digest(root: Path, files: Iterable[Path]) -> str:
+    """SHA-256 over the code of files below ``root``: comments, docstrings and layout do not change it."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
+        digest.update(_code(file, file.stat().st_mtime_ns))
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=2000)
+def _code(file: Path, _: int) -> bytes:
+    """The tokens of a file that Python runs, one a line; the file as it is where it is not Python."""
+    content = file.read_bytes()
+    try:
+        tokens = [t for t in tokenize.tokenize(BytesIO(content).readline) if t.type not in _LAYOUT]
+    except (tokenize.TokenError, SyntaxError, ValueError):
+        return content
+    kept: list[str] = []
+    starts = True
+    for token, after in zip(tokens, [*tokens[1:], None], strict=True):
+        skipped = token.type == tokenize.STRING and starts and after is not None and after.type == tokenize.NEWLINE
+        starts = token.type in _STARTS
+        if skipped or (token.type == tokenize.NEWLINE and (not kept or kept[-1] in _ENDS)):
+            continue  # a docstring, and the end of its line
+        # The spaces of an indent may be any; that it is one counts.
+        kept.append(tokenize.tok_name[token.type] if token.type in _STARTS else token.string)
+    return "\n".join(kept).encode()

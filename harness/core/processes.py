@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import harness
+from harness.core import registry
 from harness.core.errors import KpiError, Unavailable
 from harness.core.protocol import VERSION
 
@@ -152,7 +153,7 @@ def _import_path() -> dict[str, str]:
     """Lets the worker find this very harness, also under another interpreter."""
     home = str(Path(harness.__file__).resolve().parent.parent)
     paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUNBUFFERED": "1"}
+    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUNBUFFERED": "1", **registry.environment()}
 
 
 def _obituary(module: str, code: int | None, watchdog: _Watchdog, last_words: str) -> str:

@@ -2,18 +2,25 @@
 
 The general ones are part of the harness; those of one family of tasks come from plug-ins. A plug-in is a package with
 modules or folders named ``passes``, ``runtimes``, ``scenarios`` or ``metrics``. The families in ``harness.tasks`` are
-plug-ins; others are found by the entry points ``kpi_tests.plugins``.
+plug-ins; others are found by the entry points ``kpi_tests.plugins``, or named by ``plugins`` in ``kpis.toml``.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Literal, TypeVar, dataclass_transform
+
+from harness.core.errors import KpiError, reason
+from harness.core.imports import closure, code_digest
 
 T = TypeVar("T")
 Kind = Literal["passes", "runtimes", "scenarios", "metrics"]
@@ -30,79 +37,194 @@ GENERAL: Mapping[Kind, str] = MappingProxyType(
 FAMILIES = "harness.tasks"
 EXTENSIONS = (*GENERAL.values(), FAMILIES)
 """The packages that nothing else imports: a change in one of their files matters to what uses it alone."""
+ENTRY_POINTS = "kpi_tests.plugins"
+VARIABLE = "KPI_PLUGINS"
+"""Tells a worker which plug-ins there are: JSON, package name to folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A package; ``folder`` is where it is, None for one that can be imported by its name anyway."""
+
+    name: str
+    folder: Path | None = None
+
+
+_project: tuple[Plugin, ...] = ()
+
+
+def use(packages: Sequence[Plugin]) -> None:
+    """From now on these are the plug-ins of the project, in place of those before."""
+    global _project  # noqa: PLW0603 - one process reads one project; the last one that was read counts
+    _project = tuple(packages)
+
+
+def project_folders() -> tuple[Path, ...]:
+    """Where the plug-ins are that the project named."""
+    return tuple(plugin.folder for plugin in _project if plugin.folder)
+
+
+def plugins() -> tuple[Plugin, ...]:
+    """The plug-ins: the harness's own families, then those that are installed, then those of the project."""
+    found = {plugin.name: plugin for plugin in (*_families(), *_installed(), *_project)}
+    return tuple(found.values())
+
+
+def environment() -> dict[str, str]:
+    """What a worker's environment must hold to find the same plug-ins, also under another interpreter."""
+    folders = {p.name: str(Path(load(p).__path__[0]).resolve()) for p in plugins() if p not in _families()}
+    return {VARIABLE: json.dumps(folders)}
+
+
+def load(plugin: Plugin) -> ModuleType:
+    """The package of a plug-in. Raises KpiError, with the reason, where it can't be imported."""
+    if plugin.name in sys.modules:
+        return sys.modules[plugin.name]
+    try:
+        if plugin.folder is None:
+            return importlib.import_module(plugin.name)
+        return _load_from(plugin.name, plugin.folder)
+    except Exception as error:
+        raise KpiError(f'plug-in "{plugin.name}" can\'t be imported: {reason(error)}') from error
+
+
+def source_files(cls: type) -> tuple[Path, frozenset[Path]]:
+    """The files of a class and of what it imports among the extensions of its package, with the folder they are in.
+
+    A change in one of them is a change of what the class does.
+    """
+    top = cls.__module__.partition(".")[0]
+    root = Path(sys.modules[top].__path__[0]).resolve().parent
+    packages = EXTENSIONS if cls.__module__.startswith("harness.") else (top,)
+    folders = [root.joinpath(*package.split(".")) for package in packages]
+    own = Path(sys.modules[cls.__module__].__file__ or "").resolve()
+    return root, closure(root, [own], lambda file: any(file.is_relative_to(folder) for folder in folders))
+
+
+def plugin_digests() -> dict[str, str]:
+    """The code of each plug-in that is not the harness's own, as a digest by its package's name."""
+    folders = {p.name: Path(load(p).__path__[0]).resolve() for p in plugins() if p not in _families()}
+    return {name: code_digest(folder.parent, folder.rglob("*.py")) for name, folder in folders.items()}
+
+
+def _load_from(name: str, folder: Path) -> ModuleType:
+    """Imports a package from its folder, whatever else is importable under that name."""
+    found = spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+    if found is None or found.loader is None:
+        raise ImportError(f"{folder} is not a package")
+    module = sys.modules[name] = module_from_spec(found)
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def load_all() -> None:
+    """Imports the plug-ins that are not the harness's own, so that others may import them by name."""
+    for plugin in plugins():
+        if plugin.folder is not None:
+            load(plugin)
 
 
 @cache
+def _families() -> tuple[Plugin, ...]:
+    folders = importlib.import_module(FAMILIES).__path__
+    names = sorted(p.parent.name for folder in folders for p in Path(folder).glob("*/__init__.py"))
+    return tuple(Plugin(f"{FAMILIES}.{name}") for name in names)
+
+
+@cache
+def _installed() -> tuple[Plugin, ...]:
+    """Those that the caller named where this is a worker, else those of the installed distributions."""
+    if VARIABLE in os.environ:
+        return tuple(Plugin(name, Path(folder)) for name, folder in json.loads(os.environ[VARIABLE]).items())
+    from importlib.metadata import entry_points
+
+    return tuple(Plugin(point.module) for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda p: p.name))
+
+
 def discover(kind: Kind, base: type[T]) -> Mapping[str, type[T]]:
     """Every concrete subclass of ``base`` that the harness and its plug-ins have of a kind, by its ``name``.
 
-    Raises RuntimeError when two share a name. The modules must be cheap to import: heavy libraries are imported
-    inside the methods that use them.
+    Raises KpiError when two share a name, or a plug-in's module can't be imported. The modules must be cheap to
+    import: heavy libraries are imported inside the methods that use them.
     """
-    return members([module for module, _ in _modules(kind)], base)
+    return _discover(kind, base, plugins())  # type: ignore[arg-type]  # a class is hashable
+
+
+@cache
+def _discover(kind: Kind, base: type[T], packages: tuple[Plugin, ...]) -> Mapping[str, type[T]]:
+    return _members([module for module, _ in _modules(kind, packages)], base)
 
 
 @cache
 def discover_in(package: str, base: type[T]) -> Mapping[str, type[T]]:
     """The same for the modules of one package."""
-    return members([module for module, _ in _modules_in(package)], base)
+    return _members([module for module, _ in _modules_in(package, importlib.import_module(package))], base)
 
 
-def members(modules: list[str], base: type[T]) -> Mapping[str, type[T]]:
-    """The concrete subclasses of ``base`` that modules define, by name; RuntimeError when two share one."""
+def _members(modules: Sequence[str], base: type[T]) -> Mapping[str, type[T]]:
     classes: dict[str, type[T]] = {}
     for module in modules:
         for name, member in _named(module, base):
             if name in classes:
-                raise RuntimeError(f"two classes are named {name!r}: {classes[name]} and {member}")
+                places = " and ".join(f"{cls.__module__}.{cls.__qualname__}" for cls in (classes[name], member))
+                raise KpiError(f"two classes are named {name!r}: {places}", "rename one of them")
             classes[name] = member
     return MappingProxyType(classes)
 
 
-@cache
 def find(kind: Kind, base: type[T], name: str) -> type[T]:
     """The concrete subclass of ``base`` that is called ``name``; of the modules, those that say the name come first.
 
     For processes that need one thing and start often: no other module is imported. KeyError where there is none.
     """
+    return _find(kind, base, name, plugins())  # type: ignore[arg-type]  # a class is hashable
+
+
+@cache
+def _find(kind: Kind, base: type[T], name: str, packages: tuple[Plugin, ...]) -> type[T]:
     assignment = f'name = "{name}"'
-    for module, _ in sorted(_modules(kind), key=lambda m: assignment not in m[1].read_text(encoding="utf-8")):
+    modules = _modules(kind, packages)
+    for module, _ in sorted(modules, key=lambda m: assignment not in m[1].read_text(encoding="utf-8")):
         for own, member in _named(module, base):
             if own == name:
                 return member
     raise KeyError(name)
 
 
-@cache
-def plugins() -> tuple[str, ...]:
-    """The packages of the plug-ins, the harness's own families first."""
-    folders = importlib.import_module(FAMILIES).__path__
-    families = sorted(p.parent.name for folder in folders for p in Path(folder).glob("*/__init__.py"))
-    return tuple(f"{FAMILIES}.{family}" for family in families)
-
-
-def _modules(kind: Kind) -> list[tuple[str, Path]]:
+def _modules(kind: Kind, packages: tuple[Plugin, ...]) -> list[tuple[str, Path]]:
     """The modules of a kind with their files: the general ones, then those of the plug-ins."""
-    modules = _modules_in(GENERAL[kind])
-    for plugin in plugins():
-        for folder in map(Path, importlib.import_module(plugin).__path__):
+    modules = _modules_in(GENERAL[kind], importlib.import_module(GENERAL[kind]))
+    for plugin in packages:
+        for folder in map(Path, load(plugin).__path__):
             if (folder / kind).is_dir():
-                modules += _modules_in(f"{plugin}.{kind}")
+                modules += _modules_in(f"{plugin.name}.{kind}", _import(f"{plugin.name}.{kind}"))
             elif (folder / f"{kind}.py").is_file():
-                modules.append((f"{plugin}.{kind}", folder / f"{kind}.py"))
+                modules.append((f"{plugin.name}.{kind}", folder / f"{kind}.py"))
     return modules
 
 
-def _modules_in(package: str) -> list[tuple[str, Path]]:
+def _modules_in(name: str, package: ModuleType) -> list[tuple[str, Path]]:
     """The modules of a package with their files, by name."""
-    folders = importlib.import_module(package).__path__
-    files = sorted(p for folder in folders for p in Path(folder).glob("*.py") if p.stem != "__init__")
-    return [(f"{package}.{file.stem}", file) for file in files]
+    files = sorted(p for folder in package.__path__ for p in Path(folder).glob("*.py") if p.stem != "__init__")
+    return [(f"{name}.{file.stem}", file) for file in files]
+
+
+def _import(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        if module.startswith("harness."):
+            raise
+        raise KpiError(f"{module} can't be imported: {reason(error)}") from error
 
 
 def _named(module_name: str, base: type[T]) -> Iterator[tuple[str, type[T]]]:
     """The concrete subclasses of ``base`` that a module defines, by name."""
-    module = importlib.import_module(module_name)
+    module = _import(module_name)
     for member in vars(module).values():
         if not isinstance(member, type) or not issubclass(member, base) or member.__module__ != module_name:
             continue
@@ -112,7 +234,7 @@ def _named(module_name: str, base: type[T]) -> Iterator[tuple[str, type[T]]]:
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def options(cls: type[T]) -> type[T]:
+def options_table(cls: type[T]) -> type[T]:
     """Makes a class the options of a pass, runtime or scenario: a frozen dataclass that refuses unknown keys."""
     made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
     # Read by pydantic when it validates the TOML; a plain mapping, so that a worker need not have pydantic.
@@ -127,6 +249,6 @@ def check_counts(**counts: int | None) -> None:
             raise ValueError(f"{name} must be at least 1")
 
 
-@options
+@options_table
 class NoOptions:
     """For what has no settings."""

@@ -47,6 +47,9 @@ class Answer:
         plain = {
             **asdict(self),
             "verdict": self.verdict.value,
+            "cause": self.cause.value if self.cause else None,
+            "would_be": self.would_be.value if self.would_be else None,
+            "of": str(self.of),
             "measurements": list(self.measurements),
             "notes": list(self.notes),
         }

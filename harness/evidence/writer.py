@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
+from harness.core.registry import plugin_digests
 from harness.core.score_bounds import METHOD
 from harness.core.statistics import plan_looks
 from harness.evidence.ledger import Answer, Ledger, json_number
@@ -96,6 +97,7 @@ def evidence(
         "resume": resume,
         "machine": machine.to_json(),
         "libraries": _libraries(),
+        "plugins": plugin_digests(),
         "settings": settings,
         "kpis": [
             {

@@ -7,6 +7,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.registry import Plugin, plugins
 from harness.judge.metrics import metrics
 from harness.judge.order import in_order
 from harness.spec.model import Spec, Target
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 _DESELECTED = "kpi_deselected"
 
 
-@cache
 def kinds() -> tuple[str, ...]:
     """Every kind of metric: a marker each."""
+    return _kinds(plugins())
+
+
+@cache
+def _kinds(_: tuple[Plugin, ...]) -> tuple[str, ...]:
     return tuple(sorted({metric.kind() for metric in metrics().values()}))
 
 

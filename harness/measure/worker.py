@@ -124,7 +124,7 @@ def _observe(
         answer = first(session)
         answered = time.perf_counter()
         phases.end("load")
-        if request["scenario"] != "adversarial":
+        if scenario.finite:
             _check_finite(answer)
         seen = scenario.play(session, stage)
         phases.end("rest")

@@ -13,7 +13,7 @@ from harness.core.text import span
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.measure.records import ProcessRecord
-from harness.spec.tasks import TASKS, played
+from harness.spec.tasks import concerns, played, tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +71,4 @@ def _estimate(metric: type[Metric], values: Sequence[float], settings: Mapping[s
 
 def _played(metric: type[Metric], scenario: str) -> bool:
     """Whether the metric can be read from a measurement under the scenario."""
-    return scenario in {played(metric.scenario or "", task) for task in metric.tasks or TASKS}
+    return scenario in {played(metric.scenario or "", task) for task in tasks() if concerns(metric, task)}

@@ -20,12 +20,12 @@ from harness.judge.metrics.base import MachineRatioMetric
 from harness.measure.machine.detect import Detected, mismatch
 from harness.search.candidates import Candidate, Space, name_of
 from harness.search.checks import Checker, Seen, played
-from harness.search.defaults import default_space
 from harness.search.pareto import BROKEN, DROPPED, Price, Row, front, nearest, prices, row_of, winner
 from harness.search.study import Study, folder_of
 from harness.spec.model import Kpi, Spec
 from harness.spec.reader import read_recipe
 from harness.spec.search_space import Picked, every
+from harness.spec.tasks import tasks
 
 _NEAR = 0.03
 """How far a short look may be on the wrong side for a verdict to be worth its time."""
@@ -79,7 +79,7 @@ class Search:
         self._told = told
         self._seed = seed
         workload = spec.workloads[self.kpi.workload]
-        templates = workload.search or default_space(workload, machine.cores)
+        templates = workload.search or _default_space(workload.task, machine.cores)
         if not templates:
             raise KpiError(
                 f'there is no space for the task "{workload.task}"',
@@ -269,3 +269,9 @@ def _kpi(spec: Spec, name: str, machine: Detected) -> Kpi:
     if not machine.has(device):
         raise Unavailable(f"this machine has no {device}", f'search for "{name}" on a machine that has one')
     return kpi
+
+
+def _default_space(task: str, cores: int) -> dict[str, Any]:
+    """The templates that a task declares for workloads that name none; empty where it declares none."""
+    space = tasks()[task].space if task in tasks() else None
+    return space(cores) if space else {}

@@ -15,7 +15,7 @@ from harness.spec.catalog import metrics, passes, scenarios
 from harness.spec.hints import wrong_task
 from harness.spec.model import DEVICES, Kpi, Machine, MeasureSettings, PassSpec, WorkloadSpec
 from harness.spec.schema import KpiTable
-from harness.spec.tasks import played
+from harness.spec.tasks import concerns, played
 
 if TYPE_CHECKING:
     from harness.judge.metrics.base import Metric
@@ -30,7 +30,7 @@ _OF_PYTEST = frozenset(
 def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload: WorkloadSpec) -> None:
     """Raises ValueError when the promise makes no sense for the metric, the recipe or the workload."""
     text = f"{promise.text!r}"
-    if metric.tasks is not None and workload.task and workload.task not in metric.tasks:
+    if not concerns(metric, workload.task):
         raise ValueError(f"{text}: {wrong_task(metric, workload.task)}")
     if metric.needs_reference:
         own = workload.recipes.get(recipe)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.core.errors import suggest
 from harness.core.formats import REFERENCE
 from harness.spec.catalog import metrics, passes, runtimes
-from harness.spec.tasks import TASKS
+from harness.spec.tasks import concerns, tasks
 
 if TYPE_CHECKING:
     from harness.judge.metrics.base import Metric
@@ -20,7 +20,7 @@ _NEAR, _SAME_TASK, _SAME_TAIL = 0.75, 0.88, 0.6
 
 def for_task(task: str) -> list[str]:
     """The metrics that are defined for a task, by name; all where the task is not known."""
-    return sorted(name for name, metric in metrics().items() if not task or task in (metric.tasks or TASKS))
+    return sorted(name for name, metric in metrics().items() if concerns(metric, task))
 
 
 def unknown_metric(name: str, task: str) -> str:
@@ -49,7 +49,7 @@ def wrong_task(metric: type[Metric], task: str) -> str:
 
 def unknown_task(task: str) -> str:
     """A typo has a nearest match; another kind of model has none, and is told which tasks there are."""
-    return suggest(task, TASKS, "task", cutoff=_SAME_TASK)
+    return suggest(task, tasks(), "task", cutoff=_SAME_TASK)
 
 
 def misplaced_pass(name: str, made: str, before: str) -> str:

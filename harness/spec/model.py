@@ -14,7 +14,7 @@ from harness.core.placement import Placement
 from harness.core.prices import Price
 from harness.core.units import Dimension
 from harness.spec.catalog import metrics, passes
-from harness.spec.tasks import LANGUAGE, played
+from harness.spec.tasks import PROMPTS, played, tasks
 
 if TYPE_CHECKING:
     from harness.judge.metrics.base import Metric
@@ -210,7 +210,7 @@ class Spec:
     def with_prompts(self, file: Path) -> Spec:
         """The same promises, every language model answering the prompts in ``file``."""
         workloads = {
-            name: replace(workload, data=str(file)) if workload.task in LANGUAGE else workload
+            name: replace(workload, data=str(file)) if tasks()[workload.task].takes in PROMPTS else workload
             for name, workload in self.workloads.items()
         }
         return replace(self, workloads=workloads)

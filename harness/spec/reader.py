@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.core import registry
 from harness.core.bounds import Promise, Relation, parse_promise
-from harness.core.errors import SpecError, suggest
+from harness.core.errors import KpiError, SpecError, suggest
 from harness.core.prices import Price, owned, rented
 from harness.core.units import BYTES, COUNT, SHARE, TIME
 from harness.spec import schema
 from harness.spec import search_space as space
-from harness.spec.catalog import metrics
+from harness.spec.catalog import metrics, passes, runtimes, scenarios
 from harness.spec.checks import (
     check_promise,
     impossible,
@@ -27,7 +28,7 @@ from harness.spec.checks import (
 from harness.spec.hints import misspelled_headers, unknown_metric, unknown_task
 from harness.spec.model import Kpi, Machine, MeasureSettings, Published, Recipe, Spec, Target, WorkloadSpec
 from harness.spec.recipes import Recipes
-from harness.spec.tasks import TASKS
+from harness.spec.tasks import tasks
 
 _MEASURES = (
     ("confidence", "confidence", SHARE),
@@ -79,7 +80,14 @@ class _Reader(Recipes):
         self.unpriced: set[str] = set()
 
     def read(self, data: dict[str, Any]) -> Spec:
+        registry.use(())
         root = self.table(schema.Root, _kpis_meant(data), "")
+        if root is not None and not root.wrong("plugins"):
+            before = len(self.problems)
+            self.plugins(root.plugins)
+            if len(self.problems) > before:
+                # What they would have brought is unknown: no mistake that follows from that is one.
+                raise SpecError(self.problems)
         machines: dict[str, Machine] = {}
         workloads: dict[str, WorkloadSpec] = {}
         kpis: list[Kpi] = []
@@ -100,6 +108,25 @@ class _Reader(Recipes):
         if self.problems:
             raise SpecError(self.problems)
         return Spec(self.path, machines, workloads, tuple(kpis), measure)
+
+    def plugins(self, names: Sequence[str]) -> None:
+        """From here on the packages beside the file are known; what they bring is checked before anything uses it."""
+        found = []
+        for name in dict.fromkeys(names):
+            folder = self.path.parent.resolve() / name
+            if not _is_file(folder / "__init__.py"):
+                near = [p.parent.name for p in self.path.parent.glob("*/__init__.py")]
+                self.say("", f"plugins: {suggest(name, near, 'package')}; a package is a folder with an __init__.py")
+                continue
+            found.append(registry.Plugin(name, folder))
+        try:
+            registry.use(found)
+            tasks(), metrics(), passes(), runtimes(), scenarios()
+        except KpiError as error:
+            registry.use(())
+            if not found:
+                raise
+            self.say("", f"plugins: {error}")
 
     def machines(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, Machine]]:
         for name, data in tables.items():
@@ -145,7 +172,7 @@ class _Reader(Recipes):
             if table is None:
                 yield name, WorkloadSpec(name, "", "", {})
                 continue
-            if table.task not in TASKS and not table.wrong("task"):
+            if table.task not in tasks() and not table.wrong("task"):
                 self.say(where, f"task: {unknown_task(table.task)}")
             folder = self.path.parent.joinpath(*table.fixture.split("."))
             there = _is_file(folder / "__init__.py") or _is_file(folder.with_suffix(".py"))
@@ -175,7 +202,7 @@ class _Reader(Recipes):
     def sources(self, where: str, table: schema.WorkloadTable) -> dict[str, Any]:
         """The table without recipes and published figures, its paths from the TOML's folder."""
         plain = table.model_dump(exclude={"recipe", "published"})
-        plain["task"] = table.task if table.task in TASKS else ""
+        plain["task"] = table.task if table.task in tasks() else ""
         for key in ("checkpoint", "data", "chat_template"):
             if plain[key] is not None and (key, plain[key]) != ("chat_template", "none"):
                 try:

@@ -18,7 +18,7 @@ from pydantic import (
 
 from harness.spec.catalog import passes, runtimes, scenarios
 from harness.spec.messages import pattern
-from harness.spec.tasks import LANGUAGE, TASKS
+from harness.spec.tasks import PROMPTS, tasks
 
 # A name may be in any language; control characters would break a terminal, a file or a JUnit report.
 _PLAIN = pattern(r"^[^\x00-\x1f\x7f]+$", "text without control characters")
@@ -27,6 +27,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_P
 _WORD = pattern(r"^[A-Za-z_][A-Za-z0-9_]*$", "one word of letters, digits and _, as -m takes it")
 Mark = Annotated[str, StringConstraints(pattern=_WORD)]
 _DOTTED = pattern(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", 'a package below this folder, written like "fixtures.mine"')
+_PACKAGE = pattern(r"^[A-Za-z_]\w*$", 'a package in this folder, written like "my_gate"')
 _DIGEST = pattern(r"^[0-9a-f]{64}$", "a SHA-256: 64 digits from 0 to 9 and a to f")
 PassTable = str | dict[str, Any]
 
@@ -118,8 +119,8 @@ class WorkloadTable(Table):
     @field_validator("chat_template")
     @classmethod
     def _for_language(cls, value: str | None, info: ValidationInfo) -> str | None:
-        task = info.data.get("task")
-        if value is not None and task in TASKS and task not in LANGUAGE:
+        task = str(info.data.get("task"))
+        if value is not None and task in tasks() and tasks()[task].takes not in PROMPTS:
             raise ValueError(f"only language models have one, the task is {task}")
         return value
 
@@ -162,6 +163,7 @@ class Root(Table):
     machine: dict[Name, Any] = Field(default_factory=dict)
     workload: dict[Name, Any] = Field(default_factory=dict)
     kpi: list[Any] = Field(default_factory=list)
+    plugins: list[Annotated[str, StringConstraints(pattern=_PACKAGE)]] = Field(default_factory=list)
     measure: Any = None
 
 
@@ -229,6 +231,11 @@ def json_schema() -> dict[str, Any]:
             "workload": {"type": "object", "additionalProperties": workload},
             "kpi": {"type": "array", "items": kpi},
             "measure": measure,
+            "plugins": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "packages beside this file that bring tasks, passes, runtimes, scenarios or metrics",
+            },
         },
         "$defs": definitions,
     }

@@ -1,24 +1,66 @@
-"""The tasks a workload may have, by what its model takes and gives."""
+"""The tasks a workload may have: each family of tasks declares its own, in ``TASKS`` of its package."""
 
 from __future__ import annotations
 
-CLASSIFICATION = frozenset({"image-classification"})
-QUESTIONS = frozenset({"question-answering"})
-SEGMENTATION = frozenset({"video-segmentation"})
-TENSORS = CLASSIFICATION | QUESTIONS | SEGMENTATION
-"""Models that map tensors to tensors."""
-LANGUAGE = frozenset({"text-generation", "translation"})
-"""Models that answer prompts."""
-SPEECH = frozenset({"speech-recognition"})
-"""Models that hear and write."""
-TASKS = tuple(sorted(TENSORS | LANGUAGE | SPEECH))
-_INSTEAD = {
-    LANGUAGE: {"single-stream": "generate", "offline": "generate", "server": "load"},
-    SPEECH: {"single-stream": "transcribe", "offline": "transcribe"},
-}
-"""What other models play where a model of tensors plays a scenario."""
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from harness.core.errors import KpiError
+from harness.core.registry import Plugin, load, plugins
+
+if TYPE_CHECKING:
+    from harness.judge.metrics.base import Metric
+
+TENSORS = frozenset({"tensors"})
+PROMPTS = frozenset({"prompts"})
+RECORDINGS = frozenset({"recordings"})
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What kind of model a workload is.
+
+    ``name`` is what ``kpis.toml`` calls it. ``takes`` is what a request is made of: "tensors", "prompts", "recordings",
+    or a word of the family's own; a metric names tasks, or what they take. ``plays`` gives the scenario that is run
+    where a metric names another one. ``hub`` is the pipeline tag that the Hugging Face hub knows such models by.
+    ``space`` gives the recipes that ``kpi search`` tries where a workload names none, for a number of cores.
+    """
+
+    name: str
+    takes: str = "tensors"
+    plays: Mapping[str, str] = field(default_factory=dict)
+    hub: str = "other"
+    space: Callable[[int], dict[str, Any]] | None = None
+
+
+def tasks() -> Mapping[str, Task]:
+    """Every task by its name; KpiError when two families declare one of the same name."""
+    return _tasks(plugins())
+
+
+@cache
+def _tasks(packages: tuple[Plugin, ...]) -> Mapping[str, Task]:
+    found: dict[str, Task] = {}
+    for plugin in packages:
+        for task in getattr(load(plugin), "TASKS", ()):
+            if task.name in found:
+                raise KpiError(
+                    f'two plug-ins declare the task "{task.name}"; the second is {plugin.name}', "rename one"
+                )
+            found[task.name] = task
+    return MappingProxyType(dict(sorted(found.items())))
 
 
 def played(scenario: str, task: str) -> str:
-    """The scenario that a workload of ``task`` plays where a metric names ``scenario``."""
-    return next((instead.get(scenario, scenario) for tasks, instead in _INSTEAD.items() if task in tasks), scenario)
+    """The scenario that a workload of ``task`` runs where a metric names ``scenario``."""
+    known = tasks().get(task)
+    return known.plays.get(scenario, scenario) if known else scenario
+
+
+def concerns(metric: type[Metric], task: str) -> bool:
+    """Whether a metric is defined for a task; of a task that is not known, any is."""
+    known = tasks().get(task)
+    return known is None or metric.tasks is None or bool(metric.tasks & {known.name, known.takes})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.build.passes import passes
 from harness.core.bounds import Promise
 from harness.core.imports import closure, parsed
-from harness.core.registry import EXTENSIONS
+from harness.core.registry import EXTENSIONS, project_folders
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import ArtifactMetric, MachineRatioMetric, PricedMetric
 from harness.measure.runtimes import runtimes
@@ -150,7 +150,12 @@ def by_files(spec: Spec, changed: Iterable[Path], folders: Folders) -> Reasons:
 
 
 def _users(spec: Spec, path: Path, folders: Folders, sources: Mapping[str, _Sources]) -> Iterator[Target]:
-    if path.is_relative_to(folders.harness):
+    plugin = next((folder for folder in project_folders() if path.is_relative_to(folder)), None)
+    if plugin is not None:
+        used = {name for name, source in sources.items() if source.holds(path)}
+        others = set(_extension_users(spec, path, plugin.parent, (plugin,)))
+        yield from (target for target in spec.targets if target.workload in used or target in others)
+    elif path.is_relative_to(folders.harness):
         yield from _harness_users(spec, path, folders.harness)
     elif folders.tests is not None and path.is_relative_to(folders.tests):
         kinds = {target.metric.kind() for target in spec.targets}
@@ -211,7 +216,7 @@ def _code(root: Path, home: Path) -> tuple[frozenset[Path], tuple[Path, ...]]:
 def followed(spec: Spec) -> list[Path]:
     """The folders and single files that fixtures, weights and data of the promises lie in, as far as they are there."""
     root = spec.root.resolve()
-    found = {root / "environments"}
+    found = {root / "environments", *project_folders()}
     for name, sources in _sources(spec).items():
         found.update((*sources.folders, *sources.python))
         found.add(root / spec.workloads[name].fixture.partition(".")[0])
@@ -242,13 +247,19 @@ def _harness_users(spec: Spec, path: Path, harness: Path) -> Iterator[Target]:
     if parts[:2] == _REQUIREMENTS:
         yield from _environment_users(spec, path.stem)
         return
+    extensions = [harness.parent.joinpath(*package.split(".")) for package in EXTENSIONS]
+    yield from _extension_users(spec, path, harness.parent, extensions)
+
+
+def _extension_users(spec: Spec, path: Path, root: Path, folders: Sequence[Path]) -> Iterator[Target]:
+    """The targets that a Python file below ``root`` matters to; ``folders`` hold what is found by name."""
     if path.suffix != ".py":
         return
 
     def extends(file: Path) -> bool:
-        return any(file.is_relative_to(harness.parent.joinpath(*package.split("."))) for package in EXTENSIONS)
+        return any(file.is_relative_to(folder) for folder in folders)
 
-    if not extends(path) or not (users := _extensions_on(path, harness.parent, extends)):
+    if not extends(path) or not (users := _extensions_on(path, root, extends)):
         # A new extension that no promise names yet changes nothing; whatever else is new may be for all of them.
         if not (extends(path) and _is_extension(path)):
             yield from spec.targets

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import harness
 from harness.core.errors import SpecError
+from harness.core.registry import project_folders
 from harness.core.text import plain
 from harness.spec.model import Spec
 from harness.spec.reader import read_spec
@@ -96,12 +97,10 @@ class Watch:
     def _take(self, changed: set[Path]) -> None:
         others = changed - {self.kpis}
         found = by_files(self.spec, others, self.folders) if self.spec is not None and others else {}
-        inside = [path for path in changed if path.is_relative_to(self.folders.harness)]
-        if inside:
+        loaded = (self.folders.harness, *project_folders())
+        if any(path.is_relative_to(folder) for path in changed for folder in loaded):
             self.outdated = self.loadable = True
             self.resume = False
-        if any(path.parent.name == "passes" for path in inside):
-            self.say("a pass was changed: what it made is taken from the store until its `version` is raised")
         if self.kpis in changed or (self.spec is None and changed):
             found = {**found, **self._read()}
             self._follow()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from harness.core import imports, registry
 from harness.core.arrays import a, array_fault, batch_axis
 from harness.core.errors import FixtureMistake, KpiError, Unavailable, suggest
 from harness.core.imports import closure
@@ -304,6 +304,7 @@ class Workload(Fixture):
 def load_workload(root: Path, fixture: str, settings: Settings) -> Fixture:
     """Imports ``fixture`` from below ``root`` and makes its workload; KpiError when it does not define one."""
     try:
+        registry.load_all()
         module = _import_below(root, fixture)
     except Unavailable:
         raise
@@ -347,19 +348,15 @@ def _import_below(root: Path, dotted: str) -> ModuleType:
 
 
 def code_digest(root: Path, fixture: str) -> str:
-    """SHA-256 over the Python files of a fixture and of what they import below ``root``, the harness left out.
+    """SHA-256 over the code of a fixture and of what it imports below ``root``, the harness left out.
 
-    Where one of them changes it is another workload.
+    Where it changes, comments and docstrings aside, it is another workload.
     """
     folder, root = root.resolve().joinpath(*fixture.split(".")), root.resolve()
     own = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
     home = Path(__file__).resolve().parent.parent
     imported = closure(root, own, lambda path: not path.resolve().is_relative_to(home))
-    digest = hashlib.sha256()
-    for file in sorted({*own, *imported}):
-        digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+    return imports.code_digest(root, {*own, *imported})
 
 
 def cached_array(

@@ -99,9 +99,10 @@ def test_a_recipe_that_can_not_be_built_stops_nothing(spec: Spec, project: Proje
 
 
 def test_stopped_it_leaves_no_process(spec: Spec, project: Project, tmp_path: Path) -> None:
+    others = set(psutil.Process().children(recursive=True))
     ahead = start(spec, Store(project.store).root, tmp_path / "ahead.log")
     deadline = time.monotonic() + 30
-    while not (children := psutil.Process().children(recursive=True)) and time.monotonic() < deadline:
+    while not (children := {*psutil.Process().children(recursive=True)} - others) and time.monotonic() < deadline:
         time.sleep(0.02)
     ahead.stop()
     _, alive = psutil.wait_procs(children, timeout=10)

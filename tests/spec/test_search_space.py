@@ -14,11 +14,9 @@ from harness.build.passes import passes
 from harness.core.errors import SpecError
 from harness.measure.runtimes import runtimes
 from harness.search.candidates import name_of
-from harness.search.defaults import default_space
-from harness.spec.model import WorkloadSpec
 from harness.spec.reader import read_recipe, read_spec
 from harness.spec.search_space import ABSENT, Choice, Range, covering, every, parse, with_picked
-from harness.spec.tasks import TASKS
+from harness.spec.tasks import tasks
 from tests.support.project import ROOT
 
 Problems = Callable[[str], tuple[str, ...]]
@@ -157,10 +155,11 @@ def test_names_can_be_written_anywhere() -> None:
 
 
 @pytest.mark.parametrize("cores", [1, 2, 64])
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", tasks())
 def test_every_task_has_a_space_of_its_own(task: str, cores: int, kpis_file: Path) -> None:
-    made = default_space(WorkloadSpec("w", task, "fixtures.w", {}), cores)
-    assert made
+    space = tasks()[task].space
+    assert space
+    made = space(cores)
     for name, template in made.items():
         table, said = parsed(template)
         assert said == []

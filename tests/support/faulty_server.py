@@ -101,6 +101,6 @@ _SPOILT: dict[str, Callable[[Any], Any]] = {
 
 if __name__ == "__main__":
     # The server wants a class that it can import by its module's name.
-    from tests import faulty_server
+    from tests.support import faulty_server
 
     sys.exit(serve(sys.argv[1:], faulty_server.Faulty))

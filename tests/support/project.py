@@ -161,11 +161,13 @@ def make_project(folder: Path, store: Path) -> Project:
     return made
 
 
-def copied_project(name: str, folder: Path, store: Path) -> Project:
-    """One of the projects that the tests bring along, with a folder of its own."""
-    shutil.copytree(ROOT / "tests/projects" / name, folder / name)
-    (folder / name / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n", encoding="utf-8")
-    return Project(folder / name, store)
+def copied_project(name: str | Path, folder: Path, store: Path) -> Project:
+    """One of the projects that the tests bring along, or that is in a folder elsewhere, with a folder of its own."""
+    source = ROOT / "tests/projects" / name
+    copy = folder / source.name
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n", encoding="utf-8")
+    return Project(copy, store)
 
 
 @pytest.fixture

@@ -15,9 +15,6 @@ from harness.workloads.base import Fixture, Workload
 if TYPE_CHECKING:
     import torch
 
-COMPARED = 1
-"""Raised when what a pass wrote is compared more strictly: artifacts made before are made again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -59,7 +56,7 @@ class Pass(ABC):
     """One step of a recipe.
 
     ``takes`` are the formats it reads ("reference" is the workload's own model, not yet a file), ``makes`` is the
-    format it writes. Raise ``version`` when the same options give other files: artifacts made before are not reused.
+    format it writes. Where its code changes, comments and docstrings aside, artifacts made before are not reused.
     ``requires`` names the distributions whose versions belong to the artifact's identity; ``environment`` is where
     they are, None beside the harness. ``effort`` is about how many seconds the pass takes on two cores: what is cheap
     is judged first. ``files`` are the options that name files from the TOML's folder on: what such
@@ -70,7 +67,6 @@ class Pass(ABC):
     title: ClassVar[str]
     takes: ClassVar[frozenset[str]]
     makes: ClassVar[str]
-    version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ()
     environment: ClassVar[str | None] = None
     files: ClassVar[tuple[str, ...]] = ()

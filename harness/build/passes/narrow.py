@@ -10,7 +10,7 @@ from harness.build.passes.data import accuracy, batches
 from harness.build.passes.training import Plan, train
 from harness.core.errors import KpiError
 from harness.core.formats import REFERENCE
-from harness.core.registry import options
+from harness.core.registry import options_table
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ class Narrow(Pass):
     makes = FORMAT
     requires = ("torch", "safetensors")
 
-    @options
+    @options_table
     class Options:
         """What network, and how its weights are found.
 

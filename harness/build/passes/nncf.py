@@ -9,7 +9,7 @@ from harness.build.passes.base import Job, Quantizer
 from harness.build.passes.data import Calibration, accuracy, batches, parse_drop
 from harness.build.passes.ignored import check_ignored, named_operators, select
 from harness.core.errors import KpiError
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.workloads.classes import decisions
 
 
@@ -22,7 +22,7 @@ class Nncf(Quantizer):
     makes = "openvino"
     requires = ("nncf", "openvino")
 
-    @options
+    @options_table
     class Options:
         """Settings under NNCF's names, and the accuracy limit.
 

@@ -15,7 +15,7 @@ from harness.build.passes.narrow import FORMAT
 from harness.build.passes.network import example, exportable
 from harness.core.errors import KpiError, reason
 from harness.core.formats import REFERENCE
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ class Onnx(Pass):
     makes = "onnx"
     requires = ("torch", "onnx", "onnxscript")
 
-    @options
+    @options_table
     class Options:
         """``opset``: the ONNX operator set to write.
 

@@ -8,7 +8,7 @@ from typing import Any
 from harness.build.passes.base import Job, Quantizer
 from harness.build.passes.ignored import check_ignored, ignored_in_onnx
 from harness.build.passes.onnx_files import prepare, weights_beside
-from harness.core.registry import options
+from harness.core.registry import options_table
 
 
 class OnnxDynamicInt8(Quantizer):
@@ -19,9 +19,8 @@ class OnnxDynamicInt8(Quantizer):
     takes = frozenset({"onnx"})
     makes = "onnx"
     requires = ("onnxruntime", "onnx")
-    version = 2
 
-    @options
+    @options_table
     class Options:
         """Settings under ONNX Runtime's names.
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from harness.build.passes.base import Job, Pass
 from harness.build.passes.onnx_files import weights_beside
-from harness.core.registry import options
+from harness.core.registry import options_table
 
 
 class OnnxOptimize(Pass):
@@ -17,9 +17,8 @@ class OnnxOptimize(Pass):
     takes = frozenset({"onnx"})
     makes = "onnx"
     requires = ("onnxruntime", "onnx")
-    version = 2
 
-    @options
+    @options_table
     class Options:
         """``level``: ONNX Runtime's graph optimization level."""
 

@@ -11,7 +11,7 @@ from harness.build.passes.data import Arrays, Calibration, accuracy, batches, pa
 from harness.build.passes.ignored import check_ignored, ignored_in_onnx
 from harness.build.passes.mixed_precision import quantize_within
 from harness.build.passes.onnx_files import prepare, remove, session_of, weights_beside
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,9 +31,8 @@ class OnnxStaticInt8(Quantizer):
     takes = frozenset({"onnx"})
     makes = "onnx"
     requires = ("onnxruntime", "onnx")
-    version = 2
 
-    @options
+    @options_table
     class Options:
         """Settings under ONNX Runtime's names, and the accuracy limit.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from harness.build.passes.base import Job, Pass
-from harness.core.registry import options
+from harness.core.registry import options_table
 
 
 class OpenVino(Pass):
@@ -18,7 +18,7 @@ class OpenVino(Pass):
     makes = "openvino"
     requires = ("openvino",)
 
-    @options
+    @options_table
     class Options:
         """``weights``: the precision in which they are stored."""
 

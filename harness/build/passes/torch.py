@@ -9,7 +9,7 @@ from harness.build.passes.narrow import FORMAT
 from harness.build.passes.network import example, exportable
 from harness.build.passes.onnx import FIXED, one_line
 from harness.core.formats import REFERENCE
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 
 
 class Torch(Pass):
@@ -22,7 +22,7 @@ class Torch(Pass):
     makes = "torch"
     requires = ("torch",)
 
-    @options
+    @options_table
     class Options:
         """``fuse``: fold batch normalization into the convolutions before it (torch.fx must be able to trace it).
 

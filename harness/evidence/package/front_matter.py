@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.core.text import number
+from harness.spec.tasks import tasks
 
 FENCE = "---"
 VERDICTS = "kpi_verdicts"
@@ -21,14 +22,6 @@ _LICENCES = frozenset({
     "isc", "lgpl-2.1", "lgpl-3.0", "llama2", "llama3", "llama3.1", "llama3.2", "mit", "mpl-2.0", "openrail",
     "unlicense", "zlib",
 })  # fmt: skip
-_PIPELINES = {
-    "image-classification": "image-classification",
-    "question-answering": "question-answering",
-    "video-segmentation": "image-segmentation",
-    "speech-recognition": "automatic-speech-recognition",
-    "text-generation": "text-generation",
-    "translation": "translation",
-}
 _LIBRARIES = {"openvino": "openvino", "onnx": "onnx", "huggingface": "transformers", "torch": "pytorch"}
 
 
@@ -43,13 +36,14 @@ def front_matter(
 ) -> list[str]:
     """The lines between the fences and these themselves; ``made`` is the artifact's format."""
     lines = [FENCE, *_licence(licence)]
-    if task in _PIPELINES:
-        lines.append(f"pipeline_tag: {_PIPELINES[task]}")
+    tag = tasks()[task].hub if task in tasks() else "other"
+    if tag != "other":
+        lines.append(f"pipeline_tag: {tag}")
     if library := next((title for start, title in _LIBRARIES.items() if made.startswith(start)), None):
         lines.append(f"library_name: {library}")
     tags = ["kpi-package", made, *(["kpi-not-proven"] if forced else [])]
     lines += [f"tags: {scalar(tags)}", "model-index:", f"- name: {scalar(kpi['name'])}", "  results:"]
-    lines += [f"  - task: {scalar({'type': _PIPELINES.get(task, task or 'other')})}"]
+    lines += [f"  - task: {scalar({'type': tag if tag != 'other' else task or tag})}"]
     lines += [f"    dataset: {scalar({'type': kpi['workload'], 'name': kpi['workload']})}", "    metrics:"]
     for target in targets:
         if math.isfinite(number(target["value"])):

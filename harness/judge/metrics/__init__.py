@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from harness.core.registry import discover
+from harness.core.registry import Plugin, discover, plugins
 from harness.judge.metrics.base import Metric
 
 _PERCENTILE = re.compile(r"(.+)\.p([5-9]\d(?:\.\d{1,3})?)", re.ASCII)
@@ -51,7 +51,11 @@ class Metrics(Mapping[str, type[Metric]]):
         return type(f"{median.__name__}P{percent}", (median,), said)
 
 
-@cache
 def metrics() -> Metrics:
     """Every metric that a target may name, by its dotted name."""
+    return _metrics(plugins())
+
+
+@cache
+def _metrics(_: tuple[Plugin, ...]) -> Metrics:
     return Metrics(discover("metrics", Metric))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.units import NUMBER
 from harness.judge.metrics.base import MachineRatioMetric, PricedMetric
-from harness.spec.tasks import LANGUAGE, TENSORS
+from harness.spec.tasks import TENSORS
 
 if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
@@ -14,28 +14,21 @@ if TYPE_CHECKING:
 _MILLION = 1e6
 
 
-class _Cost(PricedMetric):
+class CostOfWork(PricedMetric):
+    """Formula: price of an hour / what is done in an hour x 1,000,000."""
+
     @classmethod
     def of(cls, process: ProcessRecord) -> float:
         return _MILLION * process.elapsed_s / process.completed / 3600
 
 
-class CostPerMillion(_Cost):
+class CostPerMillion(CostOfWork):
     """Formula: price of an hour / samples an hour x 1,000,000; the throughput is that of batches (Offline)."""
 
     name = "cost.per_million"
     title = "cost of a million samples"
     scenario = "offline"
     tasks = TENSORS
-
-
-class CostPerMillionTokens(_Cost):
-    """Formula: price of an hour / tokens an hour x 1,000,000, one answer at a time."""
-
-    name = "cost.per_million_tokens"
-    title = "cost of a million tokens"
-    scenario = "generate"
-    tasks = LANGUAGE
 
 
 class CostRatio(MachineRatioMetric):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.core.units import REQUEST_RATE
 from harness.judge.metrics.latency import LatencyP50, LatencyP99
 from harness.judge.metrics.throughput import ThroughputSingle
-from harness.spec.tasks import LANGUAGE, TENSORS
+from harness.spec.tasks import PROMPTS, TENSORS
 
 
 class ServingLatencyP50(LatencyP50):
@@ -17,7 +17,7 @@ class ServingLatencyP50(LatencyP50):
     name = "serving.latency.p50"
     title = "median latency under load"
     scenario = "server"
-    tasks = TENSORS | LANGUAGE
+    tasks = TENSORS | PROMPTS
 
 
 class ServingLatencyP99(LatencyP99):
@@ -26,7 +26,7 @@ class ServingLatencyP99(LatencyP99):
     name = "serving.latency.p99"
     title = "99th percentile of latency under load"
     scenario = "server"
-    tasks = TENSORS | LANGUAGE
+    tasks = TENSORS | PROMPTS
 
 
 class ServingThroughput(ThroughputSingle):
@@ -36,4 +36,4 @@ class ServingThroughput(ThroughputSingle):
     title = "throughput under load"
     dimension = REQUEST_RATE
     scenario = "server"
-    tasks = TENSORS | LANGUAGE
+    tasks = TENSORS | PROMPTS

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.errors import KpiError, Unavailable, reason
-from harness.core.registry import options
+from harness.core.registry import options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime, Session, TensorSession
 from harness.measure.runtimes.server_process import ServerProcess, free_ports, listens
@@ -31,7 +31,7 @@ class KServe(Runtime):
     distributions = ("tritonclient",)
     profiles = False
 
-    @options
+    @options_table
     class Options:
         """Where the server is, or the command that starts it.
 

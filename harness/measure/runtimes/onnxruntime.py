@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.cores import confined
 from harness.core.errors import KpiError, Unavailable, reason
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime, Session, TensorSession
 from harness.measure.runtimes.work import HeavyOp, onnx_work, weighed
@@ -64,7 +64,7 @@ class OnnxRuntime(Runtime):
         "onnxruntime-qnn",
     )
 
-    @options
+    @options_table
     class Options:
         """Settings under ONNX Runtime's names.
 

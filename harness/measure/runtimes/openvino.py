@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.errors import KpiError, Unavailable
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime, Session, TensorSession
 from harness.measure.runtimes.openvino_common import cannot_load, compiled_proof, devices, require_device
@@ -28,7 +28,7 @@ class OpenVinoRuntime(Runtime):
     devices = frozenset({"cpu", "gpu", "npu"})
     distributions = ("openvino",)
 
-    @options
+    @options_table
     class Options:
         """OpenVINO's properties.
 

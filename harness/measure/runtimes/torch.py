@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.build.artifact import read_artifact
 from harness.core.errors import KpiError, Unavailable, reason
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime, Session, TensorSession
 
@@ -30,7 +30,7 @@ class TorchRuntime(Runtime):
     devices = frozenset({"cpu", "gpu"})
     distributions = ("torch",)
 
-    @options
+    @options_table
     class Options:
         """How the program is run.
 

@@ -55,7 +55,7 @@ class Scenario(ABC, Generic[S]):
     ``timed`` says whether its figures are times: then a disturbed process does not count. ``profiled`` asks for a
     session with the runtime's profiler on, which would disturb times. ``watched`` asks for a timeline of memory and
     processors, for requests that are long beside a look at them. ``divisible`` says that it can play a part of its
-    data.
+    data. ``finite`` says that the first answer must hold no NaN and no infinity.
     """
 
     name: ClassVar[str]
@@ -65,6 +65,7 @@ class Scenario(ABC, Generic[S]):
     profiled: ClassVar[bool] = False
     watched: ClassVar[bool] = False
     divisible: ClassVar[bool] = False
+    finite: ClassVar[bool] = True
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Any) -> None:

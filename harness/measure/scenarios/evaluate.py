@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.records import Outputs
 from harness.measure.scenarios.base import Scored, Stage, TensorScenario
 from harness.measure.scenarios.checked import Checked, replay, spreads
@@ -29,7 +29,7 @@ class Evaluate(TensorScenario, Scored):
     timed = False
     divisible = True
 
-    @options
+    @options_table
     class Options:
         """``batch``: samples in a batch."""
 

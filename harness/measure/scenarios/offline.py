@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from harness.core.registry import options
+from harness.core.registry import options_table
 from harness.measure.runtimes.base import TensorSession
 from harness.measure.scenarios.base import Stage, TensorScenario
 from harness.measure.steady import warm_up
@@ -22,7 +22,7 @@ class Offline(TensorScenario):
     name = "offline"
     title = "batches"
 
-    @options
+    @options_table
     class Options:
         """``batch``: samples in a batch; ``asynchronous``: keep several requests in flight where the runtime can."""
 

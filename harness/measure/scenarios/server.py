@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.scenarios.base import Stage, TensorScenario
 from harness.measure.steady import warm_up
 
@@ -36,7 +36,7 @@ class Server(TensorScenario):
     name = "server"
     title = "several clients at once"
 
-    @options
+    @options_table
     class Options:
         """``concurrency``: clients; with a rate, how many requests may be under way. ``rate``: requests a second."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.core.errors import KpiError
 from harness.core.units import SHARE
 from harness.judge.metrics.base import SampleMetric
-from harness.spec.tasks import QUESTIONS
+from harness.tasks.question_answering import QUESTIONS
 from harness.tasks.question_answering.scoring import squad
 
 if TYPE_CHECKING:

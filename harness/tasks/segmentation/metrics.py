@@ -9,7 +9,7 @@ from harness.core.units import COUNT, SHARE
 from harness.judge.metrics.base import ProcessMetric, SampleMetric
 from harness.judge.metrics.latency import LatencyP50, LatencyP95, LatencyP99
 from harness.judge.metrics.throughput import ThroughputSingle
-from harness.spec.tasks import SEGMENTATION
+from harness.tasks.segmentation import SEGMENTATION
 from harness.tasks.segmentation.masks import mean_iou
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.units import NUMBER, SHARE
 from harness.judge.metrics.base import PricedMetric, ProcessMetric, SampleMetric
 from harness.judge.metrics.latency import Latency
-from harness.spec.tasks import SPEECH
+from harness.spec.tasks import RECORDINGS
 from harness.tasks.speech import words
 from harness.tasks.speech.normalization import Normalize, identity, normalizer
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class _Transcribed(ProcessMetric):
     scenario = "transcribe"
     better = "lower"
-    tasks = SPEECH
+    tasks = RECORDINGS
 
 
 class Rtf(_Transcribed):
@@ -42,7 +42,7 @@ class LatencyAudioSecond(Latency):
     name = "latency.audio_second.p50"
     title = "median latency per second of audio"
     scenario = "transcribe"
-    tasks = SPEECH
+    tasks = RECORDINGS
     quantile = 0.50
 
     @classmethod
@@ -56,7 +56,7 @@ class CostPerAudioHour(PricedMetric):
     name = "cost.per_audio_hour"
     title = "cost of an hour of audio"
     scenario = "transcribe"
-    tasks = SPEECH
+    tasks = RECORDINGS
 
     @classmethod
     def of(cls, process: ProcessRecord) -> float:
@@ -75,7 +75,7 @@ class _ErrorRate(SampleMetric):
     worthless = 1.0
     ends = (0.0, 1.0)
     scenario = "recognize"
-    tasks = SPEECH
+    tasks = RECORDINGS
 
     @classmethod
     @abstractmethod

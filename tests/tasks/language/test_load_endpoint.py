@@ -40,7 +40,8 @@ def load(**options: Any) -> EndpointSession:
 
 
 def servers() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    started = [p for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    return [p for p in started if "endpoint_server" in " ".join(p.cmdline())]
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "openai", "tgi", "kserve"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.judge.metrics.base import SampleMetric
-from harness.spec.tasks import CLASSIFICATION
+from harness.tasks.classification import CLASSIFICATION
 from harness.workloads import classes
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from harness.core.errors import KpiError
 from harness.core.statistics import median
 from harness.core.units import COUNT, POINTS, TIME
 from harness.judge.metrics.base import ProcessMetric, SampleMetric
-from harness.spec.tasks import LANGUAGE
+from harness.spec.tasks import PROMPTS
 
 if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
@@ -30,7 +30,7 @@ class AdapterGain(SampleMetric):
     dimension = POINTS
     better = "higher"
     scenario = "adapter-answers"
-    tasks = LANGUAGE
+    tasks = PROMPTS
     range = (-1.0, 1.0)
     paired = True
 
@@ -59,7 +59,7 @@ class ParityAdapter(SampleMetric):
     dimension = COUNT
     better = "lower"
     scenario = "adapter-answers"
-    tasks = LANGUAGE
+    tasks = PROMPTS
     needs_reference = True
 
     @classmethod
@@ -85,7 +85,7 @@ class AdapterSwitch(ProcessMetric):
     dimension = TIME
     better = "lower"
     scenario = "adapter-switch"
-    tasks = LANGUAGE
+    tasks = PROMPTS
 
     @classmethod
     def of(cls, process: ProcessRecord) -> float:

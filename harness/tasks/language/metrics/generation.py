@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.core.units import TOKEN_RATE
 from harness.judge.metrics.base import ProcessMetric
 from harness.judge.metrics.latency import Latency
-from harness.spec.tasks import LANGUAGE
+from harness.spec.tasks import PROMPTS
 
 if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
@@ -18,12 +18,12 @@ class _Generation(ProcessMetric):
     """Over all requests of a process; the evidence keeps them with their prompt lengths."""
 
     scenario = "generate"
-    tasks = LANGUAGE
+    tasks = PROMPTS
 
 
 class _Time(Latency):
     scenario = "generate"
-    tasks = LANGUAGE
+    tasks = PROMPTS
     quantile = 0.50
 
 

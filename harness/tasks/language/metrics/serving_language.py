@@ -9,7 +9,7 @@ from harness.core.errors import KpiError
 from harness.core.units import REQUEST_RATE, SHARE, TOKEN_RATE
 from harness.judge.metrics.base import ProcessMetric
 from harness.judge.metrics.latency import Latency
-from harness.spec.tasks import LANGUAGE
+from harness.spec.tasks import PROMPTS
 
 if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
@@ -40,7 +40,7 @@ class _ServedSeries(Latency):
     """A time per request that the load's client took; ``series`` is its name there."""
 
     scenario = "load"
-    tasks = LANGUAGE
+    tasks = PROMPTS
     series: ClassVar[str]
 
     @classmethod
@@ -68,7 +68,7 @@ class ServingTtftP99(_ServedSeries):
 
 class _Content(Latency):
     scenario = "load"
-    tasks = LANGUAGE
+    tasks = PROMPTS
 
     @classmethod
     def values(cls, process: ProcessRecord) -> Sequence[float]:
@@ -111,7 +111,7 @@ class ServingTpotP99(_ServedSeries):
 
 class _Serving(ProcessMetric):
     scenario: ClassVar[str | None] = "load"
-    tasks = LANGUAGE
+    tasks = PROMPTS
 
 
 class ServingTokens(_Serving):

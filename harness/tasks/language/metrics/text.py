@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harness.core.errors import KpiError
 from harness.core.units import COUNT, NUMBER, SHARE
 from harness.judge.metrics.base import ProofMetric, SampleMetric
-from harness.spec.tasks import LANGUAGE
+from harness.spec.tasks import PROMPTS
 
 if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class _Text(SampleMetric):
     scenario = "answer"
-    tasks = LANGUAGE
+    tasks = PROMPTS
 
 
 class TextScore(_Text):
@@ -151,7 +151,7 @@ class ParityAnswers(ProofMetric):
     dimension = COUNT
     better = "lower"
     scenario = "answer"
-    tasks = LANGUAGE
+    tasks = PROMPTS
 
     @classmethod
     def of(cls, process: ProcessRecord) -> float:

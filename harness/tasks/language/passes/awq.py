@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from harness.build.passes.base import Job, Pass
 from harness.core.errors import KpiError
 from harness.core.formats import REFERENCE
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.tasks.language.passes.awq_groups import Group, groups
 from harness.tasks.language.passes.hf_llm import (
     ADAPTER_WEIGHTS,
@@ -48,7 +48,7 @@ class Awq(Pass):
     makes = FORMAT
     requires = ("torch", "transformers", "safetensors")
 
-    @options
+    @options_table
     class Options:
         """``samples``: calibration prompts; ``tokens``: how many of their tokens the search looks at; ``block``.
 

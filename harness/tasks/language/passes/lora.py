@@ -12,7 +12,7 @@ from harness.build.passes.base import Job, Pass
 from harness.build.passes.training import Order, Plan, train
 from harness.core.errors import KpiError, reason
 from harness.core.formats import REFERENCE
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.tasks.language.passes.hf_llm import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -47,7 +47,7 @@ class Lora(Pass):
     makes = FORMAT
     requires = ("torch", "transformers", "peft", "safetensors")
 
-    @options
+    @options_table
     class Options:
         """What for, how large, how long.
 

@@ -11,7 +11,7 @@ from typing import Any
 from harness.build.passes.base import Job, Pass
 from harness.core.errors import KpiError, reason, suggest
 from harness.core.formats import REFERENCE
-from harness.core.registry import options
+from harness.core.registry import options_table
 from harness.tasks.language.passes.hf_llm import FORMAT as HF_LLM
 from harness.tasks.language.passes.hf_llm import base_folder, language
 from harness.tasks.language.passes.onnx_llm import FORMAT, GRAPH, copy_beside, precision_of, read_graph
@@ -42,7 +42,7 @@ class Olive(Pass):
     environment = "olive"
     files = ("workflow",)
 
-    @options
+    @options_table
     class Options:
         """``workflow``: a JSON file as ``olive run --config`` takes it, from the TOML's folder on."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.build.passes.base import Job, Pass
 from harness.core.errors import KpiError, reason
 from harness.core.formats import REFERENCE
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.tasks.language.passes.faithful import compare_causal
 from harness.tasks.language.passes.hf_llm import ADAPTERS, adapter_folders, base_folder, language
 from harness.tasks.language.passes.hf_llm import FORMAT as HF_LLM
@@ -48,7 +48,7 @@ class OnnxGenAi(Pass):
     requires = ("onnxruntime-genai", "onnxruntime", "onnx", "transformers", "peft")
     environment = "olive"
 
-    @options
+    @options_table
     class Options:
         """Settings under the builder's names.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from harness.build.passes.base import Job, Pass
 from harness.build.passes.ignored import check_ignored, named_operators, select
 from harness.core.errors import KpiError, reason
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.tasks.language.passes.group_sizes import DEFAULT, fallen_back, layers_of, unfit
 from harness.tasks.language.passes.loadable import check_language_model
 from harness.tasks.language.passes.optimum_openvino import FORMAT
@@ -34,7 +34,7 @@ class OpenVinoWeights(Pass):
     makes = FORMAT
     requires = ("optimum-intel", "transformers", "nncf", "openvino")
 
-    @options
+    @options_table
     class Options:
         """Settings under Optimum Intel's names.
 

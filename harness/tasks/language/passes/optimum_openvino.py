@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.build.passes.base import Job, Pass
 from harness.core.errors import KpiError
 from harness.core.formats import REFERENCE
-from harness.core.registry import options
+from harness.core.registry import options_table
 from harness.tasks.language.passes.faithful import compare_causal
 from harness.tasks.language.passes.optimum_export import REQUIRES, export_to_openvino
 from harness.tasks.language.workload import LanguageModel
@@ -31,7 +31,7 @@ class OptimumOpenVino(Pass):
     makes = FORMAT
     requires = REQUIRES
 
-    @options
+    @options_table
     class Options:
         """``weights``: the precision in which they are stored."""
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from harness.core.errors import KpiError, Unavailable, reason
-from harness.core.registry import options
+from harness.core.registry import options_table
 from harness.measure.loadgen.client import Client
 from harness.measure.loadgen.dialects import DIALECTS
 from harness.measure.loadgen.endpoint import Endpoint
@@ -38,7 +38,7 @@ class HttpEndpoint(Runtime):
     distributions = ("aiohttp",)
     profiles = False
 
-    @options
+    @options_table
     class Options:
         """Where the server is, or what starts it.
 

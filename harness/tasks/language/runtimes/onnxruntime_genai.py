@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.cores import confined
 from harness.core.errors import KpiError, Unavailable, reason, suggest
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime
 from harness.tasks.language.passes.adapters import SUFFIX
@@ -45,7 +45,7 @@ class OnnxRuntimeGenAi(Runtime):
     distributions = ("onnxruntime-genai", "onnxruntime-genai-cuda", "onnxruntime-genai-directml")
     profiles = False
 
-    @options
+    @options_table
     class Options:
         """``provider``: the device's own by default; ``threads`` of an operator; ``adapter``: on from the start.
 

@@ -8,7 +8,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.openvino_common import GenAiRuntime, cannot_load, language_properties, require_device
 from harness.tasks.language.passes.openvino_weights import constants
@@ -29,7 +29,7 @@ class OpenVinoGenAi(GenAiRuntime):
     title = "OpenVINO GenAI"
     runs = frozenset({"openvino-llm"})
 
-    @options
+    @options_table
     class Options:
         """OpenVINO's and GenAI's properties.
 

@@ -8,7 +8,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.openvino_common import cannot_load, language_properties, require_device
 from harness.tasks.language.passes.openvino_weights import constants
@@ -30,7 +30,7 @@ class OptimumIntel(OptimumRuntime):
     runs = frozenset({"openvino-llm"})
     classes = ("OVModelForCausalLM", "AutoTokenizer")
 
-    @options
+    @options_table
     class Options:
         """OpenVINO's properties: ``precision`` of the inference, ``kv_cache`` of the cache, ``threads``.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.json_lines import line, read_lines, write_list
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.scenarios.base import Scenario, Scored, Stage
 from harness.measure.scenarios.splits import clustered
 from harness.tasks.language.runtimes.language import AdapterSession, Generation, LanguageSession
@@ -67,7 +67,7 @@ class AdapterAnswer(Scenario[LanguageSession], Scored):
     drives = LanguageSession
     timed = False
 
-    @options
+    @options_table
     class Options:
         """``tokens``: the most an answer may have; ``restored``: prompts that are asked again after switching."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.loadgen.prompts import Beginnings, prompts_of
 from harness.measure.scenarios.base import Scenario, Stage
 from harness.tasks.language.runtimes.language import AdapterSession
@@ -27,7 +27,7 @@ class SwitchAdapters(Scenario[AdapterSession]):
     title = "switching between adapters"
     drives = AdapterSession
 
-    @options
+    @options_table
     class Options:
         """``words``: the length of the prompts; ``switches``: at least so many."""
 

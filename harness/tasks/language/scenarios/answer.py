@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError
 from harness.core.json_lines import line, read_lines, write_list
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.resume import MOST_AGE_S
 from harness.measure.scenarios.base import Scenario, Scored, Stage
 from harness.measure.scenarios.splits import clustered
@@ -78,7 +78,7 @@ class Answer(Scenario[LanguageSession], Scored):
     drives = LanguageSession
     timed = False
 
-    @options
+    @options_table
     class Options:
         """What is asked and scored.
 

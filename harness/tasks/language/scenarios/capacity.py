@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.core.statistics import percentile
 from harness.measure.loadgen.client import Client, allow_connections, poisson
 from harness.measure.loadgen.dialects import Wish
@@ -37,7 +37,7 @@ class Capacity(Scenario[EndpointSession]):
     title = "the largest load that is answered in time"
     drives = EndpointSession
 
-    @options
+    @options_table
     class Options:
         """What is in time, and how long to look.
 

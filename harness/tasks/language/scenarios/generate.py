@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError
-from harness.core.registry import options
+from harness.core.registry import options_table
 from harness.measure.loadgen.prompts import Beginnings, prompts_of
 from harness.measure.memory_bandwidth import copy_bandwidth
 from harness.measure.scenarios.base import Scenario, Stage
@@ -33,7 +33,7 @@ class Generate(Scenario[LanguageSession]):
     drives = LanguageSession
     watched = True
 
-    @options
+    @options_table
     class Options:
         """What is asked.
 

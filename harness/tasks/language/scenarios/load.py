@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.errors import KpiError
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.loadgen import ab
 from harness.measure.loadgen.client import Client, allow_connections, poisson
 from harness.measure.loadgen.dialects import Wish
@@ -40,7 +40,7 @@ class Load(Scenario[EndpointSession]):
     title = "requests over HTTP, many at once"
     drives = EndpointSession
 
-    @options
+    @options_table
     class Options:
         """How much is asked, and what is in time.
 

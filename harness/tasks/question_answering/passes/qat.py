@@ -10,7 +10,7 @@ from harness.build.passes.base import Job, Pass
 from harness.build.passes.training import Order, Plan, train
 from harness.core.errors import KpiError
 from harness.core.formats import REFERENCE
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.tasks.question_answering.workload import QuestionAnswering
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Qat(Pass):
     makes = FORMAT
     requires = ("torch", "transformers", "nncf", "safetensors")
 
-    @options
+    @options_table
     class Options:
         """How long, how fast, on what.
 

@@ -26,7 +26,6 @@ class QatOnnx(Pass):
     title = "export of the trained network to ONNX"
     takes = frozenset({FORMAT})
     makes = "onnx"
-    version = 2
     requires = ("torch", "transformers", "nncf", "onnx")
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.errors import KpiError
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Session, TensorSession
 from harness.measure.runtimes.openvino_common import cannot_load, compiled_proof, require_device
@@ -27,7 +27,7 @@ class OptimumIntelQa(OptimumRuntime):
     runs = frozenset({"openvino"})
     classes = ("OVModelForQuestionAnswering", "PretrainedConfig")
 
-    @options
+    @options_table
     class Options:
         """OpenVINO's properties: ``precision`` of the inference, ``threads``; ``static`` fixes the batch axis."""
 

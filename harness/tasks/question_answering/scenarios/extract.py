@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError
 from harness.core.json_lines import line, read_lines, write_list
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.scenarios.base import Scored, Stage, TensorScenario
 from harness.measure.scenarios.checked import Checked, replay, spreads
 from harness.measure.scenarios.splits import clustered, told
@@ -42,7 +42,7 @@ class Extract(TensorScenario, Scored):
     title = "the evaluation questions"
     timed = False
 
-    @options
+    @options_table
     class Options:
         """``batch``: windows in a batch; ``n_best``, ``max_answer``: the search for the best span, as SQuAD does it.
 

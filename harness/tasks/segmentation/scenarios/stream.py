@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.scenarios.base import Stage, TensorScenario
 from harness.measure.steady import warm_up
 from harness.tasks.segmentation.pipeline import Pipeline, follow, stage_percentiles, stage_series, video
@@ -37,7 +37,7 @@ class Stream(TensorScenario):
     name = "stream"
     title = "a clip, frame by frame"
 
-    @options
+    @options_table
     class Options:
         """``fps``: frames a second that the camera gives; without it each frame waits for the one before."""
 
@@ -92,7 +92,7 @@ class Camera(Stream):
     name = "camera"
     title = "a camera's frames, at their rate"
 
-    @options
+    @options_table
     class Options:
         """``fps``: frames a second that the camera gives; ``frames``: at least so many."""
 

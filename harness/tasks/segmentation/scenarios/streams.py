@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.scenarios.base import Stage, TensorScenario
 from harness.measure.steady import warm_up
 from harness.tasks.segmentation.pipeline import Pipeline, Shown, follow, video
@@ -33,7 +33,7 @@ class Streams(TensorScenario):
     name = "streams"
     title = "as many cameras as it holds"
 
-    @options
+    @options_table
     class Options:
         """``fps`` of a camera; ``dropped``: frames it may lose; ``trial_s``: length of a load; ``most`` streams."""
 

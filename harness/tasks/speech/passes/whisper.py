@@ -12,7 +12,7 @@ from typing import Any, Literal
 from harness.build.passes.base import Job, Pass
 from harness.core.errors import KpiError, reason
 from harness.core.formats import REFERENCE
-from harness.core.registry import options
+from harness.core.registry import options_table
 from harness.tasks.language.passes.openvino_weights import constants
 from harness.tasks.language.passes.optimum_export import REQUIRES, export_to_openvino
 from harness.tasks.speech.passes.faithful import compare_whisper
@@ -35,7 +35,7 @@ class OptimumWhisper(Pass):
     makes = FORMAT
     requires = REQUIRES
 
-    @options
+    @options_table
     class Options:
         """``weights``: the precision in which they are stored."""
 
@@ -74,7 +74,7 @@ class WhisperWeights(Pass):
     makes = FORMAT
     requires = ("optimum-intel", "transformers", "nncf", "openvino")
 
-    @options
+    @options_table
     class Options:
         """``sym``: whether the INT8 weights have no zero point."""
 

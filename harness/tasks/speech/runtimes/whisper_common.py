@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.core.errors import KpiError
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.openvino_common import compiled_proof
 from harness.tasks.language.passes.openvino_weights import constants
@@ -19,7 +19,7 @@ __all__ = ["FORMAT", "NETWORKS", "WhisperOptions", "asked", "properties", "whisp
 _ENGLISH = "en"
 
 
-@options
+@options_table
 class WhisperOptions:
     """OpenVINO's properties: ``precision`` of the inference, ``threads``; ``language`` that is spoken.
 

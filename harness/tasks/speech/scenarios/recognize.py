@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.errors import KpiError
 from harness.core.json_lines import line, read_lines, write_list
-from harness.core.registry import options
+from harness.core.registry import options_table
 from harness.measure.media.audio import RATE
 from harness.measure.scenarios.base import Scenario, Scored, Stage
 from harness.measure.scenarios.splits import clustered
@@ -47,7 +47,7 @@ class Recognize(Scenario[SpeechSession], Scored):
     drives = SpeechSession
     timed = False
 
-    @options
+    @options_table
     class Options:
         """``normalization``: how texts are made comparable, ``whisper-english`` for figures as papers give them."""
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from harness.core.registry import check_counts, options
+from harness.core.registry import check_counts, options_table
 from harness.measure.media.audio import RATE
 from harness.measure.scenarios.base import Scenario, Stage
 from harness.measure.steady import warm_up
@@ -29,7 +29,7 @@ class Transcribe(Scenario[SpeechSession]):
     title = "one utterance at a time"
     drives = SpeechSession
 
-    @options
+    @options_table
     class Options:
         """``utterances``: how many one process hears at least, always the first ones."""
 

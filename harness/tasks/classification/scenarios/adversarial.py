@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from harness.core.registry import options
+from harness.core.registry import options_table
 from harness.measure.scenarios.base import Stage, TensorScenario
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ class Adversarial(TensorScenario):
     name = "adversarial"
     title = "adversarial inputs"
     timed = False
+    finite = False
 
-    @options
+    @options_table
     class Options:
         """How hard to look.
 

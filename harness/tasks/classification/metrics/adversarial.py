@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.units import COUNT
 from harness.judge.metrics.base import ProofMetric
-from harness.spec.tasks import CLASSIFICATION
+from harness.tasks.classification import CLASSIFICATION
 
 if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord

@@ -1,0 +1,1 @@
+"""Scenarios of this family, found by name."""
