@@ -1,4 +1,7 @@
-"""The gate's own code. What is named here is the public API: all that a plug-in or a fixture may import."""
+"""The gate's own code.
+
+What is named here is the public API: all that a plug-in or a fixture may import.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from harness.judge.selection import (
     Selection,
     arguments_of,
     judges_targets,
-    kinds,
+    marker_lines,
     send_deselected,
     sent_deselected,
     target_of,
@@ -40,7 +40,7 @@ from harness.reports.header import header
 from harness.reports.junit import properties
 from harness.reports.progress import Progress
 from harness.reports.recorder import Recorder
-from harness.spec.model import DEVICES, Spec, Target
+from harness.spec.model import Spec, Target
 from harness.spec.reader import read_spec
 
 if TYPE_CHECKING:
@@ -65,15 +65,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the markers and the plugin's one object."""
-    for device in DEVICES:
-        config.addinivalue_line("markers", f"{device}: KPIs promised for a machine whose device is {device}")
-    _register(config, kinds())
+    for marker in marker_lines():
+        config.addinivalue_line("markers", marker)
     config.pluginmanager.register(KpiPlugin(config), _PLUGIN)
-
-
-def _register(config: pytest.Config, names: Iterable[str]) -> None:
-    for kind in names:
-        config.addinivalue_line("markers", f"{kind}: targets on {kind.replace('_', ' ')}")
 
 
 @pytest.fixture
@@ -124,7 +118,6 @@ class KpiPlugin:
             self._announcer = Announcer(reporter._tw._file if reporter else sys.stdout, options.annotations)  # noqa: SLF001
         if not (options.kpis.exists() or options.named or options.release):
             return
-        general = kinds()
         try:
             spec = read_spec(options.kpis)
             self.spec = spec.with_prompts(options.prompts) if options.prompts else spec
@@ -133,10 +126,12 @@ class KpiPlugin:
         known = {target.id for target in self.spec.targets}
         if unknown := sorted(options.only - known):
             raise pytest.UsageError(f"--kpi-only: {suggest(unknown[0], known, 'target')}")
-        _register(self.config, [kind for kind in kinds() if kind not in general])  # of the file's own plug-ins
         self.selection = Selection(self.spec)
-        for mark in self.selection.own_markers:
-            self.config.addinivalue_line("markers", f"{mark}: KPIs that {options.kpis.name} marks so")
+        # Those of metrics that the file's own plug-ins bring are known only now.
+        own = [f"{mark}: KPIs that {options.kpis.name} marks so" for mark in self.selection.own_markers]
+        for marker in [*marker_lines(), *own]:
+            if marker not in self.config.getini("markers"):
+                self.config.addinivalue_line("markers", marker)
         if self.worker is not None:
             return
         ledger = Ledger(self.spec)

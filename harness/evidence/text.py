@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from harness.core.errors import Cause
 from harness.core.text import number, plain, span
 from harness.core.units import DIMENSIONS
-from harness.judge.verdict import Basis, Verdict
+from harness.judge.verdict import OF_PROCESSES, Basis, Verdict
 
 ORDER = (
     Verdict.FAIL,
@@ -32,6 +33,8 @@ def interval(target: Mapping[str, Any]) -> str:
     low, high = number(target["low"]), number(target["high"])
     if target["value"] is None or target["of"] == Basis.EXACT:
         return ""
+    if target["of"] not in OF_PROCESSES and not (math.isfinite(low) or math.isfinite(high)):
+        return ""  # scores without ends, too few that differ: nothing is known of other samples
     return span(low, high, DIMENSIONS[target["unit"]])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -88,7 +87,7 @@ def evidence(
         "schema": SCHEMA,
         "harness": harness.__version__,
         "file": spec.path.name,
-        "promises": hashlib.sha256(spec.path.read_bytes()).hexdigest(),
+        "promises": spec.digest,
         "commit": commit(spec.root),
         "started": started.isoformat(timespec="milliseconds"),
         "written": datetime.now(UTC).isoformat(timespec="milliseconds"),

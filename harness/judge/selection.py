@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.registry import Plugin, plugins
 from harness.judge.metrics import metrics
 from harness.judge.order import in_order
-from harness.spec.model import Spec, Target
+from harness.spec.model import DEVICES, Spec, Target
 
 if TYPE_CHECKING:
     import pytest
@@ -26,6 +26,12 @@ def kinds() -> tuple[str, ...]:
 @cache
 def _kinds(_: tuple[Plugin, ...]) -> tuple[str, ...]:
     return tuple(sorted({metric.kind() for metric in metrics().values()}))
+
+
+def marker_lines() -> list[str]:
+    """The markers that every target may have, as pytest's ini file takes them."""
+    devices = [f"{device}: KPIs promised for a machine whose device is {device}" for device in DEVICES]
+    return devices + [f"{kind}: targets on {kind.replace('_', ' ')}" for kind in kinds()]
 
 
 def judges_targets(arguments: Iterable[str]) -> bool:

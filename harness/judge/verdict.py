@@ -166,12 +166,20 @@ def _worst(estimate: Estimate, look: Look, *, high: bool) -> float:
 def _judgement(
     promise: Promise, verdict: Verdict, seen: Sequence[Estimate], look: Look, confidence: float, of: Basis
 ) -> Judgement:
-    sides = (look.most_keeping, look.against) if promise.upper else (look.against, look.most_keeping)
     share = promise.share if promise.upper else 1 - promise.share
     value = percentile([e.value for e in seen], share) if seen else math.nan
+    return Judgement(verdict, value, *bounds_at(look, seen, upper=promise.upper), len(seen), of, confidence)
+
+
+def bounds_at(look: Look, seen: Sequence[Estimate], *, upper: bool = True) -> tuple[float, float]:
+    """What the processes of a look say of their median, or of another share where the look is planned for one.
+
+    ``upper`` is the side of the bound; for a median it makes no difference.
+    """
+    sides = (look.most_keeping, look.against) if upper else (look.against, look.most_keeping)
     low, _ = median_bounds([_worst(e, look, high=False) for e in seen], sides[0])
     _, high = median_bounds([_worst(e, look, high=True) for e in seen], sides[1])
-    return Judgement(verdict, value, low, high, len(seen), of, confidence)
+    return low, high
 
 
 def judge_samples(
@@ -246,7 +254,8 @@ def too_small(
     show = shown.format
     what = judgement.of.unit
     if judgement.of in (Basis.SAMPLES, Basis.CLUSTERS):
-        if judgement.low < promise.limit < judgement.high:
+        known = math.isfinite(judgement.low) or math.isfinite(judgement.high)
+        if known and judgement.low < promise.limit < judgement.high:
             yield (
                 f"the bound lies within {show(judgement.low)} to {show(judgement.high)}: of this very set the verdict "
                 f"is exact, {judgement.n} other {what} might give another"

@@ -39,18 +39,22 @@ def annotate(evidence: Mapping[str, Any], promises: Path) -> list[Annotation]:
     from harness.core.text import plain
     from harness.evidence.history.points import answered
     from harness.evidence.text import figure, interval, why
+    from harness.spec.sources import files_of
     from harness.spec.toml_lines import target_lines
 
-    try:
-        lines = target_lines(promises.read_bytes().decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError):
-        lines = {}
-    file, found = _shown_path(promises), []
+    lines: dict[tuple[str, str], tuple[str, int]] = {}
+    for path in reversed(files_of(promises)):
+        try:
+            text = path.read_bytes().decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            continue
+        lines |= {key: (_shown_path(path), line) for key, line in target_lines(text).items()}
+    unknown, found = (_shown_path(promises), 1), []
     for target in evidence["targets"]:
         level = "error" if evidence["release"] and target["verdict"] != "PASS" else _LEVELS.get(target["verdict"])
         if level is None or not (answered(target) or evidence["release"]):
             continue
-        line = lines.get((target["kpi"], target["metric"])) or lines.get((target["kpi"], "")) or 1
+        file, line = lines.get((target["kpi"], target["metric"])) or lines.get((target["kpi"], ""), unknown)
         value = f"{figure(target)}{f' ({interval(target)})' if interval(target) else ''}; " if figure(target) else ""
         text = f"{target['metric']} {target['bound']}: {value}{why(target)}"
         title = f"{target['verdict']} {target['kpi']}"

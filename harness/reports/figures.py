@@ -8,10 +8,11 @@ from typing import Any
 
 from harness.core.errors import Unavailable
 from harness.core.score_bounds import mean_bounds
-from harness.core.statistics import median, median_bounds, recorded_looks
+from harness.core.statistics import median, recorded_looks
 from harness.core.text import span
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.judge.verdict import Estimate, bounds_at
 from harness.measure.records import ProcessRecord
 from harness.spec.tasks import concerns, played, tasks
 
@@ -53,20 +54,27 @@ def figures(
             yield Figure(metric, metric.of(records[0]))
         elif issubclass(metric, PricedMetric):
             if hourly:
-                yield _estimate(metric, [hourly * metric.of(record) for record in records], settings)
+                yield _estimate(metric, records, settings, hourly)
         elif issubclass(metric, ProcessMetric):
             try:
-                values = [metric.of(record) for record in records]
+                yield _estimate(metric, records, settings)
             except Unavailable:
                 continue  # a counter that this machine does not show
-            yield _estimate(metric, values, settings)
 
 
-def _estimate(metric: type[Metric], values: Sequence[float], settings: Mapping[str, Any]) -> Figure:
-    looks = recorded_looks(settings["looks"], settings["against"], float(settings["confidence"]))
-    look = max((look for look in looks if look.processes <= len(values)), key=lambda k: k.processes, default=None)
-    bounds = median_bounds(values[: look.processes], look.against) if look else (None, None)
-    return Figure(metric, median(values), *bounds)
+def _estimate(
+    metric: type[ProcessMetric], records: Sequence[ProcessRecord], settings: Mapping[str, Any], factor: float = 1.0
+) -> Figure:
+    """The median of all processes, with the bounds of the last look that they reach, as a verdict has them."""
+    confidence = float(settings["confidence"])
+    estimates = []
+    for record in records:
+        low, high = metric.bounds(record, confidence)
+        estimates.append(Estimate(factor * metric.of(record), factor * low, factor * high))
+    looks = recorded_looks(settings["looks"], settings["against"], confidence, float(settings["drift"]))
+    look = max((look for look in looks if look.processes <= len(estimates)), key=lambda k: k.processes, default=None)
+    bounds = bounds_at(look, estimates[: look.processes]) if look else (None, None)
+    return Figure(metric, median([estimate.value for estimate in estimates]), *bounds)
 
 
 def _played(metric: type[Metric], scenario: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import harness
@@ -150,9 +151,14 @@ class Search:
             study.close()
         return self._outcome(rows, time.monotonic() - start, exhausted=exhausted)
 
+    @property
+    def file(self) -> Path:
+        """Where the workload's table is, and its recipes."""
+        return self._spec.workload_files[self.kpi.workload]
+
     def _own(self, start: float) -> Row:
         """The recipe that the KPI has already, beside which the others stand."""
-        raw = tomllib.loads(self._spec.path.read_bytes().decode("utf-8-sig"))
+        raw = tomllib.loads(self.file.read_bytes().decode("utf-8-sig"))
         table = raw["workload"][self.kpi.workload]["recipe"][self.kpi.recipe]
         recipe = self._spec.recipe(self.kpi.workload, self.kpi.recipe)
         row = self._checked(Candidate(self.kpi.recipe, table, recipe, own=True), [], start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -192,6 +193,20 @@ class Spec:
     workloads: Mapping[str, WorkloadSpec]
     kpis: tuple[Kpi, ...]
     measure: MeasureSettings
+    files: tuple[Path, ...] = ()
+    """Every file that it was read from, the main one first."""
+    workload_files: Mapping[str, Path] = field(default_factory=dict)
+    """Of each workload, the file that its table is in."""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the content of every file; of a single one it is that file's own."""
+        main, *others = self.files or (self.path,)
+        digest = hashlib.sha256(main.read_bytes())
+        for file in others:
+            digest.update(f"\0{file.relative_to(main.parent).as_posix()}\0".encode())
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
 
     @property
     def root(self) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,10 @@ from harness.spec.checks import (
     share_mistake,
     target_labels,
 )
-from harness.spec.hints import misspelled_headers, unknown_metric, unknown_task
+from harness.spec.hints import unknown_metric, unknown_task
 from harness.spec.model import Kpi, Machine, MeasureSettings, Published, Recipe, Spec, Target, WorkloadSpec
 from harness.spec.recipes import Recipes
+from harness.spec.sources import Sources, read_sources
 from harness.spec.tasks import tasks
 
 _MEASURES = (
@@ -40,22 +40,9 @@ _MEASURES = (
 
 def read_spec(path: Path) -> Spec:
     """Reads the file; SpecError holds every mistake found in it."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise SpecError([f"{path}: no such file; name one with --kpis FILE"]) from None
-    except UnicodeDecodeError as error:
-        raise SpecError([f"{path.name}: not UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
-    except OSError as error:
-        raise SpecError([f"{path}: can't be read: {error.strerror}"]) from None
-    try:
-        data = tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, and what int() says of 5000 digits
-        headers = [f"{path.name}: {said}" for said in misspelled_headers(text, schema.Root.model_fields)]
-        raise SpecError([*headers, f"{path.name}: not valid TOML: {error}"]) from None
-    except RecursionError:
-        raise SpecError([f"{path.name}: tables are nested too deep"]) from None
-    return _Reader(path).read(data)
+    reader = _Reader(path)
+    sources = reader.sources = read_sources(path, reader.problems.append)
+    return reader.read(sources)
 
 
 def read_recipe(path: Path, workload: str, name: str, table: Mapping[str, Any]) -> Recipe:
@@ -74,14 +61,14 @@ class _Reader(Recipes):
     that is not told as a mistake of its own.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, sources: Sources | None = None) -> None:
+        super().__init__(path, sources)
         self.unread: set[str] = set()
         self.unpriced: set[str] = set()
 
-    def read(self, data: dict[str, Any]) -> Spec:
+    def read(self, sources: Sources) -> Spec:
         registry.use(())
-        root = self.table(schema.Root, _kpis_meant(data), "")
+        root = self.table(schema.Root, _kpis_meant(sources.data), "")
         if root is not None and not root.wrong("plugins"):
             before = len(self.problems)
             self.plugins(root.plugins)
@@ -99,7 +86,7 @@ class _Reader(Recipes):
             kpis = list(self.kpis(root, machines, workloads))
             for target in (target for kpi in kpis for target in kpi.targets):
                 if wrong := share_mistake(target.promise, measure):
-                    self.say(f'[[kpi]] "{target.kpi}"', f"{target.metric_name}: {wrong}")
+                    self.say(f'[[kpi]] "{target.kpi}"', f"{target.metric_name}: {wrong}", "targets", target.metric_name)
             priced = {name: machine for name, machine in machines.items() if name not in self.unpriced}
             for name, mistake in kpi_mistakes(kpis, priced, workloads):
                 self.say(f'[[kpi]] "{name}"', mistake)
@@ -107,7 +94,9 @@ class _Reader(Recipes):
                 self.say("", "no [[kpi]] table: nothing is promised")
         if self.problems:
             raise SpecError(self.problems)
-        return Spec(self.path, machines, workloads, tuple(kpis), measure)
+        files = tuple(source.path for source in sources.files)
+        places = {name: sources.locate(("workload", name))[0].path for name in workloads}
+        return Spec(self.path, machines, workloads, tuple(kpis), measure, files, places)
 
     def plugins(self, names: Sequence[str]) -> None:
         """From here on the packages beside the file are known; what they bring is checked before anything uses it."""
@@ -116,7 +105,8 @@ class _Reader(Recipes):
             folder = self.path.parent.resolve() / name
             if not _is_file(folder / "__init__.py"):
                 near = [p.parent.name for p in self.path.parent.glob("*/__init__.py")]
-                self.say("", f"plugins: {suggest(name, near, 'package')}; a package is a folder with an __init__.py")
+                what = f"{suggest(name, near, 'package')}; a package is a folder with an __init__.py"
+                self.say("", f"plugins: {what}", "plugins")
                 continue
             found.append(registry.Plugin(name, folder))
         try:
@@ -126,11 +116,11 @@ class _Reader(Recipes):
             registry.use(())
             if not found:
                 raise
-            self.say("", f"plugins: {error}")
+            self.say("", f"plugins: {error}", "plugins")
 
     def machines(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, Machine]]:
         for name, data in tables.items():
-            where = f"[machine.{name}]"
+            where = self.at(f"[machine.{name}]", "machine", name)
             table = self.table(schema.MachineTable, data, where)
             if table is None:
                 # Known by name all the same, so that one mistake is told once.
@@ -165,7 +155,7 @@ class _Reader(Recipes):
 
     def workloads(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, WorkloadSpec]]:
         for name, data in tables.items():
-            where = f"[workload.{name}]"
+            where = self.at(f"[workload.{name}]", "workload", name)
             table = self.table(schema.WorkloadTable, data, where)
             if table is None or table.wrong("recipe"):
                 self.unread.add(name)
@@ -173,12 +163,12 @@ class _Reader(Recipes):
                 yield name, WorkloadSpec(name, "", "", {})
                 continue
             if table.task not in tasks() and not table.wrong("task"):
-                self.say(where, f"task: {unknown_task(table.task)}")
+                self.say(where, f"task: {unknown_task(table.task)}", "task")
             folder = self.path.parent.joinpath(*table.fixture.split("."))
             there = _is_file(folder / "__init__.py") or _is_file(folder.with_suffix(".py"))
             if not there and not table.wrong("fixture"):
                 near = [f"{folder.parent.name}.{p.parent.name}" for p in folder.parent.glob("*/__init__.py")]
-                self.say(where, f"fixture: {suggest(table.fixture, near, 'fixture')}")
+                self.say(where, f"fixture: {suggest(table.fixture, near, 'fixture')}", "fixture")
             recipes = {
                 recipe_name: recipe
                 for recipe_name, recipe_data in table.recipe.items()
@@ -186,53 +176,53 @@ class _Reader(Recipes):
             }
             known = name not in self.unread
             if known and table.reference is not None and table.reference not in table.recipe:
-                self.say(where, f"reference: {suggest(table.reference, table.recipe, 'recipe')}")
+                self.say(where, f"reference: {suggest(table.reference, table.recipe, 'recipe')}", "reference")
             for recipe in recipes.values():
                 if known and recipe.reference is not None and recipe.reference not in table.recipe:
                     here = f"[workload.{name}.recipe.{recipe.name}]"
                     self.say(here, f"reference: {suggest(recipe.reference, table.recipe, 'recipe')}")
             for template_name, template in table.search.items():
                 self.searched(name, template_name, template, table.recipe)
-            plain = self.sources(where, table)
-            published = tuple(self.published(where, table, plain["task"]))
+            plain = self.located(where, table, self.folder(name))
+            published = tuple(self.published(where, name, table, plain["task"]))
             # A recipe with mistakes is still known by name.
             broken = {n: Recipe(name, n, "", {}, ()) for n in table.recipe if n not in recipes}
             yield name, WorkloadSpec(name, recipes={**recipes, **broken}, published=published, **plain)
 
-    def sources(self, where: str, table: schema.WorkloadTable) -> dict[str, Any]:
-        """The table without recipes and published figures, its paths from the TOML's folder."""
+    def located(self, where: str, table: schema.WorkloadTable, folder: Path) -> dict[str, Any]:
+        """The table without recipes and published figures, its paths from ``folder``."""
         plain = table.model_dump(exclude={"recipe", "published"})
         plain["task"] = table.task if table.task in tasks() else ""
         for key in ("checkpoint", "data", "chat_template"):
             if plain[key] is not None and (key, plain[key]) != ("chat_template", "none"):
                 try:
-                    plain[key] = str(self.path.parent / Path(os.path.expandvars(plain[key])).expanduser())
+                    plain[key] = str(folder / Path(os.path.expandvars(plain[key])).expanduser())
                 except RuntimeError as error:
                     self.say(where, f"{key} = {plain[key]!r}: {error}")
         if plain["model"] is not None:
             # A folder beside the TOML, or anywhere; otherwise the name of a repository on a hub.
-            folder = self.path.parent / Path(os.path.expandvars(plain["model"]))
-            if _is_folder(folder) or Path(plain["model"]).is_absolute():
-                plain["model"] = str(folder.resolve())
+            model = folder / Path(os.path.expandvars(plain["model"]))
+            if _is_folder(model) or Path(plain["model"]).is_absolute():
+                plain["model"] = str(model.resolve())
         return plain
 
     def searched(self, workload: str, name: str, data: object, recipes: Mapping[str, Any]) -> None:
         """Tells the mistakes of a space: in each alternative of each choice, at both ends of each range."""
-        where = f"[workload.{workload}.search.{name}]"
+        where = self.at(f"[workload.{workload}.search.{name}]", "workload", workload, "search", name)
         before = len(self.problems)
         template = space.parse(data, "", lambda place, what: self.say(f"{where} {place}".rstrip(), what))
         if len(self.problems) > before:
             return
-        inner = _Reader(self.path)
+        inner = _Reader(self.path, self.sources)
         for table in space.covering(template):
             made = inner.recipe(workload, name, table, where)
             if made is not None and made.reference is not None and made.reference not in recipes:
                 inner.say(where, f"reference: {suggest(made.reference, recipes, 'recipe')}")
         self.problems += dict.fromkeys(inner.problems)
 
-    def published(self, where: str, table: schema.WorkloadTable, task: str) -> Iterator[Published]:
+    def published(self, where: str, workload: str, table: schema.WorkloadTable, task: str) -> Iterator[Published]:
         for index, data in enumerate(table.published):
-            here = f"{where} published[{index}]"
+            here = self.at(f"{where} published[{index}]", "workload", workload, "published", index)
             line = self.table(schema.PublishedTable, data, here)
             if line is None:
                 continue
@@ -251,7 +241,7 @@ class _Reader(Recipes):
 
     def measure(self, data: object) -> MeasureSettings:
         default = MeasureSettings()
-        table = self.table(schema.MeasureTable, data if data is not None else {}, "[measure]")
+        table = self.table(schema.MeasureTable, data if data is not None else {}, self.at("[measure]", "measure"))
         if table is None:
             return default
         chosen: dict[str, Any] = {}
@@ -261,7 +251,7 @@ class _Reader(Recipes):
                 try:
                     chosen[field] = dimension.parse(text)
                 except ValueError as error:
-                    self.say("[measure]", f"{key}: {error}")
+                    self.say("[measure]", f"{key}: {error}", key)
         if table.samples is not None:
             chosen["samples"] = table.samples
         if table.attempts is not None:
@@ -281,6 +271,7 @@ class _Reader(Recipes):
         for index, data in enumerate(root.kpi):
             name = data.get("name") if isinstance(data, dict) else None
             where = f'[[kpi]] "{name}"' if isinstance(name, str) else f"[[kpi]] number {index + 1}"
+            self.at(where, "kpi", index)
             table = self.table(schema.KpiTable, data, where)
             if table is None:
                 continue
@@ -288,12 +279,12 @@ class _Reader(Recipes):
                 self.say(where, "the name stands twice; each KPI needs its own")
             seen.add(table.name)
             if table.machine not in machines and not table.wrong("machine"):
-                self.say(where, f"machine: {suggest(table.machine, machines, 'machine')}")
+                self.say(where, f"machine: {suggest(table.machine, machines, 'machine')}", "machine")
             if table.workload not in workloads and not table.wrong("workload"):
-                self.say(where, f"workload: {suggest(table.workload, workloads, 'workload')}")
+                self.say(where, f"workload: {suggest(table.workload, workloads, 'workload')}", "workload")
             workload = None if table.workload in self.unread else workloads.get(table.workload)
             if workload is not None and table.recipe not in workload.recipes and not table.wrong("recipe"):
-                self.say(where, f"recipe: {suggest(table.recipe, workload.recipes, 'recipe')}")
+                self.say(where, f"recipe: {suggest(table.recipe, workload.recipes, 'recipe')}", "recipe")
             for mistake in (*price_mistakes(table, root.machine.get(table.machine)), *mark_mistakes(table.marks)):
                 self.say(where, mistake)
             targets = tuple(self.targets(where, table, workload))
@@ -317,20 +308,20 @@ class _Reader(Recipes):
             if not name and table.wrong("targets"):
                 continue
             if name not in metrics():
-                self.say(where, unknown_metric(name, workload.task if workload else ""))
+                self.say(where, unknown_metric(name, workload.task if workload else ""), "targets", name)
                 continue
             if not texts:
-                self.say(where, f"{name}: an empty list promises nothing")
+                self.say(where, f"{name}: an empty list promises nothing", "targets", name)
             for text in [texts] if isinstance(texts, str) else texts:
                 try:
                     promise = parse_promise(text, metrics()[name].dimension)
                     if workload is not None:
                         check_promise(metrics()[name], promise, table.recipe, workload)
                 except ValueError as error:
-                    self.say(where, f"{name}: {error}")
+                    self.say(where, f"{name}: {error}", "targets", name)
                     continue
                 if (name, promise.text) in [(n, p.text) for n, p in promises]:
-                    self.say(where, f"{name}: {text!r} stands twice")
+                    self.say(where, f"{name}: {text!r} stands twice", "targets", name)
                 promises.append((name, promise))
         for (name, promise), label in zip(promises, target_labels(promises), strict=True):
             yield Target(table.name, table.workload, table.recipe, table.machine, name, promise, label)

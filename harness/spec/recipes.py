@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from harness.core.errors import suggest
@@ -19,7 +21,7 @@ class Recipes(Tables):
     """The recipes of one file; ``problems`` holds a line for each mistake."""
 
     def recipe(self, workload: str, name: str, data: object, where: str = "") -> Recipe | None:
-        where = where or f"[workload.{workload}.recipe.{name}]"
+        where = where or self.at(f"[workload.{workload}.recipe.{name}]", "workload", workload, "recipe", name)
         before = len(self.problems)
         table = self.table(schema.RecipeTable, data, where)
         if table is None:
@@ -30,12 +32,12 @@ class Recipes(Tables):
             runtime_name, runtime_table = self.named(table.runtime, "name", where, "runtime")
         runtime_options: dict[str, Any] | None = None
         if runtime_name is not None and runtime_name not in runtimes():
-            self.say(where, f"runtime: {suggest(runtime_name, runtimes(), 'runtime')}")
+            self.say(where, f"runtime: {suggest(runtime_name, runtimes(), 'runtime')}", "runtime")
         elif runtime_name is not None:
             runtime_options = self.options(runtimes()[runtime_name], runtime_table, f"{where} runtime")
-        made, steps = ("", []) if table.wrong("passes") else self.passes(where, table.passes)
+        made, steps = ("", []) if table.wrong("passes") else self.passes(where, table.passes, self.folder(workload))
         if made and runtime_name and runtime_name in runtimes() and made not in runtimes()[runtime_name].runs:
-            self.say(where, misplaced_runtime(runtime_name, made))
+            self.say(where, misplaced_runtime(runtime_name, made), "runtime")
         settings, overrides = self.scenario_tables(
             where, table, None if runtime_options is None else runtime_name, runtime_table
         )
@@ -63,8 +65,12 @@ class Recipes(Tables):
             overrides,
         )
 
-    def passes(self, where: str, entries: Sequence[schema.PassTable]) -> tuple[str, list[PassSpec]]:
-        """The format that the passes make ("" when one is wrong), and the passes."""
+    def folder(self, workload: str) -> Path:
+        """Where relative paths of a workload start: the folder of the file that its table is in."""
+        return self.sources.folder(workload) if self.sources else self.path.parent
+
+    def passes(self, where: str, entries: Sequence[schema.PassTable], folder: Path) -> tuple[str, list[PassSpec]]:
+        """The format that the passes make ("" when one is wrong), and the passes; their files start at ``folder``."""
         made, last = REFERENCE, ""
         steps: list[PassSpec] = []
         for index, entry in enumerate(entries):
@@ -72,14 +78,18 @@ class Recipes(Tables):
             pass_name, pass_table = self.named(entry, "pass", here, "pass")
             if pass_name is None or pass_name not in passes():
                 if pass_name is not None:
-                    self.say(here, suggest(pass_name, passes(), "pass"))
+                    self.say(here, suggest(pass_name, passes(), "pass"), "passes")
                 made = ""
                 continue
             cls = passes()[pass_name]
             if made and made not in cls.takes:
-                self.say(here, misplaced_pass(pass_name, made, last))
+                self.say(here, misplaced_pass(pass_name, made, last), "passes")
             made, last = cls.makes, pass_name
-            steps.append(PassSpec(pass_name, self.options(cls, pass_table, f"{here} ({pass_name})") or {}))
+            chosen = self.options(cls, pass_table, f"{here} ({pass_name})") or {}
+            if folder != self.path.parent:
+                named = {option: chosen[option] for option in cls.files if chosen.get(option)}
+                chosen |= {option: os.path.relpath(folder / file, self.path.parent) for option, file in named.items()}
+            steps.append(PassSpec(pass_name, chosen))
         return made, steps
 
     def scenario_tables(

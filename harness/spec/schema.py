@@ -163,6 +163,7 @@ class Root(Table):
     machine: dict[Name, Any] = Field(default_factory=dict)
     workload: dict[Name, Any] = Field(default_factory=dict)
     kpi: list[Any] = Field(default_factory=list)
+    include: list[str] = Field(default_factory=list)
     plugins: list[Annotated[str, StringConstraints(pattern=_PACKAGE)]] = Field(default_factory=list)
     measure: Any = None
 
@@ -231,6 +232,11 @@ def json_schema() -> dict[str, Any]:
             "workload": {"type": "object", "additionalProperties": workload},
             "kpi": {"type": "array", "items": kpi},
             "measure": measure,
+            "include": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "patterns of files with more machines, workloads and KPIs, from this file's folder",
+            },
             "plugins": {
                 "type": "array",
                 "items": {"type": "string"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 from harness.core.errors import suggest
 from harness.spec import schema
 from harness.spec.messages import merged, must_be
+from harness.spec.sources import Sources
+from harness.spec.toml_lines import Place
 
 TableT = TypeVar("TableT", bound=schema.Table)
 _MEANT = 0.7
@@ -22,15 +24,34 @@ _MEANT = 0.7
 
 
 class Tables:
-    """Tables of one file; ``problems`` holds a line for each mistake."""
+    """The tables of ``kpis.toml``; ``problems`` holds a line for each mistake.
 
-    def __init__(self, path: Path) -> None:
+    ``sources`` are the files that the tables were read from, None for a table that is in none.
+    """
+
+    def __init__(self, path: Path, sources: Sources | None = None) -> None:
         self.path = path
+        self.sources = sources
         self.problems: list[str] = []
+        self._places: dict[str, Place] = {}
 
-    def say(self, where: str, what: str) -> None:
-        line = f"{self.path.name}: {where}: {what}" if where else f"{self.path.name}: {what}"
+    def at(self, where: str, *place: str | int) -> str:
+        """``where`` itself, a table as messages name it; from now on its place in the file is known."""
+        self._places.setdefault(where, place)
+        return where
+
+    def say(self, where: str, what: str, *inside: str | int) -> None:
+        """Tells a mistake: file and line, the table, what is wrong; ``inside`` leads from the table to the key."""
+        line = f"{self._line(where, inside)}: {where}: {what}" if where else f"{self._line(where, inside)}: {what}"
         self.problems.append("".join(c if c.isprintable() else repr(c)[1:-1] for c in line))
+
+    def _line(self, where: str, inside: Sequence[str | int]) -> str:
+        if self.sources is None:
+            return self.path.name
+        # What follows the table's name says where in it.
+        known = max((name for name in self._places if where.startswith(name)), key=len, default="")
+        source, place = self.sources.locate((*self._places.get(known, ()), *inside))
+        return source.at(place)
 
     def table(self, model: type[TableT], data: object, where: str) -> TableT | None:
         """Validates one table and tells its mistakes; None for what is not a table.
@@ -61,7 +82,7 @@ class Tables:
         left = {key: value for key, value in data.items() if key in keys}
         for key in data:
             if key not in keys:
-                self.say(where, suggest(key, keys, "key"))
+                self.say(where, suggest(key, keys, "key"), key)
                 near = difflib.get_close_matches(key, keys, n=1, cutoff=_MEANT)
                 if near and near[0] not in left:
                     left[near[0]] = data[key]
@@ -72,13 +93,13 @@ class Tables:
         for place, problems in merged(error.errors()):
             location, problem = ".".join(place), problems[0]
             if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-                self.say(where, suggest(place[-1], keys, "key"))
+                self.say(where, suggest(place[-1], keys, "key"), *place)
             elif problem["type"] in ("missing", "missing_argument"):
                 self.say(where, f'the key "{location}" is missing')
             else:
                 # A mistake of the whole, such as two options that exclude each other, has no place of its own.
                 given = f"{location} = {reprlib.repr(problem['input'])}: " if location else ""
-                self.say(where, f"{given}{must_be(place, problems)}"[:400])
+                self.say(where, f"{given}{must_be(place, problems)}"[:400], *place)
 
     def options(self, cls: Any, data: Mapping[str, Any], where: str) -> dict[str, Any] | None:
         """Validates the options of a pass, runtime or scenario; returns them with the defaults filled in."""

@@ -142,7 +142,7 @@ def by_files(spec: Spec, changed: Iterable[Path], folders: Folders) -> Reasons:
     root = spec.root.resolve()
     sources = _sources(spec)
     for path in changed:
-        if ignored(path) or path == spec.path.resolve():
+        if ignored(path) or path in {file.resolve() for file in spec.files}:
             continue
         why = str(path.relative_to(root)) if path.is_relative_to(root) else path.name
         found.update((target.id, why) for target in _users(spec, path, folders, sources))

@@ -101,7 +101,8 @@ class Watch:
         if any(path.is_relative_to(folder) for path in changed for folder in loaded):
             self.outdated = self.loadable = True
             self.resume = False
-        if self.kpis in changed or (self.spec is None and changed):
+        # A file that includes may match is new: it is read again whatever it holds.
+        if any(path.suffix == ".toml" for path in changed) or (self.spec is None and changed):
             found = {**found, **self._read()}
             self._follow()
         if not found:

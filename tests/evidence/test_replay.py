@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from harness.evidence.merge import merge
+from harness.reports.figures import figures
 from tests.support.project import Project, make_project
 from tests.support.replayed import PROGRAM, Json, replay
 
@@ -267,3 +268,24 @@ def test_a_missing_key_is_named(evidence: Json, tmp_path: Path, capsys: pytest.C
     assert replay.main([str(file)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"the key '{key}' is missing" in line
+
+
+@pytest.mark.suite
+def test_intervals_in_reports_are_those_of_the_verdicts(evidence: Json) -> None:
+    measured = {measurement["id"]: measurement for measurement in evidence["measurements"]}
+    compared = set()
+    for target in evidence["targets"]:
+        if target["value"] is None or target["relation"] != "value":
+            continue
+        for own in (measured[name] for name in target["measurements"][:1]):
+            if target["of"] == "processes" and target["n"] != len(own["processes"]):
+                continue  # others asked for more processes later
+            shown = {f.metric.name: f for f in figures(own, evidence["settings"], target["usd_per_hour"])}
+            found = shown[target["metric"]]
+            stated = [target["value"], target["low"], target["high"]]
+            if found.low is None:
+                assert stated == pytest.approx([found.value] * 3)
+            else:
+                assert [float(s) for s in stated] == pytest.approx([found.value, found.low, found.high])
+            compared.add(target["metric"])
+    assert compared >= {"latency.p50", "latency.p95", "throughput.offline", "cost.per_million", "accuracy.top1"}

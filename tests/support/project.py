@@ -1,4 +1,4 @@
-"""A small project of its own, made from the README's example, judged in processes of its own."""
+"""A small project of its own, made from the guide's example, judged in processes of its own."""
 
 from __future__ import annotations
 
@@ -118,9 +118,9 @@ class Project:
         return by_id
 
 
-def readme_examples() -> Mapping[str, str]:
-    """The files that the README tells a newcomer to write, by path."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def guide_examples() -> Mapping[str, str]:
+    """The files that the guide tells a newcomer to write, by path."""
+    text = (ROOT / "docs/workloads.md").read_text(encoding="utf-8")
     found = re.findall(r"<!-- example: (\S+) -->\n```\w+\n(.*?)```", text, re.DOTALL)
     assert found
     return dict(found)
@@ -147,8 +147,8 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_project(folder: Path, store: Path) -> Project:
-    """The README's example as a project of its own; few samples and looks, since what is tested is not the speed."""
-    for name, text in readme_examples().items():
+    """The guide's example as a project of its own; few samples and looks, since what is tested is not the speed."""
+    for name, text in guide_examples().items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")

@@ -37,7 +37,7 @@ def point(kpi: str, run: int, value: float, verdict: str) -> Point:
 
 
 def recorded() -> dict[str, Any]:
-    """The evidence that a run of the README's example left on some day, with fewer samples; that of a file of old.
+    """The evidence that a run of the guide's example left on some day, with fewer samples; that of a file of old.
 
     The reference, which nobody had asked to time, has the times of the other recipe, half as fast.
     """

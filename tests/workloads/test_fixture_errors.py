@@ -16,9 +16,9 @@ from harness.core.errors import KpiError, Unavailable
 from harness.workloads.base import DTYPES, Settings, Workload, load_workload
 from harness.workloads.checks import checked
 from harness.workloads.errors import located, naming_fixture
-from tests.support.project import Project, readme_examples
+from tests.support.project import Project, guide_examples
 
-README = readme_examples()["fixtures/stripes/__init__.py"]
+GUIDE = guide_examples()["fixtures/stripes/__init__.py"]
 RETURN = 'return ArraySplit({"image": images[:, None].astype(np.float32)}, labels)'
 OWN_SPLIT = """
 
@@ -37,8 +37,8 @@ Load = Callable[[str], Workload]
 
 
 def edited(old: str, new: str) -> str:
-    assert old in README
-    return README.replace(old, new)
+    assert old in GUIDE
+    return GUIDE.replace(old, new)
 
 
 def own_split(labels: str = "return np.zeros(40, np.int64)", inputs: str = 'return {"image": self.images}') -> str:
@@ -284,7 +284,7 @@ def test_a_healthy_fixture_gives_what_it_gave(tmp_path: Path, settings: dict[str
     import torch
 
     (tmp_path / "healthy").mkdir()
-    (tmp_path / "healthy/__init__.py").write_text(README, encoding="utf-8")
+    (tmp_path / "healthy/__init__.py").write_text(GUIDE, encoding="utf-8")
     plain = load_workload(tmp_path, "healthy", Settings.from_json(settings))
     assert isinstance(plain, Workload)
     own = plain.split("evaluation")

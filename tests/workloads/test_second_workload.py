@@ -1,4 +1,4 @@
-"""A workload made from nothing but the README's folder and tables is judged without touching the harness."""
+"""A workload made from nothing but the guide's folder and tables is judged without touching the harness."""
 
 from __future__ import annotations
 

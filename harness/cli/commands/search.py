@@ -67,7 +67,7 @@ class Search(Command):
             voice.progress("")
         diff = ""
         if chosen.write and outcome.winner is not None and not outcome.winner.own:
-            diff = _write(chosen.kpis, search.kpi, outcome.winner)
+            diff = _write(search.file, search.kpi, outcome.winner)
         if chosen.json:
             sys.stdout.write(to_json(outcome, diff) + "\n")
         else:
