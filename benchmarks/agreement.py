@@ -25,7 +25,7 @@ from harness.judge.metrics.latency import LatencyP50
 from harness.measure.loadgen.prompts import prompts_of
 from harness.measure.lock import device_lock
 from harness.measure.machine.detect import detect
-from harness.measure.runner import Subject
+from harness.measure.runner import MeasurementSpec
 from harness.spec.reader import read_spec
 from harness.spec.tasks import PROMPTS, tasks
 from harness.tasks.language.metrics.generation import LatencyGenerate
@@ -88,7 +88,7 @@ run = lambda: session.run(None, {"image": next(requests)})
 }
 
 
-def bare(subject: Subject, folder: Path) -> list[str]:
+def bare(subject: MeasurementSpec, folder: Path) -> list[str]:
     """The command of the plain script, which gets the artifact with the very requests of the suite."""
     script, sample = folder / "bare.py", folder / "prompts.json"
     if subject.scenario == "generate":
@@ -114,7 +114,7 @@ def main() -> int:
     workload, _, name = chosen.recipe.partition("/")
     recipe = spec.recipe(workload, name)
     metric: type[ProcessMetric] = (
-        LatencyGenerate if tasks()[spec.workloads[workload].task].takes in PROMPTS else LatencyP50
+        LatencyGenerate if tasks()[spec.workloads[workload].task].requests in PROMPTS else LatencyP50
     )
     target = replace(spec.targets[0], workload=workload, recipe=name, machine="any-cpu", metric_name=metric.name)
     with tempfile.TemporaryDirectory() as scratch:

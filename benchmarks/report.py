@@ -54,7 +54,7 @@ def opened(page: str) -> str:
             window = browser.new_page(viewport={"width": 1280, "height": 900})
             begun = time.perf_counter()
             window.goto(file.as_uri())
-            window.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+            window.evaluate("new Bound((done) => requestAnimationFrame(() => setTimeout(done)))")
             seconds.append(time.perf_counter() - begun)
             window.close()
         browser.close()

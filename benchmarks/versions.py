@@ -22,19 +22,19 @@ from harness.gate import Gate
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import ProcessMetric
 from harness.measure.machine.detect import detect
-from harness.measure.runner import Campaign, Subject
+from harness.measure.runner import MeasurementRunner, MeasurementSpec
 from harness.spec.reader import read_spec
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def campaign(folder: Path) -> Campaign:
+def campaign(folder: Path) -> MeasurementRunner:
     """One that keeps what it measures in ``folder``."""
     (folder / "measurements").mkdir(parents=True)
-    return Campaign(folder, "", lambda _: None, detect().to_json())
+    return MeasurementRunner(folder, "", lambda _: None, detect().to_json())
 
 
-def under(subject: Subject, checkout: Path) -> Subject:
+def under(subject: MeasurementSpec, checkout: Path) -> MeasurementSpec:
     """The same, measured by another checkout's worker."""
     environment = {**subject.interpreter.environment, "PYTHONPATH": str(checkout)}
     return replace(subject, interpreter=replace(subject.interpreter, environment=environment))

@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from harness.build.artifact import Artifact
-    from harness.build.passes.base import Job, Pass, Quantizer
+    from harness.build.passes.base import Pass, PassContext, Quantizer
     from harness.core.errors import KpiError, Unavailable
     from harness.core.formats import REFERENCE
     from harness.core.registry import NoOptions, check_counts, options_table
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from harness.judge.metrics.base import ArtifactMetric, Metric, ProcessMetric, ProofMetric, SampleMetric
     from harness.measure.records import Outputs, ProcessRecord, Proof
     from harness.measure.runtimes.base import Runtime, Session, TensorSession
-    from harness.measure.scenarios.base import Scenario, Scored, Stage, TensorScenario
+    from harness.measure.scenarios.base import ProducesOutputs, Scenario, ScenarioContext, TensorScenario
     from harness.spec.tasks import Task
-    from harness.workloads.base import ArraySplit, Fixture, Settings, Split, TensorSpec, Workload
+    from harness.workloads.base import ArraySplit, Settings, Split, TensorSpec, TensorWorkload, Workload
 
 _PLACES = {
     "harness.build.artifact": ("Artifact",),
-    "harness.build.passes.base": ("Job", "Pass", "Quantizer"),
+    "harness.build.passes.base": ("PassContext", "Pass", "Quantizer"),
     "harness.core.errors": ("KpiError", "Unavailable"),
     "harness.core.formats": ("REFERENCE",),
     "harness.core.registry": ("NoOptions", "check_counts", "options_table"),
@@ -34,9 +34,9 @@ _PLACES = {
     "harness.judge.metrics.base": ("ArtifactMetric", "Metric", "ProcessMetric", "ProofMetric", "SampleMetric"),
     "harness.measure.records": ("Outputs", "ProcessRecord", "Proof"),
     "harness.measure.runtimes.base": ("Runtime", "Session", "TensorSession"),
-    "harness.measure.scenarios.base": ("Scenario", "Scored", "Stage", "TensorScenario"),
+    "harness.measure.scenarios.base": ("Scenario", "ProducesOutputs", "ScenarioContext", "TensorScenario"),
     "harness.spec.tasks": ("Task",),
-    "harness.workloads.base": ("ArraySplit", "Fixture", "Settings", "Split", "TensorSpec", "Workload"),
+    "harness.workloads.base": ("ArraySplit", "Workload", "Settings", "Split", "TensorSpec", "TensorWorkload"),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -52,30 +52,30 @@ __all__ = [
     "Artifact",
     "ArtifactMetric",
     "Dimension",
-    "Fixture",
-    "Job",
     "KpiError",
     "Metric",
     "NoOptions",
     "Outputs",
     "Pass",
+    "PassContext",
     "ProcessMetric",
     "ProcessRecord",
+    "ProducesOutputs",
     "Proof",
     "ProofMetric",
     "Quantizer",
     "Runtime",
     "SampleMetric",
     "Scenario",
-    "Scored",
+    "ScenarioContext",
     "Session",
     "Settings",
     "Split",
-    "Stage",
     "Task",
     "TensorScenario",
     "TensorSession",
     "TensorSpec",
+    "TensorWorkload",
     "Unavailable",
     "Workload",
     "check_counts",

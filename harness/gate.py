@@ -17,17 +17,17 @@ from harness.core.attempts import Attempts, attempt_note
 from harness.core.bounds import Relation, judged_in
 from harness.core.errors import Cause, KpiError, Unavailable
 from harness.core.statistics import looks_for
-from harness.evidence.ledger import Answer, off_target
+from harness.evidence.ledger import TargetResult, off_target
 from harness.judge.machine_ratio import Side, judge_machines, processes_needed
 from harness.judge.metrics.base import ArtifactMetric, MachineRatioMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.judge.samples import samples_per_scenario
 from harness.judge.scoring import Scorer
 from harness.judge.trial import ProcessTrial
-from harness.judge.verdict import Estimate, Judgement, Verdict, judge_exact, too_near
+from harness.judge.verdict import Decision, Estimate, Verdict, judge_exact, too_near
 from harness.measure.machine.detect import Detected, mismatch, other_processor
 from harness.measure.records import ProcessRecord
 from harness.measure.rounds import Rounds
-from harness.measure.runner import Campaign, Subject
+from harness.measure.runner import MeasurementRunner, MeasurementSpec
 from harness.measure.runtimes import runtimes
 from harness.measure.scenarios import scenarios
 from harness.measure.sequence import back_to_back
@@ -39,10 +39,10 @@ _REMARKS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Measured:
     """What measuring a target gave: the judgement, the artifact it is about, where the raw samples are."""
 
-    judgement: Judgement
+    judgement: Decision
     artifact: Artifact
     measurements: tuple[str, ...]
     disturbed: str
@@ -78,7 +78,7 @@ class Gate:
         self.store = store
         self.environments = Environments(store, spec.root, install=install)
         self.builder = Builder(spec, store, self.environments, folder / "build.log", progress)
-        self.campaign = Campaign(folder, tag, progress, machine.to_json(), stopped)
+        self.campaign = MeasurementRunner(folder, tag, progress, machine.to_json(), stopped)
         self._earlier = earlier or Attempts()
         self._rounds = Rounds(self.campaign, seed=f"{folder.name} {tag}")
         self._trials: dict[tuple[tuple[str, ...], tuple[str, ...]], ProcessTrial] = {}
@@ -105,7 +105,7 @@ class Gate:
         self._trials = {}
         self._samples = samples_per_scenario(spec)
 
-    def measure(self, target: Target) -> Finding:
+    def measure(self, target: Target) -> Measured:
         """Builds what the target is about, then measures until it is decided or the budget ends.
 
         Raises Unavailable when a device, a library, weights or data are not here, KpiError when something broke.
@@ -118,13 +118,13 @@ class Gate:
             self._require_device(target)
         recipes = self.spec.recipes_of(target)
         artifacts = [self.builder.artifact(recipe) for recipe in recipes]
-        other = artifacts[1] if target.promise.versus else None
+        other = artifacts[1] if target.bound.versus else None
         disturbed = ""
         trial: ProcessTrial | None = None
         measurements: tuple[str, ...] = ()
         notes: tuple[str, ...] = ()
         if issubclass(metric, ArtifactMetric):
-            judgement = judge_exact(target.promise, metric.of(artifacts[0]), metric.of(other) if other else None)
+            judgement = judge_exact(target.bound, metric.of(artifacts[0]), metric.of(other) if other else None)
         else:
             subjects = [self.subject(target, r, a) for r, a in zip(recipes, artifacts, strict=True)]
             if issubclass(metric, SampleMetric):
@@ -132,7 +132,7 @@ class Gate:
                 notes = _shortened(remarks)
             elif issubclass(metric, ProofMetric):
                 record = self._single(subjects[0])
-                judgement = judge_exact(target.promise, metric.of(record))
+                judgement = judge_exact(target.bound, metric.of(record))
                 notes = (*metric.remarks(record), *(record.violations if judgement.verdict is Verdict.FAIL else ()))
             elif issubclass(metric, ProcessMetric):
                 trial = self._trial(target, metric, subjects)
@@ -143,16 +143,16 @@ class Gate:
                 raise TypeError(f"{metric} is of no known kind")
             measurements = tuple(self.campaign.reference(subject) for subject in subjects)
         notes += tuple(artifacts[0].remarks)
-        notes += tuple(too_near(target.promise, judgement))
+        notes += tuple(too_near(target.bound, judgement))
         if issubclass(metric, ProcessMetric) and judgement.verdict is Verdict.FAIL:
             notes += tuple(self._look_inside(target, recipes[0], artifacts[0]))
         seconds, order, attempt = time.monotonic() - start, None, 1
         if trial is not None:
             seconds, order, attempt = trial.spent_s, trial.order(), self._attempt(target, trial.subjects)
             notes += (*back_to_back(order), *attempt_note(attempt, self.spec.measure.attempts))
-        return Finding(judgement, artifacts[0], measurements, disturbed, notes, seconds, order, attempt)
+        return Measured(judgement, artifacts[0], measurements, disturbed, notes, seconds, order, attempt)
 
-    def _measure_machines(self, target: Target, metric: type[MachineRatioMetric], start: float) -> Finding:
+    def _measure_machines(self, target: Target, metric: type[MachineRatioMetric], start: float) -> Measured:
         """Measures the sides of a ratio that this machine is; decided here only where it is both.
 
         Raises Unavailable otherwise: the other side's evidence is joined by ``kpi merge``.
@@ -163,7 +163,7 @@ class Gate:
         needed, _ = processes_needed(self.spec.measure.confidence)
         self._finish_building()
         sides: dict[str, Side] = {}
-        subjects: list[Subject] = []
+        subjects: list[MeasurementSpec] = []
         for kpi in here:
             side = replace(target, recipe=kpi.recipe, machine=kpi.machine)
             self._require_device(side)
@@ -183,18 +183,18 @@ class Gate:
             raise Unavailable(
                 f"the evidence of {names} is needed too", "run the suite there, then `kpi merge` the files of both"
             )
-        judgement = judge_machines(target.promise, sides[own.name], sides[other.name], self.spec.measure.confidence)
+        judgement = judge_machines(target.bound, sides[own.name], sides[other.name], self.spec.measure.confidence)
         references = tuple(dict.fromkeys(self.campaign.reference(subject) for subject in subjects))
         artifact = self.builder.artifact(self.spec.recipe(own.workload, own.recipe))
-        return Finding(judgement, artifact, references, self._disturbed(subjects), (), time.monotonic() - start)
+        return Measured(judgement, artifact, references, self._disturbed(subjects), (), time.monotonic() - start)
 
-    def answer(self, target: Target, finding: Finding) -> Answer:
+    def answer(self, target: Target, finding: Measured) -> TargetResult:
         """Judges what was found, in the light of the machine it was found on."""
         judgement = finding.judgement
         reason = self._reason(target, judgement)
         if judgement.verdict is Verdict.INCONCLUSIVE and finding.disturbed:
             reason = f"{reason}; {finding.disturbed}"
-        answer = Answer(
+        answer = TargetResult(
             verdict=judgement.verdict,
             reason=reason,
             value=judgement.value,
@@ -230,20 +230,20 @@ class Gate:
         proven = [record.proof.integer for record in records if record.proof.integer is not None]
         return any(proven) if proven else self.spec.computes_with_integers(recipe)
 
-    def _reason(self, target: Target, judgement: Judgement) -> str:
+    def _reason(self, target: Target, judgement: Decision) -> str:
         show = target.shown_in.format
         match judgement.verdict:
             case Verdict.PASS:
                 return ""
             case Verdict.FAIL:
                 apart = judged_in(target.shown_in, Relation.DROP)
-                by = apart.format(abs(judgement.value - target.promise.limit))
-                return f"{show(judgement.value)} misses {target.promise.text} by {by}"
+                by = apart.format(abs(judgement.value - target.bound.limit))
+                return f"{show(judgement.value)} misses {target.bound.text} by {by}"
             case _ if not judgement.n:
-                return f"{target.promise.text} is undecided: there were no undisturbed {judgement.of or 'processes'}"
+                return f"{target.bound.text} is undecided: there were no undisturbed {judgement.of or 'processes'}"
             case _:
                 return (
-                    f"{target.promise.text} lies between {show(judgement.low)} and {show(judgement.high)} after "
+                    f"{target.bound.text} lies between {show(judgement.low)} and {show(judgement.high)} after "
                     f"{judgement.n} {judgement.of}"
                 )
 
@@ -265,7 +265,9 @@ class Gate:
         except KpiError as error:
             yield f"where the time goes is not known: {error.message}"
 
-    def subject(self, target: Target, recipe: Recipe, artifact: Artifact, scenario: str | None = None) -> Subject:
+    def subject(
+        self, target: Target, recipe: Recipe, artifact: Artifact, scenario: str | None = None
+    ) -> MeasurementSpec:
         """What to measure for a target: the artifact of ``recipe`` on the KPI's device under ``scenario``.
 
         Without one the metric's own is taken.
@@ -281,7 +283,7 @@ class Gate:
         if not any(interpreter.version(name) for name in runtime.distributions):
             raise Unavailable(f"{runtime.title} is not installed", f"pip install {runtime.distributions[0]}")
         defaults = scenarios()[scenario].Options
-        return Subject(
+        return MeasurementSpec(
             recipe=recipe.key,
             artifact=artifact.digest,
             artifact_path=artifact.path,
@@ -301,7 +303,7 @@ class Gate:
             compared=tuple(step["compared"] for step in artifact.steps if "compared" in step),
         )
 
-    def _single(self, subject: Subject) -> ProcessRecord:
+    def _single(self, subject: MeasurementSpec) -> ProcessRecord:
         """One process of a scenario whose figures are no times, or of a proof: disturbance does not matter."""
         return self.campaign.extend(subject, 1)[0]
 
@@ -309,7 +311,7 @@ class Gate:
         """Names the targets that will be asked for: their processes are then run in turns."""
         self._expected = list(targets)
 
-    def _trial(self, target: Target, metric: type[ProcessMetric], subjects: Sequence[Subject]) -> ProcessTrial:
+    def _trial(self, target: Target, metric: type[ProcessMetric], subjects: Sequence[MeasurementSpec]) -> ProcessTrial:
         """The target's trial when it is done; those of all expected targets are played in the same rounds."""
         self._finish_building()
         expected, self._expected = self._expected, []
@@ -326,18 +328,18 @@ class Gate:
             raise trial.error
         return trial
 
-    def _enlist(self, target: Target, metric: type[ProcessMetric], subjects: Sequence[Subject]) -> ProcessTrial:
+    def _enlist(self, target: Target, metric: type[ProcessMetric], subjects: Sequence[MeasurementSpec]) -> ProcessTrial:
         """The target's trial on these subjects, which takes its turns from now on."""
         key = (target.key, tuple(subject.id for subject in subjects))
         if key not in self._trials:
             settings = self.spec.measure
             confidence = settings.confidence_at(self._attempt(target, subjects))
             self._trials[key] = ProcessTrial(
-                target.promise,
+                target.bound,
                 subjects,
                 lambda record: self._estimate(metric, record, target),
                 self.campaign,
-                looks=looks_for(settings.looks, confidence, settings.drift, target.promise.share),
+                looks=looks_for(settings.looks, confidence, settings.drift, target.bound.share),
                 confidence=confidence,
                 budget_s=settings.budget_s,
                 patience=settings.patience,
@@ -347,12 +349,12 @@ class Gate:
             self._rounds.add(self._trials[key])
         return self._trials[key]
 
-    def _attempt(self, target: Target, subjects: Sequence[Subject]) -> int:
+    def _attempt(self, target: Target, subjects: Sequence[MeasurementSpec]) -> int:
         """How often this artifact was held against the bound on this machine, this time among them."""
         kpi, metric, bound = target.key
         return self._earlier.attempt((kpi, metric, bound, subjects[0].artifact))
 
-    def _subjects(self, target: Target) -> list[Subject]:
+    def _subjects(self, target: Target) -> list[MeasurementSpec]:
         """What is measured for a target, its artifacts built."""
         self._require_device(target)
         recipes = self.spec.recipes_of(target)
@@ -363,7 +365,7 @@ class Gate:
         low, high = metric.bounds(record, self.spec.measure.confidence)
         return Estimate(factor * metric.of(record), factor * low, factor * high)
 
-    def _disturbed(self, subjects: list[Subject]) -> str:
+    def _disturbed(self, subjects: list[MeasurementSpec]) -> str:
         """How often processes were disturbed, with the latest reason; empty when none was."""
         records = [record for subject in subjects for record in self.campaign.of(subject).records]
         reasons = [record.disturbed for record in records if record.disturbed]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line, read once; ``runs`` is the folder of the history."""
+    """The command line, read once; ``formats`` is the folder of the history."""
 
     kpis: Path
     named: bool

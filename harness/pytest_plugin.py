@@ -18,9 +18,9 @@ from harness.core.attempts import Attempts
 from harness.core.errors import KpiError, SpecError, Unavailable, reason, suggest
 from harness.evidence.explain import explain
 from harness.evidence.history.database import History
-from harness.evidence.ledger import Answer, Ledger
+from harness.evidence.ledger import Ledger, TargetResult
 from harness.evidence.writer import line
-from harness.gate import Finding, Gate
+from harness.gate import Gate, Measured
 from harness.judge.order import needed
 from harness.judge.selection import (
     Selection,
@@ -46,11 +46,11 @@ from harness.spec.reader import read_spec
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-Judge = Callable[[Target, Finding], None]
+Judge = Callable[[Target, Measured], None]
 _PLUGIN = "kpi-gate"
 _BUILT_AHEAD = 3
 _BUILDERS = 2
-_ANSWER = pytest.StashKey[Answer]()
+_ANSWER = pytest.StashKey[TargetResult]()
 _WORDS = {
     Verdict.UNAVAILABLE: ("unavailable", "u", "UNAVAILABLE"),
     Verdict.INCONCLUSIVE: ("inconclusive", "i", "INCONCLUSIVE"),
@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def measured(request: pytest.FixtureRequest, target: Target) -> Finding:
+def measured(request: pytest.FixtureRequest, target: Target) -> Measured:
     """Builds what the target is about and measures it; what can't be measured ends here, not in the test."""
     return _plugin(request).measure(request.node, target)
 
@@ -104,7 +104,7 @@ class KpiPlugin:
         self._gate: Gate | None = None
         self._progress: Progress | None = None
         self._announcer: Announcer | None = None
-        self._answers: list[tuple[Target, Answer]] = []
+        self._answers: list[tuple[Target, TargetResult]] = []
         self._selected: list[Target] = []
 
     # ---- collection -------------------------------------------------------------------------------------------
@@ -278,26 +278,26 @@ class KpiPlugin:
         capture = self.config.pluginmanager.get_plugin("capturemanager")
         self._progress.draw(text, capture.global_and_fixture_disabled() if capture else nullcontext())
 
-    def measure(self, item: pytest.Item, target: Target) -> Finding:
+    def measure(self, item: pytest.Item, target: Target) -> Measured:
         """Measures, or ends the test as unavailable or in error."""
         try:
             return self.gate.measure(target)
         except KpiError as error:
             verdict = Verdict.UNAVAILABLE if isinstance(error, Unavailable) else Verdict.ERROR
-            answer = Answer(verdict, error.message, remedy=error.remedy, cause=error.cause)
+            answer = TargetResult(verdict, error.message, remedy=error.remedy, cause=error.cause)
         finally:
             self.draw("")
         self._settle(item, target, answer)
         raise RuntimeError("a target that could not be measured was settled as if it had been")
 
-    def judge(self, request: pytest.FixtureRequest, target: Target, finding: Finding) -> None:
+    def judge(self, request: pytest.FixtureRequest, target: Target, finding: Measured) -> None:
         """Answers the target from what was measured."""
         if samples := wanted_samples(self.config, target, finding, self.gate.campaign):
             request.node.add_marker(pytest.mark.benchmark(timer=Replay(samples)))
             request.getfixturevalue("benchmark").pedantic(lambda: None, rounds=len(samples), iterations=1)
         self._settle(request.node, target, self.gate.answer(target, finding))
 
-    def _settle(self, item: pytest.Item, target: Target, answer: Answer) -> None:
+    def _settle(self, item: pytest.Item, target: Target, answer: TargetResult) -> None:
         item.stash[_ANSWER] = answer
         self._answers.append((target, answer))
         item.user_properties.extend(properties(target, answer))
@@ -307,7 +307,7 @@ class KpiPlugin:
         if answer.verdict is not Verdict.PASS:
             pytest.skip(said)
 
-    def _explained(self, target: Target, answer: Answer) -> list[str]:
+    def _explained(self, target: Target, answer: TargetResult) -> list[str]:
         """What ``kpi explain`` would say, from what this run has measured so far."""
         gate = self.gate
         so_far = {
@@ -330,7 +330,7 @@ class KpiPlugin:
         answer = item.stash.get(_ANSWER, None)
         if answer is None and report.failed and call.excinfo:
             # A bug, of the harness or of a test: the target still gets its verdict.
-            answer = Answer(Verdict.ERROR, f"{call.excinfo.typename}: {reason(call.excinfo.value)}")
+            answer = TargetResult(Verdict.ERROR, f"{call.excinfo.typename}: {reason(call.excinfo.value)}")
             item.stash[_ANSWER] = answer
         decisive = report.when == "call" or (report.when == "setup" and not report.passed)
         if answer is not None and decisive:
@@ -352,7 +352,7 @@ class KpiPlugin:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         found = getattr(report, "kpi", None)
         if found is not None and self.recorder is not None:
-            self.recorder.record(tuple(found["key"]), Answer.from_json(found["answer"]))
+            self.recorder.record(tuple(found["key"]), TargetResult.from_json(found["answer"]))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.gate import Finding
+from harness.gate import Measured
 from harness.pytest_plugin import Judge
 from harness.spec.model import Target
 
 
 @pytest.mark.energy
-def test_energy(target: Target, measured: Finding, judge: Judge) -> None:
+def test_energy(target: Target, measured: Measured, judge: Judge) -> None:
     """A sample takes no more energy than promised on the machine."""
     judge(target, measured)

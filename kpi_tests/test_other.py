@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from harness.gate import Finding
+from harness.gate import Measured
 from harness.pytest_plugin import Judge
 from harness.spec.model import Target
 
 
-def test_other(target: Target, measured: Finding, judge: Judge) -> None:
+def test_other(target: Target, measured: Measured, judge: Judge) -> None:
     """The artifact keeps what was promised of it."""
     judge(target, measured)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.gate import Finding
+from harness.gate import Measured
 from harness.pytest_plugin import Judge
 from harness.spec.model import Target
 
 
 @pytest.mark.parity
-def test_parity(target: Target, measured: Finding, judge: Judge) -> None:
+def test_parity(target: Target, measured: Measured, judge: Judge) -> None:
     """The artifact agrees with FP32, and stays sane on inputs nobody expects."""
     judge(target, measured)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.gate import Finding
+from harness.gate import Measured
 from harness.pytest_plugin import Judge
 from harness.spec.model import Target
 
 
 @pytest.mark.serving
-def test_serving(target: Target, measured: Finding, judge: Judge) -> None:
+def test_serving(target: Target, measured: Measured, judge: Judge) -> None:
     """Requests under load are answered within the promised time, as many a second as promised."""
     judge(target, measured)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.gate import Finding
+from harness.gate import Measured
 from harness.pytest_plugin import Judge
 from harness.spec.model import Target
 
 
 @pytest.mark.throughput
-def test_throughput(target: Target, measured: Finding, judge: Judge) -> None:
+def test_throughput(target: Target, measured: Measured, judge: Judge) -> None:
     """The artifact serves at least the promised samples per second."""
     judge(target, measured)

@@ -21,7 +21,7 @@ import numpy as np
 from runs import FALSE, error_of, first_decision, told
 from worlds import WORLDS, World
 
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.statistics import plan_looks
 from harness.core.units import NUMBER
 from harness.evidence.history.change import CHANGED, State, between_runs, process_change, state
@@ -53,11 +53,11 @@ class Row:
 def one_run(world: World, random: np.random.Generator, centre: float, factor: float) -> Side:
     """A run that ends when its verdict is reached, the bound on ``centre``."""
     looks = plan_looks(SETTINGS.looks, SETTINGS.confidence, SETTINGS.drift)
-    promise = parse_promise(f"< {centre:.12f}", NUMBER)
+    bound = parse_bound(f"< {centre:.12f}", NUMBER)
     drawn = world.draw(random, 1, SETTINGS.looks[-1])
     flags = world.flag(random, drawn) if world.flag else np.zeros(drawn.shape, bool)
     values, spoilt = (factor * drawn[0]).tolist(), flags[0].tolist()
-    _, seen = first_decision(promise, values, looks, SETTINGS.confidence, spoilt)
+    _, seen = first_decision(bound, values, looks, SETTINGS.confidence, spoilt)
     return Side(values[:seen], spoilt[:seen])
 
 

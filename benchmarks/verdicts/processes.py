@@ -20,7 +20,7 @@ import numpy as np
 from runs import FALSE, error_of, first_decision, told
 from worlds import BACK_TO_BACK, WORLDS, World
 
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.statistics import plan_looks
 from harness.core.units import NUMBER
 from harness.judge.verdict import Verdict
@@ -63,14 +63,14 @@ class Row:
 def decide(world: World, limit: float, runs: int, seed: int) -> tuple[Counter[Verdict], float]:
     """Verdicts of many runs against one bound, with the mean number of processes."""
     looks = plan_looks(SETTINGS.looks, SETTINGS.confidence, SETTINGS.drift)
-    promise = parse_promise(f"< {limit:.12f}", NUMBER)
+    bound = parse_bound(f"< {limit:.12f}", NUMBER)
     random = np.random.default_rng(seed)
     drawn = world.draw(random, runs, SETTINGS.looks[-1])
     flags = world.flag(random, drawn) if world.flag else np.zeros(drawn.shape, bool)
     verdicts: Counter[Verdict] = Counter()
     used = 0
     for run, disturbed in zip(drawn.tolist(), flags.tolist(), strict=True):
-        verdict, seen = first_decision(promise, run, looks, SETTINGS.confidence, disturbed)
+        verdict, seen = first_decision(bound, run, looks, SETTINGS.confidence, disturbed)
         verdicts[verdict] += 1
         used += seen
     return verdicts, used / runs

@@ -16,7 +16,7 @@ import numpy as np
 from runs import FALSE, error_of, first_decision, told
 
 from harness.core.attempts import CHOICES, SPENT, confidence_of
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.statistics import plan_looks
 from harness.core.units import NUMBER
 from harness.judge.verdict import Verdict
@@ -28,13 +28,13 @@ SHOWN = (1, 2, 5, 10)
 
 def passes_at(random: np.random.Generator, attempts: str) -> int | None:
     """The attempt that ends with PASS; None when ten do not."""
-    promise = parse_promise("< 1", NUMBER)
+    bound = parse_bound("< 1", NUMBER)
     for attempt in range(1, SHOWN[-1] + 1):
         confidence = confidence_of(attempt, SETTINGS.confidence, attempts)
         # Without a margin the whole of the error is spent: the worst case.
         looks = plan_looks(SETTINGS.looks, confidence)
         drawn = np.exp(random.normal(0, 0.01, SETTINGS.looks[-1])).tolist()
-        if first_decision(promise, drawn, looks, confidence)[0] is Verdict.PASS:
+        if first_decision(bound, drawn, looks, confidence)[0] is Verdict.PASS:
             return attempt
     return None
 

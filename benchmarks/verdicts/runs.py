@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from harness.core.bounds import Promise
+from harness.core.bounds import Bound
 from harness.core.statistics import Look
 from harness.judge.verdict import Estimate, Verdict, judge_processes
 
@@ -14,14 +14,14 @@ FALSE = 0.03
 
 
 def first_decision(
-    promise: Promise, values: Sequence[float], looks: Sequence[Look], confidence: float, disturbed: Sequence[bool] = ()
+    bound: Bound, values: Sequence[float], looks: Sequence[Look], confidence: float, disturbed: Sequence[bool] = ()
 ) -> tuple[Verdict, int]:
     """The verdict on the figures of processes, look by look until decided, and how many processes that took."""
     estimates = [Estimate(value, value, value) for value in values]
     for look in looks:
         seen = look.processes
         judged = judge_processes(
-            promise, estimates[:seen], looks=looks, confidence=confidence, disturbed=disturbed[:seen]
+            bound, estimates[:seen], looks=looks, confidence=confidence, disturbed=disturbed[:seen]
         )
         if judged.verdict is not Verdict.INCONCLUSIVE:
             break

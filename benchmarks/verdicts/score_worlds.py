@@ -26,7 +26,7 @@ class ScoreWorld:
     """
 
     name: str
-    promise: str
+    bound: str
     draw: Callable[[np.random.Generator, int], Scores]
     better: str = "higher"
 

@@ -20,7 +20,7 @@ import numpy as np
 from runs import FALSE, error_of, told
 from score_worlds import WORLDS
 
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.units import NUMBER, SHARE
 from harness.judge.verdict import Verdict, judge_samples
 from harness.spec.model import MeasureSettings
@@ -32,9 +32,9 @@ SIZES = (5, 20, 50, 100, 200, 300, 500, 1000, 2000, 3347, 10_000)
 def cell(number: int, n: int, runs: int) -> tuple[float, float]:
     """Shares of runs that end with PASS and with FAIL, both wrong."""
     world, random = WORLDS[number], np.random.default_rng([number, n])
-    promise = parse_promise(world.promise, NUMBER if " x " in world.promise else SHARE)
+    bound = parse_bound(world.bound, NUMBER if " x " in world.bound else SHARE)
     verdicts = Counter(
-        judge_samples(promise, world.draw(random, n), CONFIDENCE, world.better).verdict for _ in range(runs)
+        judge_samples(bound, world.draw(random, n), CONFIDENCE, world.better).verdict for _ in range(runs)
     )
     return verdicts[Verdict.PASS] / runs, verdicts[Verdict.FAIL] / runs
 
@@ -64,7 +64,7 @@ def main(runs: int) -> int:
     with ProcessPoolExecutor() as pool:
         for world, cells in zip(WORLDS, pool.map(partial(row, runs=runs), range(len(WORLDS))), strict=True):
             said = " | ".join(f"{100 * a:.1f} / {100 * b:.1f}" for _, a, b in cells)
-            print(f"| {world.name}; {world.promise} | {said} |", flush=True)
+            print(f"| {world.name}; {world.bound} | {said} |", flush=True)
             missed += _misses(world.name, cells, runs)
     return told(missed)
 

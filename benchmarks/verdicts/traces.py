@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from runs import FALSE, error_of, first_decision, told
 
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.statistics import median, plan_looks
 from harness.core.units import NUMBER
 from harness.judge.verdict import Verdict
@@ -35,7 +35,7 @@ SUBJECTS = 15
 def ends(trace: dict[str, Any], runs: int, *, spread: bool) -> Counter[Verdict]:
     """Verdicts of many runs over a recording, against its own median."""
     values, random = trace["medians_s"], np.random.default_rng(7)
-    promise = parse_promise(f"< {median(values):.12f}", NUMBER)
+    bound = parse_bound(f"< {median(values):.12f}", NUMBER)
     looks = plan_looks(SETTINGS.looks, SETTINGS.confidence, SETTINGS.drift)
     found: Counter[Verdict] = Counter()
     for _ in range(runs):
@@ -45,7 +45,7 @@ def ends(trace: dict[str, Any], runs: int, *, spread: bool) -> Counter[Verdict]:
             places = places * SUBJECTS + random.integers(0, half, len(places))
         places = (places + random.integers(len(values))) % len(values)
         spoilt = [trace["disturbed"][i] for i in places]
-        verdict, _ = first_decision(promise, [values[i] for i in places], looks, SETTINGS.confidence, spoilt)
+        verdict, _ = first_decision(bound, [values[i] for i in places], looks, SETTINGS.confidence, spoilt)
         found[verdict] += 1
     return found
 

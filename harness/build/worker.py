@@ -15,10 +15,10 @@ from typing import Any
 
 from harness.build.artifact import read_artifact, write_manifest
 from harness.build.passes import faithful, find_pass
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.core.errors import KpiError, reason
 from harness.core.protocol import serve
-from harness.workloads.base import Fixture, Settings, Workload, code_digest, load_workload
+from harness.workloads.base import Settings, TensorWorkload, Workload, code_digest, load_workload
 from harness.workloads.checks import checked, described
 from harness.workloads.errors import located, naming_fixture
 from harness.workloads.overlap import Recorder, keep_training
@@ -39,7 +39,7 @@ def samples(request: Mapping[str, Any], _: Callable[[str], None]) -> dict[str, A
     """Writes the request samples, in the form in which the model takes them, and which training samples there are."""
     out, workload = Path(request["out"]), _workload(request)
     workload.write_samples(out, REQUEST_SAMPLES)
-    if isinstance(workload, Workload):
+    if isinstance(workload, TensorWorkload):
         keep_training(workload, out)
     write_manifest(out, request["key"], "samples", {})
     return {}
@@ -57,7 +57,7 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         work = Path(request["work"])
         work.mkdir(parents=True, exist_ok=True)
         workload = _workload(request)
-        job = Job(source, out, Path(scratch), work, workload, progress, Path(request["root"]))
+        job = PassContext(source, out, Path(scratch), work, workload, progress, Path(request["root"]))
         notes = run_step(cls(cls.Options(**request["options"])), job, request["options"])
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}
@@ -74,11 +74,11 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         "step": step,
         "before": read_artifact(source).steps if source else [],
     }
-    write_manifest(out, request["key"], cls.makes, kept)
+    write_manifest(out, request["key"], cls.output_format, kept)
     return {}
 
 
-def run_step(step: Pass, job: Job, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def run_step(step: Pass, job: PassContext, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Runs a pass and checks what it wrote; whatever a library raises becomes one line that names pass and options."""
     files = sorted(p.name for p in job.source.glob("model.*")) if job.source else []
     told = ", ".join(f"{name} = {json.dumps(value)}" for name, value in chosen.items() if value is not None)
@@ -105,7 +105,7 @@ def _portable(text: str, root: str) -> str:
     return text.replace(root, ".").replace(str(Path.home()), "~")
 
 
-def _workload(request: Mapping[str, Any]) -> Fixture:
+def _workload(request: Mapping[str, Any]) -> Workload:
     root, settings = Path(request["root"]), Settings.from_json(request["settings"])
     return checked(load_workload(root, request["fixture"], settings), root)
 

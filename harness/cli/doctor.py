@@ -76,7 +76,7 @@ def _runtimes() -> Iterator[tuple[str, str]]:
 def _reach(runtime: type[Runtime]) -> str:
     """Which devices a runtime sees; asked in this process, which measures nothing."""
     try:
-        return runtime.reach()
+        return runtime.available_devices()
     except Exception as error:  # noqa: BLE001 - a broken installation is a finding, not a failure of the doctor
         return f"does not load: {type(error).__name__}: {reason(error)}"
 

@@ -44,7 +44,7 @@ class Relation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class Bound:
     """One bound on one metric: ``value op limit``, with ``limit`` in base units.
 
     ``share`` of the processes must keep it, a half (their median) where nothing is said.
@@ -90,7 +90,7 @@ def judged_in(dimension: Dimension, relation: Relation) -> Dimension:
     return SHARE if relation is Relation.SHARE else FACTOR
 
 
-def parse_promise(text: str, dimension: Dimension) -> Promise:
+def parse_bound(text: str, dimension: Dimension) -> Bound:
     """Reads a bound for a metric of ``dimension``; ValueError says what was wrong and shows what is allowed."""
     match = _GRAMMAR.match(text)
     if match is None:
@@ -112,4 +112,4 @@ def parse_promise(text: str, dimension: Dimension) -> Promise:
     share = float(match["share"]) / 100 if match["share"] else MEDIAN
     if not MEDIAN <= share < 1:
         raise ValueError(f"{text!r}: in 50 % to below 100 % of processes")
-    return Promise(text, relation, match["op"], limit, versus, share)
+    return Bound(text, relation, match["op"], limit, versus, share)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.core.bounds import Promise, Relation, change, parse_promise
+from harness.core.bounds import Bound, Relation, change, parse_bound
 from harness.core.statistics import median
 from harness.core.text import number
 from harness.core.units import DIMENSIONS, TIME
@@ -61,8 +61,8 @@ def _circumstances(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> It
         return
     if layers := _slowest(f"{target['workload']}/{target['recipe']}", evidence):
         yield "slowest", ", ".join(layers)
-    promise = parse_promise(target["bound"], metrics()[target["metric"]].dimension)
-    for name, said in _others(target, promise, own, evidence):
+    bound = parse_bound(target["bound"], metrics()[target["metric"]].dimension)
+    for name, said in _others(target, bound, own, evidence):
         yield "try", f"{name}: {said} here"
 
 
@@ -138,31 +138,31 @@ def _slowest(recipe: str, evidence: Mapping[str, Any]) -> list[str]:
 
 
 def _others(
-    target: Mapping[str, Any], promise: Promise, own: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]
+    target: Mapping[str, Any], bound: Bound, own: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     """Other recipes of the workload that were measured on the same device and keep the promise, the best first."""
     metric = metrics()[target["metric"]]
     values = _values(metric, target, own, evidence)
-    base = values.get(promise.versus or "")
+    base = values.get(bound.versus or "")
     judged = {
         name: found
         for name, value in values.items()
-        if name not in (target["recipe"], promise.versus)
-        and (found := _judged(promise, value, base, metric.better)) is not None
+        if name not in (target["recipe"], bound.versus)
+        and (found := _judged(bound, value, base, metric.better)) is not None
     }
     show = DIMENSIONS[target["unit"]].format
-    for name in sorted(judged, key=lambda name: judged[name], reverse=not promise.upper)[:_OTHERS]:
-        if promise.holds(judged[name]):
+    for name in sorted(judged, key=lambda name: judged[name], reverse=not bound.upper)[:_OTHERS]:
+        if bound.holds(judged[name]):
             yield name, show(judged[name])
 
 
-def _judged(promise: Promise, value: float, base: float | None, better: str) -> float | None:
-    if promise.relation is Relation.VALUE:
+def _judged(bound: Bound, value: float, base: float | None, better: str) -> float | None:
+    if bound.relation is Relation.VALUE:
         return value
     if base is None:
         return None
-    if promise.relation in (Relation.DROP, Relation.GAIN):
-        return change(promise.relation, value, base, better)
+    if bound.relation in (Relation.DROP, Relation.GAIN):
+        return change(bound.relation, value, base, better)
     return value / base if base else None
 
 

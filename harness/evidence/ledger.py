@@ -16,7 +16,7 @@ _UNSELECTED = "not measured: not selected by -k or -m"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TargetResult:
     """What was found out about one target; numbers in base units of the target's dimension, NaN where unknown.
 
     ``notes`` are what a reader should know whatever the verdict; ``order`` says where the processes stood in the run,
@@ -58,7 +58,7 @@ class Answer:
         return plain
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Answer:
+    def from_json(cls, data: Mapping[str, Any]) -> TargetResult:
         """The inverse of :meth:`to_json`."""
         plain = dict(data)
         for name in ("value", "low", "high"):
@@ -84,12 +84,12 @@ class Ledger:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self._answers: dict[tuple[str, str, str], Answer] = {}
+        self._answers: dict[tuple[str, str, str], TargetResult] = {}
         self._targets = {target.key: target for target in spec.targets}
         self._unselected: frozenset[tuple[str, str, str]] = frozenset()
         self._otherwise = "not measured"
 
-    def record(self, key: tuple[str, str, str], answer: Answer) -> None:
+    def record(self, key: tuple[str, str, str], answer: TargetResult) -> None:
         """Writes the verdict of a target; ValueError for a target nobody promised, or one answered already."""
         if key not in self._targets:
             raise ValueError(f"no such target in the ledger: {key}")
@@ -108,7 +108,7 @@ class Ledger:
         """
         self._unselected, self._otherwise = frozenset(unselected), otherwise
 
-    def lines(self) -> Iterator[tuple[Target, Answer]]:
+    def lines(self) -> Iterator[tuple[Target, TargetResult]]:
         """Every target with its answer, in the order of the file."""
         for key, target in self._targets.items():
             answer = self._answers.get(key)
@@ -116,7 +116,7 @@ class Ledger:
                 unselected = key in self._unselected
                 cause = Cause.UNSELECTED if unselected else Cause.UNMEASURED
                 reason = _UNSELECTED if unselected else self._otherwise
-                answer = Answer(Verdict.INCONCLUSIVE, reason, cause=cause)
+                answer = TargetResult(Verdict.INCONCLUSIVE, reason, cause=cause)
             yield target, answer
 
     def counts(self) -> Counter[Verdict]:
@@ -129,7 +129,7 @@ class Ledger:
         return bool(self._targets) and self.counts()[Verdict.PASS] == len(self._targets)
 
 
-def off_target(answer: Answer, why: str) -> Answer:
+def off_target(answer: TargetResult, why: str) -> TargetResult:
     """The answer of a target that was measured on another machine than it was promised for."""
     if answer.verdict not in (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE):
         return answer

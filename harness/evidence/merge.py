@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.core.attempts import COUNTED, SPENT, several
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.evidence.ledger import json_number
 from harness.evidence.machine_name import machine_id
 from harness.evidence.seal import seal
@@ -153,14 +153,14 @@ def _between_machines(
         if side is None:
             return None
         sides.append(side)
-    promise = parse_promise(target["bound"], metric.dimension)
+    bound = parse_bound(target["bound"], metric.dimension)
     confidence = float(next(iter(pieces.values()))["settings"]["confidence"])
-    judged = judge_machines(promise, sides[0][1], sides[1][1], confidence)
+    judged = judge_machines(bound, sides[0][1], sides[1][1], confidence)
     show = metric.dimension.format
     reason = ""
     if judged.verdict is not Verdict.PASS:
         said = "misses" if judged.verdict is Verdict.FAIL else "is undecided about"
-        reason = f"{show(judged.value)} ({show(judged.low)} to {show(judged.high)}) {said} {promise.text}"
+        reason = f"{show(judged.value)} ({show(judged.low)} to {show(judged.high)}) {said} {bound.text}"
     files = " over ".join(dict.fromkeys(name for name, _ in sides))
     chosen = {
         **target,

@@ -18,7 +18,7 @@ import harness
 from harness.core.registry import plugin_digests
 from harness.core.score_bounds import METHOD
 from harness.core.statistics import plan_looks
-from harness.evidence.ledger import Answer, Ledger, json_number
+from harness.evidence.ledger import Ledger, TargetResult, json_number
 from harness.measure.machine.detect import Detected, mismatch, other_processor
 from harness.spec.model import Spec, Target
 
@@ -128,7 +128,7 @@ def evidence(
     }
 
 
-def line(spec: Spec, target: Target, answer: Answer) -> dict[str, Any]:
+def line(spec: Spec, target: Target, answer: TargetResult) -> dict[str, Any]:
     """One target with its answer, as the evidence holds it."""
     return {
         "id": target.id,
@@ -139,11 +139,11 @@ def line(spec: Spec, target: Target, answer: Answer) -> dict[str, Any]:
         "device": spec.machines[target.machine].device,
         "metric": target.metric_name,
         "scenario": spec.scenario(target),
-        "bound": target.promise.text,
-        "op": target.promise.op,
-        "limit": target.promise.limit,
-        "relation": target.promise.relation.value,
-        "versus": target.promise.versus,
+        "bound": target.bound.text,
+        "op": target.bound.op,
+        "limit": target.bound.limit,
+        "relation": target.bound.relation.value,
+        "versus": target.bound.versus,
         "unit": target.shown_in.base,
         "better": target.metric.better,
         "ends": [json_number(end) for end in getattr(target.metric, "ends", None) or target.metric.range],

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.core.bounds import Promise
+from harness.core.bounds import Bound
 from harness.core.statistics import median, median_bounds
 from harness.judge.metrics.base import PricedMetric
-from harness.judge.verdict import Basis, Judgement, Verdict
+from harness.judge.verdict import Basis, Decision, Verdict
 from harness.measure.records import ProcessRecord
 
 
@@ -44,7 +44,7 @@ def processes_needed(confidence: float) -> tuple[int, int]:
     return n, 1
 
 
-def judge_machines(promise: Promise, own: Side, other: Side, confidence: float) -> Judgement:
+def judge_machines(bound: Bound, own: Side, other: Side, confidence: float) -> Decision:
     """The ratio of two medians, each known from its own machine.
 
     A disturbance only slows. On the way to PASS nothing of the promised machine is thrown away, and nothing disturbed
@@ -59,11 +59,11 @@ def judge_machines(promise: Promise, own: Side, other: Side, confidence: float) 
     high = _ratio(bounds(own.values)[1], bounds(other.clean)[0], math.inf)
     value = median(own.values[:n]) / median(other.values[:n]) if own.values and other.values else math.nan
     verdict = Verdict.INCONCLUSIVE
-    if math.isfinite(high) and promise.holds(high):
+    if math.isfinite(high) and bound.holds(high):
         verdict = Verdict.PASS
-    elif math.isfinite(low) and not promise.holds(low):
+    elif math.isfinite(low) and not bound.holds(low):
         verdict = Verdict.FAIL
-    return Judgement(verdict, value, low, high, min(len(own.values), len(other.values), n), Basis.PROCESSES, confidence)
+    return Decision(verdict, value, low, high, min(len(own.values), len(other.values), n), Basis.PROCESSES, confidence)
 
 
 def _ratio(a: float, b: float, unknown: float) -> float:

@@ -39,7 +39,7 @@ def in_order(spec: Spec, targets: Iterable[Target]) -> list[Target]:
 
     def key(target: Target) -> tuple[bool, float, bool]:
         if is_timed(spec, target):
-            return True, 0.0, target.promise.versus is None
+            return True, 0.0, target.bound.versus is None
         effort = max(map(build_effort, spec.recipes_of(target)))
         return False, effort, not issubclass(target.metric, ArtifactMetric)
 

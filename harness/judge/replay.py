@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.build.artifact import Artifact
 from harness.core.attempts import COUNTED, confidence_of
-from harness.core.bounds import MEDIAN, Promise, Relation, parse_promise
+from harness.core.bounds import MEDIAN, Bound, Relation, parse_bound
 from harness.core.statistics import Look, looks_for, recorded_looks
 from harness.core.text import number
 from harness.judge.machine_ratio import Side, judge_machines, side_in
@@ -23,7 +23,7 @@ from harness.judge.metrics.base import (
     ProofMetric,
     SampleMetric,
 )
-from harness.judge.verdict import Basis, Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples
+from harness.judge.verdict import Basis, Decision, Estimate, Verdict, judge_exact, judge_processes, judge_samples
 from harness.measure.records import ProcessRecord
 
 _DECIDED = (Verdict.PASS, Verdict.FAIL)
@@ -45,9 +45,9 @@ def recheck(target: Mapping[str, Any], evidence: Mapping[str, Any], artifact: Ar
     if metric is None:
         yield f'this version does not know the metric "{target["metric"]}"'
         return
-    promise = parse_promise(target["bound"], metric.dimension)
+    bound = parse_bound(target["bound"], metric.dimension)
     said = (target["op"], number(target["limit"]), target["relation"], target["versus"])
-    if said != (promise.op, promise.limit, promise.relation.value, promise.versus):
+    if said != (bound.op, bound.limit, bound.relation.value, bound.versus):
         yield f"the bound {target['bound']!r} does not read as {said}"
     if target["value"] is None:
         if verdict in (*_DECIDED, Verdict.OFF_TARGET):
@@ -57,7 +57,7 @@ def recheck(target: Mapping[str, Any], evidence: Mapping[str, Any], artifact: Ar
     if issubclass(metric, ProcessMetric):
         yield from _surety(target, evidence["settings"])
     try:
-        judged = _judge(target, evidence, metric, promise, artifact)
+        judged = _judge(target, evidence, metric, bound, artifact)
     except Underivable as error:
         yield str(error)
         return
@@ -118,25 +118,25 @@ def _judge(
     target: Mapping[str, Any],
     evidence: Mapping[str, Any],
     metric: type[Metric],
-    promise: Promise,
+    bound: Bound,
     artifact: Artifact | None,
-) -> Judgement:
+) -> Decision:
     confidence = float(evidence["settings"]["confidence"])
     if issubclass(metric, ArtifactMetric):
-        return _judge_files(target, evidence, metric, promise, artifact)
+        return _judge_files(target, evidence, metric, bound, artifact)
     if issubclass(metric, MachineRatioMetric):
-        return judge_machines(promise, *_sides(target, evidence, metric), confidence)
+        return judge_machines(bound, *_sides(target, evidence, metric), confidence)
     own = _measurements(target, evidence)
     if issubclass(metric, SampleMetric):
         try:
-            scores = metric.read_scores(own[0], own[1] if promise.versus else None)
+            scores = metric.read_scores(own[0], own[1] if bound.versus else None)
         except KeyError:
             raise Underivable(f"the measurements hold no scores of {metric.name}") from None
-        return judge_samples(promise, scores, confidence, metric.better, paired=metric.paired)
+        return judge_samples(bound, scores, confidence, metric.better, paired=metric.paired)
     if issubclass(metric, ProofMetric):
-        return judge_exact(promise, metric.of(_records(own[0])[0]))
+        return judge_exact(bound, metric.of(_records(own[0])[0]))
     if issubclass(metric, ProcessMetric):
-        return _judge_processes(target, evidence, metric, promise, own)
+        return _judge_processes(target, evidence, metric, bound, own)
     raise Underivable(f"{metric.name} is of no kind that can be derived")
 
 
@@ -144,9 +144,9 @@ def _judge_processes(
     target: Mapping[str, Any],
     evidence: Mapping[str, Any],
     metric: type[ProcessMetric],
-    promise: Promise,
+    bound: Bound,
     own: Sequence[Mapping[str, Any]],
-) -> Judgement:
+) -> Decision:
     settings = evidence["settings"]
     # Of several attempts each has its own, which the looks follow from.
     confidence = float(target["confidence"] or settings["confidence"])
@@ -156,11 +156,11 @@ def _judge_processes(
         low, high = metric.bounds(record, confidence)
         return Estimate(factor * metric.of(record), factor * low, factor * high)
 
-    judge = partial(judge_processes, promise, confidence=confidence)
-    plan = partial(_looks, settings, confidence, promise.share)
+    judge = partial(judge_processes, bound, confidence=confidence)
+    plan = partial(_looks, settings, confidence, bound.share)
     # Other targets may have asked for more processes later: what was undecided then is judged on what there was then.
     first = None if _decided(target) else int(target["n"])
-    if promise.versus is None:
+    if bound.versus is None:
         records = _records(own[0])[:first]
         disturbed = [bool(record.disturbed) for record in records]
         return judge([estimate(r) for r in records], looks=plan(float(settings["drift"])), disturbed=disturbed)
@@ -194,18 +194,18 @@ def _judge_files(
     target: Mapping[str, Any],
     evidence: Mapping[str, Any],
     metric: type[ArtifactMetric],
-    promise: Promise,
+    bound: Bound,
     artifact: Artifact | None,
-) -> Judgement:
+) -> Decision:
     """From the files where they are at hand; otherwise from what other lines of the evidence say of their size."""
     own = metric.of(artifact) if artifact else _stated(target, evidence, target["recipe"])
-    if promise.versus is None:
-        return judge_exact(promise, number(target["value"]) if own is None else own)
-    other = _stated(target, evidence, promise.versus)
+    if bound.versus is None:
+        return judge_exact(bound, number(target["value"]) if own is None else own)
+    other = _stated(target, evidence, bound.versus)
     if own is None or other is None:
         # Nothing but the ratio itself is kept: whether it keeps the bound can still be told.
-        return judge_exact(promise, number(target["value"]))
-    return judge_exact(promise, own, other)
+        return judge_exact(bound, number(target["value"]))
+    return judge_exact(bound, own, other)
 
 
 def _stated(target: Mapping[str, Any], evidence: Mapping[str, Any], recipe: str) -> float | None:

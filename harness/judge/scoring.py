@@ -12,10 +12,10 @@ from harness.core.errors import KpiError
 from harness.core.file_names import file_name
 from harness.judge.computing import computing
 from harness.judge.metrics.base import SampleMetric
-from harness.judge.verdict import Judgement, flips, judge_samples, too_small
-from harness.measure.runner import Campaign, Series, Subject
+from harness.judge.verdict import Decision, flips, judge_samples, too_small
+from harness.measure.runner import MeasurementRunner, MeasurementSpec, Series
 from harness.measure.scenarios import scenarios
-from harness.measure.scenarios.base import Scored
+from harness.measure.scenarios.base import ProducesOutputs
 from harness.measure.scenarios.checked import SAME
 from harness.measure.scenarios.splits import SAMPLES
 from harness.spec.model import Recipe, Spec, Target
@@ -27,7 +27,7 @@ _KEPT = 3
 class Scorer:
     """Scores of what recipes answered, each recipe asked once."""
 
-    def __init__(self, spec: Spec, campaign: Campaign, folder: Path, log: Path) -> None:
+    def __init__(self, spec: Spec, campaign: MeasurementRunner, folder: Path, log: Path) -> None:
         self.spec = spec
         self._log = log
         self._campaign = campaign
@@ -35,14 +35,14 @@ class Scorer:
         self._read: dict[str, Any] = {}
 
     def judge(
-        self, target: Target, metric: type[SampleMetric], subjects: Sequence[Subject]
-    ) -> tuple[Judgement, list[str], list[Subject]]:
+        self, target: Target, metric: type[SampleMetric], subjects: Sequence[MeasurementSpec]
+    ) -> tuple[Decision, list[str], list[MeasurementSpec]]:
         """The judgement, what a person should know with it, and the subjects whose scores were used.
 
         ``subjects`` are in the order of the target's recipes. Raises KpiError where outputs can't be scored honestly,
         or where the recipe compared with is no better than guessing.
         """
-        recipes = self.spec.recipes_of(target)[: 2 if target.promise.versus else 1]
+        recipes = self.spec.recipes_of(target)[: 2 if target.bound.versus else 1]
         references = [self._reference(metric, recipe, subjects) for recipe in recipes]
         own, notes = self._worst(target, metric, recipes[0], subjects[0], references[0])
         used = [own, *subjects[1:]]
@@ -51,7 +51,7 @@ class Scorer:
         with computing(metric, own.recipe, answers := self.outputs(metric, own), self._log):
             notes += metric.remarks(answers, references[0])
         others = None
-        if target.promise.versus:
+        if target.bound.versus:
             others = self._scores(metric, used[1], references[1], compared=True)
             _check_worth(metric, recipes[1], others)
         _require_alike(metric, [(recipe, self._campaign.of(u)) for recipe, u in zip(recipes, used, strict=False)])
@@ -59,13 +59,13 @@ class Scorer:
         series = self._campaign.of(own)
         judged = metric.paired_scores(scores, others, series.clusters, series.weights.get(metric.name))
         judgement = judge_samples(
-            target.promise, judged, self.spec.measure.confidence, metric.better, paired=metric.paired
+            target.bound, judged, self.spec.measure.confidence, metric.better, paired=metric.paired
         )
-        notes += flips(target.promise, judged)
-        notes += too_small(target.promise, judgement, judged, target.shown_in, metric.better)
+        notes += flips(target.bound, judged)
+        notes += too_small(target.bound, judgement, judged, target.shown_in, metric.better)
         return judgement, notes, used
 
-    def _reference(self, metric: type[SampleMetric], recipe: Recipe, subjects: Sequence[Subject]) -> Any:
+    def _reference(self, metric: type[SampleMetric], recipe: Recipe, subjects: Sequence[MeasurementSpec]) -> Any:
         """What the reference of a recipe left; None where the metric needs none."""
         reference = self.spec.reference_of(recipe) if metric.needs_reference else None
         if reference is None:
@@ -73,7 +73,7 @@ class Scorer:
         subject = next(subject for subject in subjects if subject.recipe == reference.key)
         return self.outputs(metric, subject, compared=True)
 
-    def _check_same_data(self, subjects: Sequence[Subject]) -> None:
+    def _check_same_data(self, subjects: Sequence[MeasurementSpec]) -> None:
         """Raises KpiError where two recipes were not asked the same samples in the same order."""
         first: dict[Any, tuple[Any, str]] = {}
         for subject in subjects:
@@ -85,7 +85,7 @@ class Scorer:
                     "let the fixture's split() give the same samples each time it is asked: seed what is random",
                 )
 
-    def _overlaps(self, subject: Subject) -> list[str]:
+    def _overlaps(self, subject: MeasurementSpec) -> list[str]:
         """Says where evaluation samples are not new to the model, or to the passes that made it."""
         import numpy as np
 
@@ -111,8 +111,8 @@ class Scorer:
         return notes
 
     def _worst(
-        self, target: Target, metric: type[SampleMetric], recipe: Recipe, subject: Subject, other: Any
-    ) -> tuple[Subject, list[str]]:
+        self, target: Target, metric: type[SampleMetric], recipe: Recipe, subject: MeasurementSpec, other: Any
+    ) -> tuple[MeasurementSpec, list[str]]:
         """The subject at the batch size that scores worst, with a note; the same one where answers do not depend on it.
 
         What is promised is promised of every batch size that the KPIs speak of.
@@ -150,7 +150,7 @@ class Scorer:
         return sizes
 
     def _scores(
-        self, metric: type[SampleMetric], subject: Subject, reference: Any, *, compared: bool = False
+        self, metric: type[SampleMetric], subject: MeasurementSpec, reference: Any, *, compared: bool = False
     ) -> list[float]:
         """The per-sample scores, kept with the measurement so that the verdict can be recomputed."""
         outputs = self.outputs(metric, subject, compared=compared)
@@ -165,7 +165,7 @@ class Scorer:
             self._campaign.keep(subject)
         return kept[metric.name]
 
-    def outputs(self, metric: type[SampleMetric], subject: Subject, *, compared: bool = False) -> Any:
+    def outputs(self, metric: type[SampleMetric], subject: MeasurementSpec, *, compared: bool = False) -> Any:
         """What the scenario left, checked and published when it is read; the last few subjects' are kept in memory."""
         if subject.id not in self._read:
             # Distributions of a large vocabulary take gigabytes: a target needs three subjects at most.
@@ -173,7 +173,7 @@ class Scorer:
                 del self._read[next(iter(self._read))]
             file = self._campaign.outputs / self._campaign.extend(subject, 1)[0].outputs
             scenario = scenarios()[subject.scenario]
-            if not issubclass(scenario, Scored):
+            if not issubclass(scenario, ProducesOutputs):
                 raise TypeError(f"{scenario} leaves no outputs")
             name = file_name(subject.recipe.replace("/", "-", 1))
             scenario.publish(file, self._folder / "results" / f"{name}.json")

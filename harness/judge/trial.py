@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.core.bounds import Promise
+from harness.core.bounds import Bound
 from harness.core.errors import KpiError
 from harness.core.statistics import Look
 from harness.core.units import TIME
-from harness.judge.verdict import Basis, Estimate, Judgement, Verdict, can_decide, judge_processes
+from harness.judge.verdict import Basis, Decision, Estimate, Verdict, can_decide, judge_processes
 from harness.measure.records import ProcessRecord
-from harness.measure.runner import Campaign, Subject
+from harness.measure.runner import MeasurementRunner, MeasurementSpec
 from harness.measure.sequence import order_of, within
 from harness.measure.validity import hopeless
 
@@ -29,10 +29,10 @@ class ProcessTrial:
 
     def __init__(
         self,
-        promise: Promise,
-        subjects: Sequence[Subject],
+        bound: Bound,
+        subjects: Sequence[MeasurementSpec],
         reading: Reading,
-        campaign: Campaign,
+        campaign: MeasurementRunner,
         *,
         looks: Sequence[Look],
         confidence: float,
@@ -41,8 +41,8 @@ class ProcessTrial:
         tail_of: Callable[[ProcessRecord], Sequence[float]],
         gates: bool = True,
     ) -> None:
-        self.promise = promise
-        self.subjects = subjects[: 2 if promise.versus else 1]
+        self.bound = bound
+        self.subjects = subjects[: 2 if bound.versus else 1]
         self.looks = looks if gates else looks[:1]
         self.confidence = confidence
         self.spent_s = 0.0
@@ -91,7 +91,7 @@ class ProcessTrial:
         """Where its processes, or pairs, stood in the run, and how alike neighbours are; for the evidence."""
         estimates, _ = self._estimates()
         records = [self._campaign.of(subject).records for subject in self.subjects]
-        used = self._pairs() if self.promise.versus else [(place,) for place in range(len(estimates))]
+        used = self._pairs() if self.bound.versus else [(place,) for place in range(len(estimates))]
         spans = []
         for members in used[: self.judgement.n]:
             places = [of[i].place for of, i in zip(records, members, strict=True)]
@@ -100,29 +100,29 @@ class ProcessTrial:
         tails = [self._tail_of(record) for record in records[0]]
         return found | ({"within": within(tails)} if any(tails) else {})
 
-    def _judged(self, estimates: Sequence[Estimate], disturbed: Sequence[bool]) -> Judgement:
-        of = Basis.PAIRS if self.promise.versus else Basis.PROCESSES
+    def _judged(self, estimates: Sequence[Estimate], disturbed: Sequence[bool]) -> Decision:
+        of = Basis.PAIRS if self.bound.versus else Basis.PROCESSES
         return judge_processes(
-            self.promise, estimates, looks=self.looks, confidence=self.confidence, disturbed=disturbed, of=of
+            self.bound, estimates, looks=self.looks, confidence=self.confidence, disturbed=disturbed, of=of
         )
 
     def _pointless(self, estimates: Sequence[Estimate], disturbed: Sequence[bool]) -> str:
         """Why no process that may still be run can decide it; empty where one can."""
-        if self.promise.versus:
+        if self.bound.versus:
             wasted = self._campaign.wasted[self.subjects[0].id, self.subjects[1].id]
             if wasted >= self._patience:
                 return f"{wasted} pairs in a row were disturbed"
         else:
             records = self._campaign.of(self.subjects[0]).records
-            lost = hopeless(records, len(records)) and not self.promise.holds(self.judgement.value)
+            lost = hopeless(records, len(records)) and not self.bound.holds(self.judgement.value)
             if lost and self._patience <= len(records):
                 return f"all {len(records)} processes were disturbed"
         most = self.looks[-1].processes
         if len(estimates) < self.looks[0].processes:
             return ""
-        if can_decide(self.promise, estimates, disturbed, self.looks, most):
+        if can_decide(self.bound, estimates, disturbed, self.looks, most):
             fitting = len(estimates) + self._fitting()
-            if can_decide(self.promise, estimates, disturbed, self.looks, fitting):
+            if can_decide(self.bound, estimates, disturbed, self.looks, fitting):
                 return ""
             return f"the {fitting - len(estimates)} that the budget still allows can't decide it"
         return f"even {most} can't decide it any more"
@@ -134,7 +134,7 @@ class ProcessTrial:
         return math.ceil((self._budget_s - self.spent_s) * self._asked / self.spent_s)
 
     def _seen(self) -> int:
-        return len(self._pairs()) if self.promise.versus else len(self._campaign.of(self.subjects[0]).records)
+        return len(self._pairs()) if self.bound.versus else len(self._campaign.of(self.subjects[0]).records)
 
     def _pairs(self) -> Sequence[tuple[int, int]]:
         return self._campaign.pairs_of(self.subjects[0], self.subjects[1])
@@ -144,7 +144,7 @@ class ProcessTrial:
         both = [self._campaign.of(subject).records for subject in self.subjects]
         for known, records in zip(self._known, both, strict=True):
             known += [self._reading(record) for record in records[len(known) :]]
-        if self.promise.versus is None:
+        if self.bound.versus is None:
             return self._known[0], [bool(record.disturbed) for record in both[0]]
         own, others = self._known
         return [own[i].over(others[j]) for i, j in self._pairs()], []

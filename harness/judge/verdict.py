@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.core.bounds import Promise, Relation, change
+from harness.core.bounds import Bound, Relation, change
 from harness.core.score_bounds import Scores, difference_bounds, mean_bounds, ratio_bounds
 from harness.core.statistics import Look, median_bounds, percentile
 from harness.core.units import Dimension
@@ -62,7 +62,7 @@ _OF_SCORES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Decision:
     """A decision with the value and the bounds that it used, in base units; ``n`` counts what ``of`` says."""
 
     verdict: Verdict
@@ -94,14 +94,14 @@ class Estimate:
 
 
 def judge_processes(
-    promise: Promise,
+    bound: Bound,
     estimates: Sequence[Estimate],
     *,
     looks: Sequence[Look],
     confidence: float,
     disturbed: Sequence[bool] = (),
     of: Basis = Basis.PROCESSES,
-) -> Judgement:
+) -> Decision:
     """The sequential sign test over fresh processes, for a target about their median or another share of them.
 
     Each planned look uses the first processes of that number, so that measuring more for another target changes
@@ -116,23 +116,23 @@ def judge_processes(
         if look.processes > len(estimates):
             break
         seen = estimates[: look.processes]
-        if _missing(promise, seen, look) <= look.against:
-            return _judgement(promise, Verdict.PASS, seen, look, confidence, of)
+        if _missing(bound, seen, look) <= look.against:
+            return _judgement(bound, Verdict.PASS, seen, look, confidence, of)
         clean = [e for e, spoilt in zip(seen, disturbed, strict=False) if not spoilt] if disturbed else seen
         for other in looks:
             against = clean[: other.processes]
-            if len(against) == other.processes and _keeping(promise, against, other) <= other.most_keeping:
-                return _judgement(promise, Verdict.FAIL, against, other, confidence, of)
+            if len(against) == other.processes and _keeping(bound, against, other) <= other.most_keeping:
+                return _judgement(bound, Verdict.FAIL, against, other, confidence, of)
     last = max(
         (look for look in looks if look.processes <= len(estimates)),
         key=lambda look: look.processes,
         default=Look(len(estimates), -1),
     )
-    return _judgement(promise, Verdict.INCONCLUSIVE, estimates[: last.processes], last, confidence, of)
+    return _judgement(bound, Verdict.INCONCLUSIVE, estimates[: last.processes], last, confidence, of)
 
 
 def can_decide(
-    promise: Promise, estimates: Sequence[Estimate], disturbed: Sequence[bool], looks: Sequence[Look], most: int
+    bound: Bound, estimates: Sequence[Estimate], disturbed: Sequence[bool], looks: Sequence[Look], most: int
 ) -> bool:
     """Whether processes up to ``most`` of them in all could still bring about PASS or FAIL, whatever they show."""
     to_come = [look for look in looks if len(estimates) < look.processes <= most]
@@ -141,21 +141,21 @@ def can_decide(
     clean = [e for e, spoilt in zip(estimates, disturbed, strict=True) if not spoilt] if disturbed else estimates
     reached = len(clean) + to_come[-1].processes - len(estimates)
 
-    return any(_missing(promise, estimates, look) <= look.against for look in to_come) or any(
-        _keeping(promise, clean[: look.processes], look) <= look.most_keeping
+    return any(_missing(bound, estimates, look) <= look.against for look in to_come) or any(
+        _keeping(bound, clean[: look.processes], look) <= look.most_keeping
         for look in looks
         if look.processes <= reached
     )
 
 
-def _missing(promise: Promise, seen: Sequence[Estimate], look: Look) -> int:
+def _missing(bound: Bound, seen: Sequence[Estimate], look: Look) -> int:
     """How many processes do not surely keep the bound."""
-    return sum(not promise.holds(_worst(estimate, look, high=promise.upper)) for estimate in seen)
+    return sum(not bound.holds(_worst(estimate, look, high=bound.upper)) for estimate in seen)
 
 
-def _keeping(promise: Promise, seen: Sequence[Estimate], look: Look) -> int:
+def _keeping(bound: Bound, seen: Sequence[Estimate], look: Look) -> int:
     """How many processes do not surely miss the bound."""
-    return sum(promise.holds(_worst(estimate, look, high=not promise.upper)) for estimate in seen)
+    return sum(bound.holds(_worst(estimate, look, high=not bound.upper)) for estimate in seen)
 
 
 def _worst(estimate: Estimate, look: Look, *, high: bool) -> float:
@@ -164,11 +164,11 @@ def _worst(estimate: Estimate, look: Look, *, high: bool) -> float:
 
 
 def _judgement(
-    promise: Promise, verdict: Verdict, seen: Sequence[Estimate], look: Look, confidence: float, of: Basis
-) -> Judgement:
-    share = promise.share if promise.upper else 1 - promise.share
+    bound: Bound, verdict: Verdict, seen: Sequence[Estimate], look: Look, confidence: float, of: Basis
+) -> Decision:
+    share = bound.share if bound.upper else 1 - bound.share
     value = percentile([e.value for e in seen], share) if seen else math.nan
-    return Judgement(verdict, value, *bounds_at(look, seen, upper=promise.upper), len(seen), of, confidence)
+    return Decision(verdict, value, *bounds_at(look, seen, upper=bound.upper), len(seen), of, confidence)
 
 
 def bounds_at(look: Look, seen: Sequence[Estimate], *, upper: bool = True) -> tuple[float, float]:
@@ -183,40 +183,40 @@ def bounds_at(look: Look, seen: Sequence[Estimate], *, upper: bool = True) -> tu
 
 
 def judge_samples(
-    promise: Promise, scores: Scores, confidence: float, better: str = "higher", *, paired: bool = False
-) -> Judgement:
+    bound: Bound, scores: Scores, confidence: float, better: str = "higher", *, paired: bool = False
+) -> Decision:
     """A target about the mean of per-sample scores on a fixed evaluation set.
 
     A plain bound is about that very set, so its point value decides; the interval says what it tells of other data.
     A drop, a gain or a share is a claim beyond these samples: which of two recipes is better. There the interval
     decides. ``better`` says which way the scores are: a drop is a loss. ``paired`` scores are differences already.
     """
-    value, low, high = _compared(promise, scores, confidence, better)
+    value, low, high = _compared(bound, scores, confidence, better)
     claim = scores.others is not None or paired
     # A value itself is compared as its own interval.
-    verdict = _decide(promise, *((low, high) if claim else (value, value)))
+    verdict = _decide(bound, *((low, high) if claim else (value, value)))
     of = _OF_SCORES[claim, scores.clusters is not None]
-    return Judgement(verdict, value, low, high, scores.units, of, confidence)
+    return Decision(verdict, value, low, high, scores.units, of, confidence)
 
 
 def _compared(
-    promise: Promise, scores: Scores, confidence: float, better: str, times: float = 1.0
+    bound: Bound, scores: Scores, confidence: float, better: str, times: float = 1.0
 ) -> tuple[float, float, float]:
     """The value that is judged, with its bounds as they would be on ``times`` as many samples of the same kind."""
     own = math.fsum(scores.own)
     if scores.others is None:
         return own / len(scores.own), *mean_bounds(scores, confidence, times)
     other = math.fsum(scores.others)
-    if promise.relation in (Relation.SHARE, Relation.RATIO):
+    if bound.relation in (Relation.SHARE, Relation.RATIO):
         return _divide(own, other), *ratio_bounds(scores, confidence, times)
     bounds = difference_bounds(scores, confidence, times)
-    value = change(promise.relation, own / len(scores.own), other / len(scores.own), better) + 0.0  # no "-0"
-    ends = [change(promise.relation, bound, 0.0, better) for bound in bounds]
+    value = change(bound.relation, own / len(scores.own), other / len(scores.own), better) + 0.0  # no "-0"
+    ends = [change(bound.relation, end, 0.0, better) for end in bounds]
     return value, min(ends), max(ends)
 
 
 def samples_that_decide(
-    promise: Promise, scores: Scores, confidence: float, better: str = "higher"
+    bound: Bound, scores: Scores, confidence: float, better: str = "higher"
 ) -> tuple[int, bool] | None:
     """How many samples (or clusters) like these would decide a comparison, and whether the promise would then hold.
 
@@ -225,8 +225,8 @@ def samples_that_decide(
     units = scores.units
 
     def decided(count: int) -> Verdict:
-        _, low, high = _compared(promise, scores, confidence, better, count / units)
-        return _decide(promise, low, high)
+        _, low, high = _compared(bound, scores, confidence, better, count / units)
+        return _decide(bound, low, high)
 
     enough = units
     while (verdict := decided(enough)) is Verdict.INCONCLUSIVE:
@@ -240,22 +240,22 @@ def samples_that_decide(
     return enough, verdict is Verdict.PASS
 
 
-def flips(promise: Promise, scores: Scores) -> Iterator[str]:
+def flips(bound: Bound, scores: Scores) -> Iterator[str]:
     """How many answers of a comparison changed from right to wrong, and how many the other way round."""
-    if promise.versus and scores.right_or_wrong:
+    if bound.versus and scores.right_or_wrong:
         broke, mended = scores.flips
-        yield f"against {promise.versus}, of {len(scores.own)} samples {broke} broke and {mended} mended"
+        yield f"against {bound.versus}, of {len(scores.own)} samples {broke} broke and {mended} mended"
 
 
 def too_small(
-    promise: Promise, judgement: Judgement, scores: Scores, shown: Dimension, better: str = "higher"
+    bound: Bound, judgement: Decision, scores: Scores, shown: Dimension, better: str = "higher"
 ) -> Iterator[str]:
     """Says so when an evaluation set is too small for what is promised of it."""
     show = shown.format
     what = judgement.of.unit
     if judgement.of in (Basis.SAMPLES, Basis.CLUSTERS):
         known = math.isfinite(judgement.low) or math.isfinite(judgement.high)
-        if known and judgement.low < promise.limit < judgement.high:
+        if known and judgement.low < bound.limit < judgement.high:
             yield (
                 f"the bound lies within {show(judgement.low)} to {show(judgement.high)}: of this very set the verdict "
                 f"is exact, {judgement.n} other {what} might give another"
@@ -263,22 +263,22 @@ def too_small(
         return
     if judgement.verdict is not Verdict.INCONCLUSIVE or judgement.confidence is None:
         return
-    found = samples_that_decide(promise, scores, judgement.confidence, better)
+    found = samples_that_decide(bound, scores, judgement.confidence, better)
     if found is None:
         yield f"{judgement.n} {what} can't decide it, nor would {_FAR} times as many: the figure is at its bound"
     else:
         count, holds = found
         yield (
-            f"{judgement.n} {what} are too few for {promise.text}: about {count:,} like these would "
+            f"{judgement.n} {what} are too few for {bound.text}: about {count:,} like these would "
             f"{'prove' if holds else 'refute'} it"
         )
 
 
-def too_near(promise: Promise, judgement: Judgement) -> Iterator[str]:
+def too_near(bound: Bound, judgement: Decision) -> Iterator[str]:
     """Names a bound so near to the figure of processes that another machine, or another hour, may not decide it."""
-    if not judgement.of.of_processes or not promise.limit or not math.isfinite(judgement.value):
+    if not judgement.of.of_processes or not bound.limit or not math.isfinite(judgement.value):
         return
-    apart = abs(judgement.value / promise.limit - 1)
+    apart = abs(judgement.value / bound.limit - 1)
     if apart < NEAR:
         ended = "undecided" if judgement.verdict is Verdict.INCONCLUSIVE else "decided"
         yield (
@@ -287,18 +287,18 @@ def too_near(promise: Promise, judgement: Judgement) -> Iterator[str]:
         )
 
 
-def judge_exact(promise: Promise, value: float, other: float | None = None) -> Judgement:
+def judge_exact(bound: Bound, value: float, other: float | None = None) -> Decision:
     """A target about a figure without noise, such as a size; ``other`` is the recipe it is compared with."""
     judged = value if other is None else _divide(value, other)
-    verdict = Verdict.PASS if promise.holds(judged) else Verdict.FAIL
-    return Judgement(verdict, judged, judged, judged, 1, Basis.EXACT)
+    verdict = Verdict.PASS if bound.holds(judged) else Verdict.FAIL
+    return Decision(verdict, judged, judged, judged, 1, Basis.EXACT)
 
 
-def _decide(promise: Promise, low: float, high: float) -> Verdict:
-    wrong, right = (high, low) if promise.upper else (low, high)
-    if promise.holds(wrong):
+def _decide(bound: Bound, low: float, high: float) -> Verdict:
+    wrong, right = (high, low) if bound.upper else (low, high)
+    if bound.holds(wrong):
         return Verdict.PASS
-    return Verdict.INCONCLUSIVE if promise.holds(right) else Verdict.FAIL
+    return Verdict.INCONCLUSIVE if bound.holds(right) else Verdict.FAIL
 
 
 def _divide(a: float, b: float) -> float:

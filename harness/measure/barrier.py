@@ -15,7 +15,7 @@ _CALLED_OFF = "called-off"
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
+class FileBarrier:
     """``count`` workers meet in ``folder``; this one is ``number``, from 0."""
 
     folder: str
@@ -23,7 +23,7 @@ class Meeting:
     count: int
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Meeting:
+    def from_json(cls, data: Mapping[str, Any]) -> FileBarrier:
         """The inverse of :meth:`to_json`."""
         return cls(**data)
 
@@ -42,6 +42,6 @@ class Meeting:
                 raise KpiError(f"the other instances were not ready within {timeout_s:.0f} s")
             time.sleep(_LOOK_S)
 
-    def call_off(self) -> None:
+    def abort(self) -> None:
         """Tells whoever waits that not all will come."""
         (Path(self.folder) / _CALLED_OFF).touch()

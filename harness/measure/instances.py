@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.core.errors import KpiError
 from harness.core.statistics import median
-from harness.measure.barrier import Meeting
+from harness.measure.barrier import FileBarrier
 from harness.measure.records import ProcessRecord
 from harness.measure.validity import kernel_time
 
@@ -18,10 +18,10 @@ _APART = 0.8
 _SHARED = ("device", "precision", "threads", "version")
 
 
-def run_together(count: int, run: Callable[[int, Meeting], dict[str, Any]]) -> list[ProcessRecord]:
+def run_together(count: int, run: Callable[[int, FileBarrier], dict[str, Any]]) -> list[ProcessRecord]:
     """Runs ``run(number, meeting)`` for each instance, each in a thread; the first failure ends the waiting of all."""
     with tempfile.TemporaryDirectory(prefix="kpi-meeting-") as folder, ThreadPoolExecutor(count) as pool:
-        meetings = [Meeting(folder, number, count) for number in range(count)]
+        meetings = [FileBarrier(folder, number, count) for number in range(count)]
         running = [pool.submit(run, meeting.number, meeting) for meeting in meetings]
         try:
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
@@ -29,7 +29,7 @@ def run_together(count: int, run: Callable[[int, Meeting], dict[str, Any]]) -> l
             if failed:
                 raise failed
         except BaseException:
-            meetings[0].call_off()
+            meetings[0].abort()
             raise
         return [ProcessRecord.from_json(future.result()) for future in running]
 

@@ -18,7 +18,7 @@ MOST_AGE_S = 3600.0
 
 
 @dataclass(frozen=True)
-class TakenOver:
+class Resumed:
     """The processes of one measurement, the pairs they stand in (by the other's id), the scores made of them."""
 
     run: str
@@ -63,9 +63,9 @@ def _came_to_its_end(run: Path) -> bool:
         return False  # stopped before the first verdict was written
 
 
-def take_over(
+def restore(
     folders: Sequence[Path], subject: str, tag: str, alike: Mapping[str, Any], now: datetime | None = None
-) -> TakenOver | None:
+) -> Resumed | None:
     """The newest fitting measurement of a subject among stopped runs; None where it has to be measured anew.
 
     ``alike`` are the :func:`conditions` of now, as plain JSON. No process may be older than an hour.
@@ -84,5 +84,5 @@ def take_over(
             if records and young and kept and data.get("conditions") == alike:
                 pairs = {other.partition("-")[0]: found for other, found in data.get("pairs", {}).items()}
                 scores, weights, means = (data.get(name, {}) for name in ("scores", "weights", "scored_with"))
-                return TakenOver(folder.name, folder, records, scores, weights, means, pairs)
+                return Resumed(folder.name, folder, records, scores, weights, means, pairs)
     return None

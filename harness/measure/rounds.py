@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from harness.core.errors import KpiError
-from harness.measure.runner import Campaign, Subject
+from harness.measure.runner import MeasurementRunner, MeasurementSpec
 
 _HALF = 0.5
 
@@ -20,7 +20,7 @@ class Trial(Protocol):
     """What one target still needs: processes of one subject, or of two side by side."""
 
     @property
-    def subjects(self) -> Sequence[Subject]:
+    def subjects(self) -> Sequence[MeasurementSpec]:
         """One subject, or the two of a pair."""
 
     @property
@@ -41,7 +41,7 @@ class Trial(Protocol):
 class Rounds:
     """The trials of a run, and the order in which their processes take turns; ``seed`` makes it the same again."""
 
-    def __init__(self, campaign: Campaign, seed: str) -> None:
+    def __init__(self, campaign: MeasurementRunner, seed: str) -> None:
         self._campaign = campaign
         self._random = random.Random(seed)  # noqa: S311 - an order, not a secret
         self._trials: list[Trial] = []
@@ -62,7 +62,7 @@ class Rounds:
             if waiting:
                 self._run(unit, waiting)
 
-    def _ordered(self, units: list[Sequence[Subject]]) -> list[Sequence[Subject]]:
+    def _ordered(self, units: list[Sequence[MeasurementSpec]]) -> list[Sequence[MeasurementSpec]]:
         """A random order in which at least half a round lies between two turns of a subject.
 
         Who had its turn in the first half of the last round has it in the first half of this one.
@@ -73,13 +73,13 @@ class Rounds:
         self._late = {_ids(unit): 2 * place >= len(made) for place, unit in enumerate(made)}
         return made
 
-    def _units(self) -> list[Sequence[Subject]]:
+    def _units(self) -> list[Sequence[MeasurementSpec]]:
         """What the trials need a process or a pair of, each once; a pair gives its subjects a process each."""
         wanted = {_ids(trial.subjects): trial.subjects for trial in self._trials if not trial.done}
         paired = {name for names in wanted if len(names) > 1 for name in names}
         return [subjects for names, subjects in wanted.items() if len(names) > 1 or names[0] not in paired]
 
-    def _run(self, unit: Sequence[Subject], waiting: Sequence[Trial]) -> None:
+    def _run(self, unit: Sequence[MeasurementSpec], waiting: Sequence[Trial]) -> None:
         count = max(trial.wanted for trial in waiting)
         try:
             if len(unit) > 1:
@@ -94,11 +94,11 @@ class Rounds:
             trial.look(seconds)
 
 
-def _ids(subjects: Sequence[Subject]) -> tuple[str, ...]:
+def _ids(subjects: Sequence[MeasurementSpec]) -> tuple[str, ...]:
     return tuple(subject.id for subject in subjects)
 
 
-def _serves(unit: Sequence[Subject], trial: Trial) -> bool:
+def _serves(unit: Sequence[MeasurementSpec], trial: Trial) -> bool:
     """Whether what is run for ``unit`` is what the trial needs: the same, or one process out of a pair."""
     names = _ids(trial.subjects)
     return names == _ids(unit) or (len(names) == 1 and names[0] in _ids(unit))

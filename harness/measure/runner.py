@@ -16,11 +16,11 @@ from typing import Any
 from harness.build.environments import Interpreter
 from harness.core.placement import Placement, memory_binding
 from harness.core.processes import call_worker
-from harness.measure.barrier import Meeting
+from harness.measure.barrier import FileBarrier
 from harness.measure.instances import run_together, together
 from harness.measure.lock import device_lock
 from harness.measure.records import ProcessRecord
-from harness.measure.resume import TakenOver, conditions, take_over
+from harness.measure.resume import Resumed, conditions, restore
 from harness.measure.run_folder import write_measurement
 from harness.measure.runtimes import runtimes
 from harness.measure.scenarios import scenarios
@@ -31,7 +31,7 @@ _TIMEOUT_S = 3600.0
 
 
 @dataclass(frozen=True)
-class Subject:
+class MeasurementSpec:
     """One artifact under one scenario: what a measurement is of.
 
     ``compared`` says for each pass how far what it wrote answered from what it read.
@@ -77,12 +77,12 @@ class Subject:
 class Series:
     """The processes of a subject in the order in which they ran, disturbed or not: nothing is thrown away."""
 
-    subject: Subject
+    subject: MeasurementSpec
     records: list[ProcessRecord] = field(default_factory=list)
     scores: dict[str, list[float]] = field(default_factory=dict)
     weights: dict[str, list[float]] = field(default_factory=dict)
     scored_with: dict[str, dict[str, str]] = field(default_factory=dict)
-    taken_over: TakenOver | None = None
+    taken_over: Resumed | None = None
 
     @property
     def clusters(self) -> list[int] | None:
@@ -114,7 +114,7 @@ class Series:
         }
 
 
-class Campaign:
+class MeasurementRunner:
     """All measurements of one run: artifacts are cached, measurements never.
 
     Only where the user asked to go on with a run that was stopped, its folder stands in ``stopped``.
@@ -141,13 +141,11 @@ class Campaign:
         self.wasted: Counter[tuple[str, str]] = Counter()
         self._place = 0
 
-    def of(self, subject: Subject) -> Series:
+    def of(self, subject: MeasurementSpec) -> Series:
         """The series of a subject: empty at first, or what a stopped run had measured of it."""
         if subject.id not in self.series:
             made = self.series[subject.id] = Series(subject)
-            found = (
-                take_over(self._stopped, subject.id, self.tag, self.conditions_of(subject)) if self._stopped else None
-            )
+            found = restore(self._stopped, subject.id, self.tag, self.conditions_of(subject)) if self._stopped else None
             if found is not None:
                 made.taken_over, made.records = found, list(found.records)
                 made.scores, made.weights = dict(found.scores), dict(found.weights)
@@ -160,7 +158,7 @@ class Campaign:
                 self.keep(subject)
         return self.series[subject.id]
 
-    def conditions_of(self, subject: Subject) -> dict[str, Any]:
+    def conditions_of(self, subject: MeasurementSpec) -> dict[str, Any]:
         """What must be alike, beside the subject itself, for another measurement to be of the same thing."""
         if subject.id not in self._known_conditions:
             interpreter = subject.interpreter
@@ -173,11 +171,11 @@ class Campaign:
         """What was measured of a recipe, by its key, in any scenario."""
         return [series for series in self.series.values() if series.subject.recipe == recipe]
 
-    def reference(self, subject: Subject) -> str:
+    def reference(self, subject: MeasurementSpec) -> str:
         """The name of a subject's measurement in the evidence; ``tag`` tells apart processes that share a run."""
         return f"{subject.id}-{self.tag}" if self.tag else subject.id
 
-    def keep(self, subject: Subject) -> None:
+    def keep(self, subject: MeasurementSpec) -> None:
         """Writes what was measured so far, so that a killed run loses nothing."""
         write_measurement(self._folder, self._record(self.of(subject)))
 
@@ -197,7 +195,7 @@ class Campaign:
             "conditions": self.conditions_of(subject),
         }
 
-    def extend(self, subject: Subject, count: int) -> list[ProcessRecord]:
+    def extend(self, subject: MeasurementSpec, count: int) -> list[ProcessRecord]:
         """Runs fresh processes until there are ``count``; returns them all."""
         series = self.of(subject)
         if len(series.records) < count:
@@ -206,19 +204,19 @@ class Campaign:
                     self._more(subject, count)
         return series.records
 
-    def add(self, subject: Subject, count: int) -> float:
+    def add(self, subject: MeasurementSpec, count: int) -> float:
         """Runs one more fresh process, of ``count`` that are wanted; returns the seconds that it took."""
         begin = time.monotonic()
         with device_lock(subject.device, self.progress):
             self._more(subject, count)
         return time.monotonic() - begin
 
-    def _more(self, subject: Subject, count: int) -> None:
+    def _more(self, subject: MeasurementSpec, count: int) -> None:
         records = self.of(subject).records
         records.append(self._run(subject, len(records) + 1, count))
         self.keep(subject)
 
-    def add_pair(self, a: Subject, b: Subject, count: int) -> float:
+    def add_pair(self, a: MeasurementSpec, b: MeasurementSpec, count: int) -> float:
         """Runs a process of each of two subjects, next to each other: A B, then B A, and so on.
 
         A pair counts only when neither of its processes was disturbed: the two are next to each other in time, so that
@@ -239,13 +237,13 @@ class Campaign:
             self.keep(a)
         return time.monotonic() - begin
 
-    def pairs_of(self, a: Subject, b: Subject) -> list[tuple[int, int]]:
+    def pairs_of(self, a: MeasurementSpec, b: MeasurementSpec) -> list[tuple[int, int]]:
         """The undisturbed pairs of two subjects, as positions in their two series."""
         if (a.id, b.id) not in self.pairs:
             self.pairs[a.id, b.id] = self._pairs_taken_over(a, b)
         return self.pairs[a.id, b.id]
 
-    def _pairs_taken_over(self, a: Subject, b: Subject) -> list[tuple[int, int]]:
+    def _pairs_taken_over(self, a: MeasurementSpec, b: MeasurementSpec) -> list[tuple[int, int]]:
         """The pairs of a stopped run, both of whose processes were kept."""
         ours, theirs = self.of(a).taken_over, self.of(b).taken_over
         if ours is None or theirs is None or ours.folder != theirs.folder:
@@ -253,7 +251,7 @@ class Campaign:
         pairs = [(int(i), int(j)) for i, j in ours.pairs.get(b.id, ())]
         return [(i, j) for i, j in pairs if i < len(ours.records) and j < len(theirs.records)]
 
-    def _run(self, subject: Subject, number: int, count: int) -> ProcessRecord:
+    def _run(self, subject: MeasurementSpec, number: int, count: int) -> ProcessRecord:
         said = f"measure {subject.recipe} {subject.scenario}: process {number} of {count}"
         self.progress(said)
         self.outputs.mkdir(parents=True, exist_ok=True)
@@ -272,7 +270,7 @@ class Campaign:
         reason = record.disturbed or disturbance(record, best_kernel([*seen, record]))
         return dataclasses.replace(record, disturbed=reason)
 
-    def _call(self, subject: Subject, said: str, meeting: Meeting | None) -> dict[str, Any]:
+    def _call(self, subject: MeasurementSpec, said: str, meeting: FileBarrier | None) -> dict[str, Any]:
         """One worker: alone, or the instance that a meeting says."""
         number = meeting.number if meeting else 0
         placement = subject.placement.of(number)

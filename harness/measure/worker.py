@@ -18,7 +18,7 @@ from harness.core.cores import check, in_force, pin
 from harness.core.errors import KpiError
 from harness.core.placement import memory_policy, node_cores
 from harness.core.protocol import leave, serve
-from harness.measure.barrier import Meeting
+from harness.measure.barrier import FileBarrier
 from harness.measure.machine.energy import EnergyMeter
 from harness.measure.machine.system import Snapshot, between, peak, reset_peak, resident
 from harness.measure.machine.timeline import Timeline
@@ -27,9 +27,9 @@ from harness.measure.probe import run_kernel
 from harness.measure.runtimes import runtime as find_runtime
 from harness.measure.runtimes.base import Runtime, Session, TensorSession
 from harness.measure.scenarios import scenario as find_scenario
-from harness.measure.scenarios.base import Scenario, Stage, TensorScenario
+from harness.measure.scenarios.base import Scenario, ScenarioContext, TensorScenario
 from harness.measure.scenarios.checked import replay, spreads
-from harness.workloads.base import Fixture, Settings, load_workload
+from harness.workloads.base import Settings, Workload, load_workload
 from harness.workloads.checks import checked
 from harness.workloads.errors import naming_fixture
 
@@ -71,14 +71,14 @@ def _observe(
     """Loads and plays, between two looks at the machine; ``mark`` is told what begins."""
     import numpy as np
 
-    runtime.start()
+    runtime.import_library()
     phases.end("import")
     inputs = {p.stem: np.load(p) for p in sorted(Path(request["inputs"]).glob("*.npy"))}
 
     window: dict[str, Any] = {}
     timed: list[float] = []
     energy = EnergyMeter()
-    meeting = Meeting.from_json(request["meeting"]) if request["meeting"] else None
+    meeting = FileBarrier.from_json(request["meeting"]) if request["meeting"] else None
 
     @contextmanager
     def watch() -> Iterator[None]:
@@ -94,7 +94,7 @@ def _observe(
         timed[:] = opened.wall, closed.wall
         window.update(between(opened, closed), energy=energy.between(joules, taken))
 
-    stage = Stage(
+    stage = ScenarioContext(
         inputs=inputs,
         requests=Path(request["inputs"]),
         seconds=request["seconds"],
@@ -108,7 +108,7 @@ def _observe(
         conditions=request["conditions"],
         earlier=tuple(map(Path, request["earlier"])),
     )
-    first = scenario.first(stage)
+    first = scenario.first_request(stage)
     phases.end("inputs")
     kernel_before = _kernel(meeting, "kernel-before", phases)
     reset_peak()
@@ -118,7 +118,7 @@ def _observe(
     start = time.perf_counter()
     session = runtime.load(Path(request["artifact"]), request["device"], scenario.batch, profile=scenario.profiled)
     loaded = time.perf_counter()
-    if not isinstance(session, scenario.drives):
+    if not isinstance(session, scenario.session_type):
         raise KpiError(f"{runtime.title} can't play scenario {scenario.name}", "choose another runtime for the recipe")
     try:
         answer = first(session)
@@ -126,7 +126,7 @@ def _observe(
         phases.end("load")
         if scenario.finite:
             _check_finite(answer)
-        seen = scenario.play(session, stage)
+        seen = scenario.run(session, stage)
         phases.end("rest")
         after, memory_peak = Snapshot.take(), peak()
         _ask_again(scenario, session, stage, answer)
@@ -153,7 +153,7 @@ def _observe(
 
 
 def _ask_again(
-    scenario: Scenario[Any], session: Session, stage: Stage, answer: Mapping[str, npt.NDArray[np.generic]]
+    scenario: Scenario[Any], session: Session, stage: ScenarioContext, answer: Mapping[str, npt.NDArray[np.generic]]
 ) -> None:
     """Holds answers after many timed requests against the first: what was timed must be what was scored.
 
@@ -163,7 +163,7 @@ def _ask_again(
         replay(session.run, scenario.feeds(stage), answer, spreads(answer))
 
 
-def _workload(request: Mapping[str, Any]) -> Fixture:
+def _workload(request: Mapping[str, Any]) -> Workload:
     root = Path(request["root"])
     return checked(load_workload(root, request["fixture"], Settings.from_json(request["settings"])), root)
 
@@ -176,7 +176,7 @@ def _check_finite(answer: Mapping[str, npt.NDArray[np.generic]]) -> None:
             raise KpiError(f"the artifact answers {name} with NaN or infinity on a real input")
 
 
-def _kernel(meeting: Meeting | None, when: str, phases: Phases) -> list[float]:
+def _kernel(meeting: FileBarrier | None, when: str, phases: Phases) -> list[float]:
     """The reference kernel; of several instances at the same time, so that they disturb each other alike each time."""
     if meeting:
         meeting.wait(when)

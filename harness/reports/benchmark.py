@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-    from harness.gate import Finding
-    from harness.measure.runner import Campaign
+    from harness.gate import Measured
+    from harness.measure.runner import MeasurementRunner
     from harness.spec.model import Target
 
 _OPTIONS = [f"benchmark_{name}" for name in ("json", "save", "autosave", "compare", "histogram", "only")]
@@ -30,7 +30,9 @@ class Replay:
         return self._now
 
 
-def wanted_samples(config: pytest.Config, target: Target, finding: Finding, campaign: Campaign) -> list[float]:
+def wanted_samples(
+    config: pytest.Config, target: Target, finding: Measured, campaign: MeasurementRunner
+) -> list[float]:
     """The samples of a latency, when one of pytest-benchmark's options says that they are wanted; else none."""
     wanted = any(config.getoption(name, default=None) for name in _OPTIONS)
     # The second name: where the first is blocked, `-p` brings it back for one run.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.core.errors import Unavailable
+from harness.core.errors import KpiError, Unavailable
 from harness.core.score_bounds import mean_bounds
 from harness.core.statistics import median, recorded_looks
 from harness.core.text import span
@@ -14,7 +14,7 @@ from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.judge.verdict import Estimate, bounds_at
 from harness.measure.records import ProcessRecord
-from harness.spec.tasks import concerns, played, tasks
+from harness.spec.tasks import concerns, resolve_scenario, tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,24 @@ def _estimate(
 ) -> Figure:
     """The median of all processes, with the bounds of the last look that they reach, as a verdict has them."""
     confidence = float(settings["confidence"])
+    value = median([factor * metric.of(record) for record in records])
+    # Evidence of an early version says nothing of drift.
+    looks = recorded_looks(settings["looks"], settings["against"], confidence, float(settings.get("drift", 0.0)))
+    look = max((look for look in looks if look.processes <= len(records)), key=lambda k: k.processes, default=None)
+    if look is None:
+        return Figure(metric, value)
     estimates = []
-    for record in records:
-        low, high = metric.bounds(record, confidence)
+    for record in records[: look.processes]:
+        try:
+            low, high = metric.bounds(record, confidence)
+        except Unavailable:
+            raise
+        except KpiError:
+            return Figure(metric, value)  # too few requests for this tail: no verdict could have bounds either
         estimates.append(Estimate(factor * metric.of(record), factor * low, factor * high))
-    looks = recorded_looks(settings["looks"], settings["against"], confidence, float(settings["drift"]))
-    look = max((look for look in looks if look.processes <= len(estimates)), key=lambda k: k.processes, default=None)
-    bounds = bounds_at(look, estimates[: look.processes]) if look else (None, None)
-    return Figure(metric, median([estimate.value for estimate in estimates]), *bounds)
+    return Figure(metric, value, *bounds_at(look, estimates))
 
 
 def _played(metric: type[Metric], scenario: str) -> bool:
     """Whether the metric can be read from a measurement under the scenario."""
-    return scenario in {played(metric.scenario or "", task) for task in tasks() if concerns(metric, task)}
+    return scenario in {resolve_scenario(metric.scenario or "", task) for task in tasks() if concerns(metric, task)}

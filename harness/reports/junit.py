@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.evidence.ledger import Answer
+from harness.evidence.ledger import TargetResult
 from harness.measure.machine.detect import detect
 from harness.spec.model import Target
 
 
-def properties(target: Target, answer: Answer) -> Iterator[tuple[str, object]]:
+def properties(target: Target, answer: TargetResult) -> Iterator[tuple[str, object]]:
     """What JUnit carries for each target."""
     show = target.shown_in.format
     yield "kpi.verdict", answer.verdict.value
     yield "kpi.metric", target.metric_name
-    yield "kpi.bound", target.promise.text
+    yield "kpi.bound", target.bound.text
     if answer.n:
         yield "kpi.value", show(answer.value)
         yield "kpi.interval", f"{show(answer.low)} to {show(answer.high)}"

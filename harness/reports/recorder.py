@@ -16,7 +16,7 @@ from harness.core.files import write_atomically
 from harness.core.text import plain
 from harness.evidence.history.database import History
 from harness.evidence.history.points import Earlier, Point, answered
-from harness.evidence.ledger import Answer, Ledger
+from harness.evidence.ledger import Ledger, TargetResult
 from harness.evidence.machine_name import machine_id
 from harness.evidence.seal import KEY_VARIABLE, seal
 from harness.evidence.writer import evidence, publish
@@ -74,7 +74,7 @@ class Recorder:
                 self.forgotten = str(error)
         return Attempts(known, said - 1)
 
-    def record(self, key: tuple[str, ...], answer: Answer) -> None:
+    def record(self, key: tuple[str, ...], answer: TargetResult) -> None:
         """Enters a verdict; a target that is run again keeps its first one."""
         kpi, metric, bound = key
         if not self.ledger.answered((kpi, metric, bound)):

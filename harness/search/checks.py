@@ -15,7 +15,7 @@ from harness.build.store import Store
 from harness.core.statistics import median
 from harness.gate import Gate
 from harness.judge.metrics.base import ArtifactMetric, ProcessMetric, ProofMetric, SampleMetric
-from harness.judge.verdict import Judgement, Verdict
+from harness.judge.verdict import Decision, Verdict
 from harness.measure.lock import device_lock
 from harness.measure.machine.detect import Detected
 from harness.measure.scenarios import scenarios
@@ -179,7 +179,7 @@ class Checker:
             self._kept.put(key, made.to_json())
         return made
 
-    def _at_least(self, target: Target, judgement: Judgement) -> Judgement:
+    def _at_least(self, target: Target, judgement: Decision) -> Decision:
         """Where no pair was undisturbed: what the disturbed ones say; a look may be wrong, a verdict may not."""
         metric, gate = target.metric, self._gates[Level.LOOK]
         if not issubclass(metric, ProcessMetric):
@@ -194,7 +194,7 @@ class Checker:
     def _key(self, level: Level, target: Target) -> str:
         """The same for the same artifacts, asked the same in the same way on the same machine since it started."""
         gate = self._gates[level]
-        identity: list[Any] = [level, target.metric_name, target.promise.text]
+        identity: list[Any] = [level, target.metric_name, target.bound.text]
         for recipe in gate.spec.recipes_of(target):
             artifact = gate.builder.artifact(recipe)
             identity.append(artifact.digest)
@@ -205,23 +205,23 @@ class Checker:
             identity.append(asdict(gate.spec.measure))
         return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
-    def _hopeless(self, level: Level, target: Target, judgement: Judgement) -> bool:
+    def _hopeless(self, level: Level, target: Target, judgement: Decision) -> bool:
         """Whether the candidate can't win any more: it misses this target, and clearly where little was asked."""
-        promise = target.promise
+        bound = target.bound
         if level is Level.VERDICT:
             return judgement.verdict is Verdict.FAIL
         if issubclass(target.metric, SampleMetric):
-            return not promise.holds(judgement.low if promise.upper else judgement.high)
+            return not bound.holds(judgement.low if bound.upper else judgement.high)
         return margin(target, judgement.value) < -_SLACK
 
 
-def _counted(level: Level, target: Target, judgement: Judgement) -> float:
+def _counted(level: Level, target: Target, judgement: Decision) -> float:
     """The figure that a candidate is weighed by.
 
     A part of the data may be harder than the whole: what it can't exclude counts in the candidate's favour.
     """
     if level is Level.LOOK and issubclass(target.metric, SampleMetric):
-        return judgement.low if target.promise.upper else judgement.high
+        return judgement.low if target.bound.upper else judgement.high
     return judgement.value
 
 
@@ -243,7 +243,7 @@ def _cost(target: Target) -> int:
     return next((place for place, kind in enumerate(kinds) if issubclass(target.metric, kind)), len(kinds))
 
 
-def played(
+def resolve_scenario(
     checker: Checker, steps: list[tuple[Level, Target]], told: Callable[[Seen], None] = lambda _: None
 ) -> Iterator[Seen]:
     """Makes the checks in turn, to the first that drops the candidate."""

@@ -18,17 +18,17 @@ def margin(target: Target, value: float) -> float:
     Formula: ln(limit / value), turned round for floors, so that 0.1 is about 10 %; for shares and points the
     difference over 10 pp, so that 1 pp weighs as much as 10 %; for other bounds at 0 the plain difference.
     """
-    promise = target.promise
+    bound = target.bound
     if math.isnan(value):
         return -_MOST
-    apart = promise.limit - value if promise.upper else value - promise.limit
-    share = target.shown_in in (SHARE, POINTS) and promise.relation is not Relation.SHARE
+    apart = bound.limit - value if bound.upper else value - bound.limit
+    share = target.shown_in in (SHARE, POINTS) and bound.relation is not Relation.SHARE
     if share:
         found = apart / _POINTS
-    elif promise.limit > 0 and value > 0:
-        found = math.log(promise.limit / value) * (1 if promise.upper else -1)
+    elif bound.limit > 0 and value > 0:
+        found = math.log(bound.limit / value) * (1 if bound.upper else -1)
     else:
-        found = apart / abs(promise.limit) if promise.limit else apart
+        found = apart / abs(bound.limit) if bound.limit else apart
     # At a strict bound, "< 3" at 3, nothing is kept.
-    found = min(found, -1e-9) if not promise.holds(value) else max(found, 0.0)
+    found = min(found, -1e-9) if not bound.holds(value) else max(found, 0.0)
     return max(-_MOST, min(_MOST, found))

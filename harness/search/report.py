@@ -37,7 +37,7 @@ def line(number: int, trials: int, row: Row, rows: Sequence[Row], targets: Seque
         said = f"{BROKEN}: {row.why}"
     elif row.state == DROPPED:
         target = by_label[row.why]
-        said = f"{DROPPED}: {target.metric_name} {amount(target, row)} for {target.promise.text}"
+        said = f"{DROPPED}: {target.metric_name} {amount(target, row)} for {target.bound.text}"
     else:
         said = f"{row.state}; " + ", ".join(f"{target.label} {figure(target, row)}" for target in targets)
     best = winner(rows)
@@ -52,7 +52,7 @@ def front_table(outcome: Outcome) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("recipe", overflow="fold")
     for target in targets:
-        table.add_column(Text(f"{plain(target.label)}\n{plain(target.promise.text)}"), justify="right")
+        table.add_column(Text(f"{plain(target.label)}\n{plain(target.bound.text)}"), justify="right")
     table.add_column("")
     for row in outcome.front[:_SHOWN]:
         name = Text(plain(row.name), style="bold" if row is outcome.winner else "")
@@ -95,7 +95,7 @@ def _missed(outcome: Outcome) -> Iterator[str]:
     target = by_label[near.binding]
     yield (
         f"no recipe in this space meets it; nearest is {near.name}: {target.metric_name} is {amount(target, near)}, "
-        f"bound {target.promise.text}"
+        f"bound {target.bound.text}"
     )
     yield f"the binding target is {target.id}"
 
@@ -103,7 +103,7 @@ def _missed(outcome: Outcome) -> Iterator[str]:
 def _price(outcome: Outcome, price: Price) -> str:
     by_label = {target.label: target for target in outcome.kpi.targets}
     target = by_label[price.target]
-    said = f"{target.metric_name} {target.promise.text}"
+    said = f"{target.metric_name} {target.bound.text}"
     if outcome.winner is None:
         return f"{said}: at {amount(target, price.row)} {price.row.name} keeps all the others"
     gained = by_label[price.gained]

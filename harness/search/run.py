@@ -20,7 +20,7 @@ from harness.core.errors import KpiError, SpecError, Unavailable, suggest
 from harness.judge.metrics.base import MachineRatioMetric
 from harness.measure.machine.detect import Detected, mismatch
 from harness.search.candidates import Candidate, Space, name_of
-from harness.search.checks import Checker, Seen, played
+from harness.search.checks import Checker, Seen, resolve_scenario
 from harness.search.pareto import BROKEN, DROPPED, Price, Row, front, nearest, prices, row_of, winner
 from harness.search.study import Study, folder_of
 from harness.spec.model import Kpi, Spec
@@ -105,7 +105,7 @@ class Search:
             described = self._checker.described()
             identity = {
                 "harness": harness.__version__,
-                "targets": [(target.metric_name, target.promise.text) for target in self.kpi.targets],
+                "targets": [(target.metric_name, target.bound.text) for target in self.kpi.targets],
                 "space": self._space.identity,
                 "workload": [described["fingerprint"], described["code"]],
                 "machine": self._machine.to_json(),
@@ -207,11 +207,11 @@ class Search:
         try:
             targets = self._checker.prepare(candidate)
             looks, rest = self._checker.steps(targets)
-            seen += played(self._checker, looks, self._count)
+            seen += resolve_scenario(self._checker, looks, self._count)
             best = winner(rows)
             worst = min(one.margin for one in seen)
             if not any(one.dropped for one in seen) and worst >= -_NEAR and (best is None or worst > best.worst):
-                seen += played(self._checker, rest, self._count)
+                seen += resolve_scenario(self._checker, rest, self._count)
         except KpiError as error:
             if candidate.own and isinstance(error, Unavailable) and not seen:
                 self._progress(f"{candidate.name}: {error.message}")

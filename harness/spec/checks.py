@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.core.bounds import MEDIAN, Promise, Relation
+from harness.core.bounds import MEDIAN, Bound, Relation
 from harness.core.errors import suggest
 from harness.core.statistics import looks_for, plan_looks, samples_needed
 from harness.core.units import COUNT, SHARE
@@ -15,7 +15,7 @@ from harness.spec.catalog import metrics, passes, scenarios
 from harness.spec.hints import wrong_task
 from harness.spec.model import DEVICES, Kpi, Machine, MeasureSettings, PassSpec, WorkloadSpec
 from harness.spec.schema import KpiTable
-from harness.spec.tasks import concerns, played
+from harness.spec.tasks import concerns, resolve_scenario
 
 if TYPE_CHECKING:
     from harness.judge.metrics.base import Metric
@@ -27,9 +27,9 @@ _OF_PYTEST = frozenset(
 )
 
 
-def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload: WorkloadSpec) -> None:
+def check_bound(metric: type[Metric], bound: Bound, recipe: str, workload: WorkloadSpec) -> None:
     """Raises ValueError when the promise makes no sense for the metric, the recipe or the workload."""
-    text = f"{promise.text!r}"
+    text = f"{bound.text!r}"
     if not concerns(metric, workload.task):
         raise ValueError(f"{text}: {wrong_task(metric, workload.task)}")
     if metric.needs_reference:
@@ -39,26 +39,26 @@ def check_promise(metric: type[Metric], promise: Promise, recipe: str, workload:
             raise ValueError(f'{text}: needs a reference; set reference = "RECIPE" in [workload.{workload.name}]')
         if recipe == reference:
             raise ValueError(f"{text}: compares the reference recipe {recipe!r} with itself")
-    if promise.versus is not None:
-        if promise.versus not in workload.recipes:
-            raise ValueError(f"{text}: {suggest(promise.versus, workload.recipes, 'recipe')}")
-        if promise.versus == recipe:
+    if bound.versus is not None:
+        if bound.versus not in workload.recipes:
+            raise ValueError(f"{text}: {suggest(bound.versus, workload.recipes, 'recipe')}")
+        if bound.versus == recipe:
             raise ValueError(f"{text}: compares the recipe with itself")
-        if promise.relation in _COMPARED and not metric.paired_samples:
+        if bound.relation in _COMPARED and not metric.paired_samples:
             raise ValueError(f"{text}: {metric.name} has no paired samples; compare it with 'x' or '% of'")
         if not metric.comparable:
             raise ValueError(f"{text}: {metric.name} can't be compared with another recipe")
-    _check_direction(metric, promise)
-    _check_reach(metric, promise)
+    _check_direction(metric, bound)
+    _check_reach(metric, bound)
 
 
-def share_mistake(promise: Promise, settings: MeasureSettings) -> str:
+def share_mistake(bound: Bound, settings: MeasureSettings) -> str:
     """Why the planned processes can't prove a bound for so many of them; empty where they can."""
     confidence = settings.confidence_at(1)
-    if promise.share == MEDIAN or looks_for(settings.looks, confidence, 0.0, promise.share)[-1].against >= 0:
+    if bound.share == MEDIAN or looks_for(settings.looks, confidence, 0.0, bound.share)[-1].against >= 0:
         return ""
-    needed = samples_needed(promise.share, confidence)
-    return f"{promise.text!r}: takes at least {needed} processes, looks end at {settings.looks[-1]}; add looks"
+    needed = samples_needed(bound.share, confidence)
+    return f"{bound.text!r}: takes at least {needed} processes, looks end at {settings.looks[-1]}; add looks"
 
 
 def kpi_mistakes(
@@ -75,12 +75,12 @@ def kpi_mistakes(
 def batch_mistakes(kpi: Kpi, workload: WorkloadSpec) -> Iterator[str]:
     """The targets of a KPI whose scenario sends a batch size that a recipe with a fixed one does not take."""
     for target in kpi.targets:
-        names = [target.recipe, *([target.promise.versus] if target.promise.versus else [])]
+        names = [target.recipe, *([target.bound.versus] if target.bound.versus else [])]
         if target.metric.needs_reference:
             known = [workload.recipes[name] for name in names if name in workload.recipes]
             names += [recipe.reference or workload.reference or "" for recipe in known]
         for recipe in (workload.recipes[name] for name in dict.fromkeys(names) if name in workload.recipes):
-            scenario = played(target.metric.scenario or "", workload.task)
+            scenario = resolve_scenario(target.metric.scenario or "", workload.task)
             fixed = next(((s.name, size) for s in recipe.passes if (size := _fixed_batch(s)) is not None), None)
             if fixed is None or scenario not in scenarios():
                 continue
@@ -167,53 +167,53 @@ def impossible(settings: MeasureSettings) -> str:
     return ""
 
 
-def _check_direction(metric: type[Metric], promise: Promise) -> None:
+def _check_direction(metric: type[Metric], bound: Bound) -> None:
     wants_upper = metric.better == "lower"
-    if promise.relation is Relation.DROP:
+    if bound.relation is Relation.DROP:
         wants_upper = True
-    elif promise.relation is Relation.GAIN:
+    elif bound.relation is Relation.GAIN:
         wants_upper = False
-    if promise.upper is not wants_upper:
-        what = promise.relation if promise.relation in _COMPARED else metric.name
+    if bound.upper is not wants_upper:
+        what = bound.relation if bound.relation in _COMPARED else metric.name
         right = "<" if wants_upper else ">"
-        raise ValueError(f"{promise.text!r}: {what} is better {'lower' if wants_upper else 'higher'}; write '{right}'")
+        raise ValueError(f"{bound.text!r}: {what} is better {'lower' if wants_upper else 'higher'}; write '{right}'")
 
 
-def _check_reach(metric: type[Metric], promise: Promise) -> None:
+def _check_reach(metric: type[Metric], bound: Bound) -> None:
     """Refuses a bound that no value can keep, or that every value keeps, and one on processes where there are none."""
-    if promise.share != MEDIAN and (promise.versus or not metric.per_process):
-        raise ValueError(f"{promise.text!r}: a share of the processes is for a bound on a figure that each of them has")
+    if bound.share != MEDIAN and (bound.versus or not metric.per_process):
+        raise ValueError(f"{bound.text!r}: a share of the processes is for a bound on a figure that each of them has")
     low, high = metric.range
-    if promise.relation in _COMPARED:
+    if bound.relation in _COMPARED:
         low, high = low - high, high - low
-    elif promise.relation is not Relation.VALUE:
+    elif bound.relation is not Relation.VALUE:
         low, high = 0.0, float("inf")
-    best, worst = (low, high) if promise.upper else (high, low)
-    if not promise.holds(best) or (promise.upper and promise.limit < low):
-        raise ValueError(f"{promise.text!r} can never hold: {metric.name} lies between {low:g} and {high:g}")
+    best, worst = (low, high) if bound.upper else (high, low)
+    if not bound.holds(best) or (bound.upper and bound.limit < low):
+        raise ValueError(f"{bound.text!r} can never hold: {metric.name} lies between {low:g} and {high:g}")
     # A count or a share may be asked to be zero; a time or a size may not.
     positive = metric.better == "lower" and metric.dimension not in (COUNT, SHARE)
-    if positive and promise.relation is Relation.VALUE and promise.limit <= 0:
-        raise ValueError(f"{promise.text!r} can never hold: {metric.name} is above 0")
-    if promise.relation not in (Relation.VALUE, *_COMPARED) and promise.limit <= 0:
-        raise ValueError(f"{promise.text!r}: a share or factor must be above 0")
-    if promise.holds(worst):
-        raise ValueError(f"{promise.text!r} always holds: it would prove nothing")
+    if positive and bound.relation is Relation.VALUE and bound.limit <= 0:
+        raise ValueError(f"{bound.text!r} can never hold: {metric.name} is above 0")
+    if bound.relation not in (Relation.VALUE, *_COMPARED) and bound.limit <= 0:
+        raise ValueError(f"{bound.text!r}: a share or factor must be above 0")
+    if bound.holds(worst):
+        raise ValueError(f"{bound.text!r} always holds: it would prove nothing")
 
 
-def target_labels(promises: Sequence[tuple[str, Promise]]) -> list[str]:
+def target_labels(promises: Sequence[tuple[str, Bound]]) -> list[str]:
     """Short names of a KPI's targets, each one of a kind: ``p50``, ``top1-drop-vs-fp32``."""
     names = {name for name, _ in promises}
     shared = {t for t, count in Counter(name.rpartition(".")[2] for name in names).items() if count > 1}
     labels = []
-    for name, promise in promises:
+    for name, bound in promises:
         tail = name.rpartition(".")[2]
         label = name if tail in shared else tail
-        if promise.relation is not Relation.VALUE:
-            label += f"-{promise.relation}-{promise.versus}"
+        if bound.relation is not Relation.VALUE:
+            label += f"-{bound.relation}-{bound.versus}"
         labels.append(label)
     counts = Counter(labels)
     return [
-        f"{label} {promise.text}" if counts[label] > 1 else label
-        for label, (_, promise) in zip(labels, promises, strict=True)
+        f"{label} {bound.text}" if counts[label] > 1 else label
+        for label, (_, bound) in zip(labels, promises, strict=True)
     ]

@@ -54,7 +54,7 @@ def unknown_task(task: str) -> str:
 
 def misplaced_pass(name: str, made: str, before: str) -> str:
     """A pass that can't read what is ``made`` before it, by the pass ``before``; says what to put there instead."""
-    wanted = passes()[name].takes
+    wanted = passes()[name].input_formats
     reads = " or ".join(_format(f) for f in sorted(wanted))
     given = f'"{before}" before it makes {made}' if before else "it comes first"
     return f'pass "{name}" reads {reads}, but {given}; {_bridge(made, wanted)}'
@@ -62,8 +62,8 @@ def misplaced_pass(name: str, made: str, before: str) -> str:
 
 def misplaced_runtime(name: str, made: str) -> str:
     """A runtime that can't run what the passes make; says which runtimes do, which pass would make another format."""
-    wanted = runtimes()[name].runs
-    others = sorted(other for other, cls in runtimes().items() if made in cls.runs)
+    wanted = runtimes()[name].formats
+    others = sorted(other for other, cls in runtimes().items() if made in cls.formats)
     advice = [f"choose runtime {_quoted(others)}"] if others else []
     if bridges := _makers(made, wanted):
         advice.append(f"add {_quoted(bridges)} as the last pass")
@@ -95,7 +95,7 @@ def _makers(made: str | None, wanted: frozenset[str]) -> list[str]:
     return sorted(
         name
         for name, cls in passes().items()
-        if cls.makes in wanted and (made in cls.takes if made else not cls.takes & wanted)
+        if cls.output_format in wanted and (made in cls.input_formats if made else not cls.input_formats & wanted)
     )
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.attempts import COUNTED, confidence_of
-from harness.core.bounds import Promise, judged_in
+from harness.core.bounds import Bound, judged_in
 from harness.core.placement import Placement
 from harness.core.prices import Price
 from harness.core.units import Dimension
 from harness.spec.catalog import metrics, passes
-from harness.spec.tasks import PROMPTS, played, tasks
+from harness.spec.tasks import PROMPTS, resolve_scenario, tasks
 
 if TYPE_CHECKING:
     from harness.judge.metrics.base import Metric
@@ -32,8 +32,8 @@ class Machine:
     cpu: str | None = None
     gpu: str | None = None
     npu: str | None = None
-    cores: Promise | None = None
-    memory: Promise | None = None
+    cores: Bound | None = None
+    memory: Bound | None = None
     os: str | None = None
     arch: str | None = None
     price: Price | None = None
@@ -65,7 +65,7 @@ class Recipe:
     @property
     def format(self) -> str:
         """The format of the artifact that the last pass writes."""
-        return passes()[self.passes[-1].name].makes
+        return passes()[self.passes[-1].name].output_format
 
     @property
     def key(self) -> str:
@@ -114,7 +114,7 @@ class Target:
     recipe: str
     machine: str
     metric_name: str
-    promise: Promise
+    bound: Bound
     label: str
 
     @property
@@ -125,7 +125,7 @@ class Target:
     @cached_property
     def key(self) -> tuple[str, str, str]:
         """What makes the target one of a kind in the ledger."""
-        return (self.kpi, self.metric_name, self.promise.text)
+        return (self.kpi, self.metric_name, self.bound.text)
 
     @property
     def metric(self) -> type[Metric]:
@@ -135,7 +135,7 @@ class Target:
     @property
     def shown_in(self) -> Dimension:
         """The dimension of the judged value: the metric's own, points for drops, a factor for ratios."""
-        return judged_in(self.metric.dimension, self.promise.relation)
+        return judged_in(self.metric.dimension, self.bound.relation)
 
     @property
     def gates_everywhere(self) -> bool:
@@ -220,12 +220,12 @@ class Spec:
 
     def scenario(self, target: Target) -> str:
         """The scenario that gives a target its figure; empty for what is read from the files."""
-        return played(target.metric.scenario or "", self.workloads[target.workload].task)
+        return resolve_scenario(target.metric.scenario or "", self.workloads[target.workload].task)
 
     def with_prompts(self, file: Path) -> Spec:
         """The same promises, every language model answering the prompts in ``file``."""
         workloads = {
-            name: replace(workload, data=str(file)) if tasks()[workload.task].takes in PROMPTS else workload
+            name: replace(workload, data=str(file)) if tasks()[workload.task].requests in PROMPTS else workload
             for name, workload in self.workloads.items()
         }
         return replace(self, workloads=workloads)
@@ -252,8 +252,8 @@ class Spec:
     def recipes_of(self, target: Target) -> tuple[Recipe, ...]:
         """The recipe that the target is about, then those that it is compared with."""
         names = [target.recipe]
-        if target.promise.versus:
-            names.append(target.promise.versus)
+        if target.bound.versus:
+            names.append(target.bound.versus)
         found = [self.recipe(target.workload, name) for name in names]
         if target.metric.needs_reference:
             found += [reference for recipe in found if (reference := self.reference_of(recipe))]

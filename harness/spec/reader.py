@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core import registry
-from harness.core.bounds import Promise, Relation, parse_promise
+from harness.core.bounds import Bound, Relation, parse_bound
 from harness.core.errors import KpiError, SpecError, suggest
 from harness.core.prices import Price, owned, rented
 from harness.core.units import BYTES, COUNT, SHARE, TIME
@@ -16,7 +16,7 @@ from harness.spec import schema
 from harness.spec import search_space as space
 from harness.spec.catalog import metrics, passes, runtimes, scenarios
 from harness.spec.checks import (
-    check_promise,
+    check_bound,
     impossible,
     kpi_mistakes,
     mark_mistakes,
@@ -85,7 +85,7 @@ class _Reader(Recipes):
             measure = self.measure(root.measure)
             kpis = list(self.kpis(root, machines, workloads))
             for target in (target for kpi in kpis for target in kpi.targets):
-                if wrong := share_mistake(target.promise, measure):
+                if wrong := share_mistake(target.bound, measure):
                     self.say(f'[[kpi]] "{target.kpi}"', f"{target.metric_name}: {wrong}", "targets", target.metric_name)
             priced = {name: machine for name, machine in machines.items() if name not in self.unpriced}
             for name, mistake in kpi_mistakes(kpis, priced, workloads):
@@ -127,12 +127,12 @@ class _Reader(Recipes):
                 self.unpriced.add(name)
                 yield name, Machine(name, "cpu")
                 continue
-            least: dict[str, Promise | None] = {"cores": None, "memory": None}
+            least: dict[str, Bound | None] = {"cores": None, "memory": None}
             for key, dimension in (("cores", COUNT), ("memory", BYTES)):
                 text = getattr(table, key)
                 if text is not None:
                     try:
-                        least[key] = made = parse_promise(text, dimension)
+                        least[key] = made = parse_bound(text, dimension)
                         if made.relation is not Relation.VALUE:
                             raise ValueError(f'{text!r} compares recipes; write a plain bound like ">= 8"')
                     except ValueError as error:
@@ -303,7 +303,7 @@ class _Reader(Recipes):
 
     def targets(self, where: str, table: schema.KpiTable, workload: WorkloadSpec | None) -> Iterator[Target]:
         """The targets of a KPI; of a workload that is not known only names and bounds are checked."""
-        promises: list[tuple[str, Promise]] = []
+        promises: list[tuple[str, Bound]] = []
         for name, texts in table.targets.items():
             if not name and table.wrong("targets"):
                 continue
@@ -314,17 +314,17 @@ class _Reader(Recipes):
                 self.say(where, f"{name}: an empty list promises nothing", "targets", name)
             for text in [texts] if isinstance(texts, str) else texts:
                 try:
-                    promise = parse_promise(text, metrics()[name].dimension)
+                    bound = parse_bound(text, metrics()[name].dimension)
                     if workload is not None:
-                        check_promise(metrics()[name], promise, table.recipe, workload)
+                        check_bound(metrics()[name], bound, table.recipe, workload)
                 except ValueError as error:
                     self.say(where, f"{name}: {error}", "targets", name)
                     continue
-                if (name, promise.text) in [(n, p.text) for n, p in promises]:
+                if (name, bound.text) in [(n, p.text) for n, p in promises]:
                     self.say(where, f"{name}: {text!r} stands twice", "targets", name)
-                promises.append((name, promise))
-        for (name, promise), label in zip(promises, target_labels(promises), strict=True):
-            yield Target(table.name, table.workload, table.recipe, table.machine, name, promise, label)
+                promises.append((name, bound))
+        for (name, bound), label in zip(promises, target_labels(promises), strict=True):
+            yield Target(table.name, table.workload, table.recipe, table.machine, name, bound, label)
 
 
 def _kpis_meant(data: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Recipes(Tables):
         elif runtime_name is not None:
             runtime_options = self.options(runtimes()[runtime_name], runtime_table, f"{where} runtime")
         made, steps = ("", []) if table.wrong("passes") else self.passes(where, table.passes, self.folder(workload))
-        if made and runtime_name and runtime_name in runtimes() and made not in runtimes()[runtime_name].runs:
+        if made and runtime_name and runtime_name in runtimes() and made not in runtimes()[runtime_name].formats:
             self.say(where, misplaced_runtime(runtime_name, made), "runtime")
         settings, overrides = self.scenario_tables(
             where, table, None if runtime_options is None else runtime_name, runtime_table
@@ -82,9 +82,9 @@ class Recipes(Tables):
                 made = ""
                 continue
             cls = passes()[pass_name]
-            if made and made not in cls.takes:
+            if made and made not in cls.input_formats:
                 self.say(here, misplaced_pass(pass_name, made, last), "passes")
-            made, last = cls.makes, pass_name
+            made, last = cls.output_format, pass_name
             chosen = self.options(cls, pass_table, f"{here} ({pass_name})") or {}
             if folder != self.path.parent:
                 named = {option: chosen[option] for option in cls.files if chosen.get(option)}

@@ -120,7 +120,7 @@ class WorkloadTable(Table):
     @classmethod
     def _for_language(cls, value: str | None, info: ValidationInfo) -> str | None:
         task = str(info.data.get("task"))
-        if value is not None and task in tasks() and tasks()[task].takes not in PROMPTS:
+        if value is not None and task in tasks() and tasks()[task].requests not in PROMPTS:
             raise ValueError(f"only language models have one, the task is {task}")
         return value
 

@@ -23,14 +23,15 @@ RECORDINGS = frozenset({"recordings"})
 class Task:
     """What kind of model a workload is.
 
-    ``name`` is what ``kpis.toml`` calls it. ``takes`` is what a request is made of: "tensors", "prompts", "recordings",
-    or a word of the family's own; a metric names tasks, or what they take. ``plays`` gives the scenario that is run
-    where a metric names another one. ``hub`` is the pipeline tag that the Hugging Face hub knows such models by.
-    ``space`` gives the recipes that ``kpi search`` tries where a workload names none, for a number of cores.
+    ``name`` is what ``kpis.toml`` calls it. ``requests`` says what a request is made of: "tensors", "prompts",
+    "recordings", or a word of the family's own; a metric names tasks, or what their requests are made of. ``plays``
+    gives the scenario that is run where a metric names another one. ``hub`` is the pipeline tag that the Hugging
+    Face hub knows such models by. ``space`` gives the recipes that ``kpi search`` tries where a workload names
+    none, for a number of cores.
     """
 
     name: str
-    takes: str = "tensors"
+    requests: str = "tensors"
     plays: Mapping[str, str] = field(default_factory=dict)
     hub: str = "other"
     space: Callable[[int], dict[str, Any]] | None = None
@@ -54,7 +55,7 @@ def _tasks(packages: tuple[Plugin, ...]) -> Mapping[str, Task]:
     return MappingProxyType(dict(sorted(found.items())))
 
 
-def played(scenario: str, task: str) -> str:
+def resolve_scenario(scenario: str, task: str) -> str:
     """The scenario that a workload of ``task`` runs where a metric names ``scenario``."""
     known = tasks().get(task)
     return known.plays.get(scenario, scenario) if known else scenario
@@ -63,4 +64,4 @@ def played(scenario: str, task: str) -> str:
 def concerns(metric: type[Metric], task: str) -> bool:
     """Whether a metric is defined for a task; of a task that is not known, any is."""
     known = tasks().get(task)
-    return known is None or metric.tasks is None or bool(metric.tasks & {known.name, known.takes})
+    return known is None or metric.tasks is None or bool(metric.tasks & {known.name, known.requests})

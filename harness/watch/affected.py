@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.build.passes import passes
-from harness.core.bounds import Promise
+from harness.core.bounds import Bound
 from harness.core.imports import closure, parsed
 from harness.core.registry import EXTENSIONS, project_folders
 from harness.judge.metrics import metrics
@@ -66,7 +66,7 @@ def _why(old: Spec, new: Spec, target: Target) -> str:
     before = next((other for other in old.kpis if other.name == kpi.name), None)
     if before is None:
         return "a new KPI"
-    same = [t for t in before.targets if t.metric_name == target.metric_name and _alike(t.promise, target.promise)]
+    same = [t for t in before.targets if t.metric_name == target.metric_name and _alike(t.bound, target.bound)]
     if not same:
         return "its bound"
     if old.measure != new.measure:
@@ -77,7 +77,7 @@ def _why(old: Spec, new: Spec, target: Target) -> str:
     return _parts(old, new, same[0], target) or _against(old, new, before, kpi, target)
 
 
-def _alike(a: Promise, b: Promise) -> bool:
+def _alike(a: Bound, b: Bound) -> bool:
     return (a.relation, a.op, a.limit, a.versus) == (b.relation, b.op, b.limit, b.versus)
 
 

@@ -173,7 +173,7 @@ class ArraySplit(Split):
         return {name: array[start:stop] for name, array in self._arrays.items()}
 
 
-class Fixture(ABC):
+class Workload(ABC):
     """What every workload says of itself. A fixture package defines exactly one concrete subclass.
 
     Importing the package must be cheap and must not import torch: it is imported by processes that only read data.
@@ -201,14 +201,14 @@ class Fixture(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Smaller:
+class StudentNetwork:
     """A narrower network that takes what the reference takes; ``trained`` says whether its weights are shipped."""
 
     network: torch.nn.Module
     trained: bool
 
 
-class Workload(Fixture):
+class TensorWorkload(Workload):
     """A model of tensors: the reference network and its data.
 
     ``outputs`` names what the network returns, in that order, or by its keys where it returns a mapping; ``scored`` is
@@ -258,14 +258,14 @@ class Workload(Fixture):
     def model(self) -> torch.nn.Module:
         """The FP32 reference with its weights, in evaluation mode, on the CPU."""
 
-    def smaller(self, width: float, pixels: int) -> Smaller:
+    def student(self, width: float, pixels: int) -> StudentNetwork:
         """A network of ``width`` times the channels that looks at pictures of ``pixels`` a side.
 
         It makes them smaller itself, from the reference's own input. Raises Unavailable where there is none.
         """
         raise Unavailable(
             f"the fixture of {self.settings.name} has no network of width {width:g} for {pixels} pixels",
-            "its workload says which by the method `smaller`",
+            "its workload says which by the method `student`",
         )
 
     def some(self, name: str, count: int) -> dict[str, npt.NDArray[np.generic]]:
@@ -301,7 +301,7 @@ class Workload(Fixture):
         """``training`` (calibration is drawn from it), ``validation`` (recipes tune on it) or ``evaluation``."""
 
 
-def load_workload(root: Path, fixture: str, settings: Settings) -> Fixture:
+def load_workload(root: Path, fixture: str, settings: Settings) -> Workload:
     """Imports ``fixture`` from below ``root`` and makes its workload; KpiError when it does not define one."""
     try:
         registry.load_all()
@@ -314,15 +314,18 @@ def load_workload(root: Path, fixture: str, settings: Settings) -> Fixture:
     own = [
         member
         for member in vars(module).values()
-        if inspect.isclass(member) and issubclass(member, Fixture) and member.__module__.startswith(module.__name__)
+        if inspect.isclass(member) and issubclass(member, Workload) and member.__module__.startswith(module.__name__)
     ]
     found = [member for member in own if not inspect.isabstract(member)]
     if own and not found:
         lacking = ", ".join(sorted(own[0].__abstractmethods__))
         raise KpiError(f"fixture {fixture}: {own[0].__name__} is abstract, it lacks {lacking}", "write these methods")
     if len(found) != 1:
-        raise KpiError(f"fixture {fixture} defines {len(found)} workloads, expected exactly one subclass of Workload")
-    made: Fixture = found[0](settings)
+        raise KpiError(
+            f"fixture {fixture} defines {len(found)} workloads, expected exactly one",
+            "derive one class from TensorWorkload or Workload",
+        )
+    made: Workload = found[0](settings)
     return made
 
 

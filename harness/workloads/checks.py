@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.arrays import a, array_fault, batch_axis
 from harness.core.errors import KpiError
-from harness.workloads.base import Fixture, Split, TensorSpec, Workload
+from harness.workloads.base import Split, TensorSpec, TensorWorkload, Workload
 from harness.workloads.errors import defined_at, located
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class CheckedSplit(Split):
     """A fixture's split that checks labels and inputs as they are asked for. What else the split has is passed on."""
 
-    def __init__(self, split: Split, name: str, workload: Workload, root: Path) -> None:
+    def __init__(self, split: Split, name: str, workload: TensorWorkload, root: Path) -> None:
         self._split = split
         self._name = name
         self._workload = workload
@@ -118,9 +118,9 @@ def _nameless(cluster: object) -> bool:
     return cluster is None or cluster != cluster  # noqa: PLR0124 - NaN
 
 
-def checked(fixture: Fixture, root: Path) -> Fixture:
+def checked(fixture: Workload, root: Path) -> Workload:
     """The fixture itself, its ``split`` and ``model`` replaced by ones that check what they return."""
-    if not isinstance(fixture, Workload):
+    if not isinstance(fixture, TensorWorkload):
         return fixture
     split, model = fixture.split, fixture.model
 
@@ -149,7 +149,7 @@ def checked(fixture: Fixture, root: Path) -> Fixture:
     return fixture
 
 
-def described(fixture: Fixture, root: Path) -> tuple[str, dict[str, str], list[str]]:
+def described(fixture: Workload, root: Path) -> tuple[str, dict[str, str], list[str]]:
     """The fixture's fingerprint, origin and input names; KpiError for what is not text or not well declared."""
     fingerprint = fixture.fingerprint()
     if not isinstance(fingerprint, str) or not fingerprint:
@@ -161,12 +161,12 @@ def described(fixture: Fixture, root: Path) -> tuple[str, dict[str, str], list[s
         place = defined_at(type(fixture).about, "about()", root)
         said = "something that is not text" if isinstance(about, dict) else a(about)
         raise KpiError(f"{place}: it returned {said}", 'return {"data": "...", "weights": "..."}')
-    if isinstance(fixture, Workload):
+    if isinstance(fixture, TensorWorkload):
         _check_declared(fixture, root)
     return fingerprint, about, fixture.input_names
 
 
-def _check_declared(workload: Workload, root: Path) -> None:
+def _check_declared(workload: TensorWorkload, root: Path) -> None:
     """KpiError when ``inputs`` or ``outputs`` are not tuples of what they must be, each name once."""
     own = type(workload)
     who = defined_at(own, f"class {own.__name__}", root)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.workloads.base import UNREADABLE, Split, Workload
+from harness.workloads.base import UNREADABLE, Split, TensorWorkload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +104,7 @@ def shared(evaluation: Iterable[str], others: Iterable[str]) -> int:
     return sum(other in known for other in others)
 
 
-def keep_training(workload: Workload, folder: Path) -> None:
+def keep_training(workload: TensorWorkload, folder: Path) -> None:
     """Writes the digests of some training samples, from the whole split; nothing where there is no such split."""
     import numpy as np
 

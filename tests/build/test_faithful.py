@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from harness.build.passes import faithful
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.network import exportable, named_outputs
 from harness.build.passes.onnx import Onnx
 from harness.build.passes.torch import Torch
 from harness.core.errors import KpiError
-from harness.workloads.base import ArraySplit, Settings, Split, TensorSpec, Workload
+from harness.workloads.base import ArraySplit, Settings, Split, TensorSpec, TensorWorkload
 
 # Artifacts are exported and quantized, for seconds each.
 pytestmark = pytest.mark.suite
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.suite
 SETTINGS = Settings("made", "image-classification", None, None, None, None, False, False, Path())  # noqa: FBT003
 
 
-class Made(Workload):
+class Made(TensorWorkload):
     """A workload around a network that a test gives."""
 
     inputs = (TensorSpec("x", (5,)),)
@@ -60,12 +60,12 @@ class Net(torch.nn.Module):  # type: ignore[misc]
         return self.after(x, made) if self.after else made
 
 
-def job(tmp_path: Path, network: torch.nn.Module, outputs: tuple[str, ...] = ("logits",)) -> Job:
+def job(tmp_path: Path, network: torch.nn.Module, outputs: tuple[str, ...] = ("logits",)) -> PassContext:
     (tmp_path / "out").mkdir()
-    return Job(None, tmp_path / "out", tmp_path, tmp_path, Made(network.eval(), outputs), lambda _: None)
+    return PassContext(None, tmp_path / "out", tmp_path, tmp_path, Made(network.eval(), outputs), lambda _: None)
 
 
-def compared(made: Job, cls: type[Pass] = Onnx) -> dict[str, Any]:
+def compared(made: PassContext, cls: type[Pass] = Onnx) -> dict[str, Any]:
     chosen = cls(cls.Options())
     chosen.run(made)
     found = faithful.check(made, chosen)

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harness.build.artifact import write_manifest
 from harness.build.passes import onnx_files
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.build.worker import run_step
 from harness.core.errors import KpiError
 from tests.support.small_models import CLASSES, SIDE, Stripes, apply
@@ -116,10 +116,10 @@ class Rewriting(Pass):
 
     name = "rewriting"
     title = "a pass with a fault"
-    takes = frozenset({"onnx"})
-    makes = "onnx"
+    input_formats = frozenset({"onnx"})
+    output_format = "onnx"
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         model = onnx.load(job.input("model.onnx"))
         output = model.graph.output[0]
         if self.options == "renamed":
@@ -156,7 +156,7 @@ class Rewriting(Pass):
     ],
 )
 def test_a_pass_answers_for_its_result(tmp_path: Path, exported: Path, fault: str, said: str) -> None:
-    job = Job(exported, tmp_path, tmp_path, tmp_path, Stripes(), lambda _: None)
+    job = PassContext(exported, tmp_path, tmp_path, tmp_path, Stripes(), lambda _: None)
     if not fault:
         run_step(Rewriting(fault), job, {})
         return

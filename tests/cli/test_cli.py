@@ -99,7 +99,7 @@ def test_schema_is_the_one_of_this_version(project: Project) -> None:
     done = kpi(project, "schema")
     schema = json.loads(done.stdout)
     assert schema["title"] == "kpis.toml"
-    assert set(schema["properties"]) == {"machine", "workload", "kpi", "measure"}
+    assert set(schema["properties"]) == {"machine", "workload", "kpi", "measure", "include", "plugins"}
 
 
 def test_environments_are_listed_and_wrong_names_told(project: Project) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.core.bounds import EXAMPLES, Promise, Relation, judged_in, parse_promise
+from harness.core.bounds import EXAMPLES, Bound, Relation, judged_in, parse_bound
 from harness.core.units import BYTES, COUNT, FACTOR, NUMBER, POINTS, SAMPLE_RATE, SHARE, TIME, Dimension
 
 DIMENSIONS = (TIME, BYTES, SAMPLE_RATE, SHARE, NUMBER, COUNT)
@@ -50,7 +50,7 @@ promise_like = st.one_of(
 def test_every_kind_of_target_is_read(
     text: str, dimension: Dimension, relation: Relation, op: str, limit: float, versus: str | None
 ) -> None:
-    assert parse_promise(text, dimension) == Promise(text, relation, op, limit, versus)
+    assert parse_bound(text, dimension) == Bound(text, relation, op, limit, versus)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_every_kind_of_target_is_read(
 )
 def test_what_is_no_target_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is not a target") as caught:
-        parse_promise(text, TIME)
+        parse_bound(text, TIME)
     assert repr(text) in str(caught.value)
     assert EXAMPLES in str(caught.value)
 
@@ -67,7 +67,7 @@ def test_what_is_no_target_is_refused_with_examples(text: str) -> None:
 @pytest.mark.parametrize("text", ["< 3 ms < 4 ms", "loss <= 1 pp vs fp32", "dropped <= 1 pp vs fp32"])
 def test_what_reads_almost_like_a_target_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a target"):
-        parse_promise(text, SHARE)
+        parse_bound(text, SHARE)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_reads_almost_like_a_target_is_refused(text: str) -> None:
 )
 def test_a_target_in_the_wrong_words_says_which_are_right(text: str, dimension: Dimension, said: str) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        parse_promise(text, dimension)
+        parse_bound(text, dimension)
     assert said in str(caught.value)
 
 
@@ -103,12 +103,12 @@ def test_a_target_in_the_wrong_words_says_which_are_right(text: str, dimension: 
 @example("< 1e99999999999999999999 ms", TIME)
 def test_any_text_is_a_target_or_a_value_error(text: str, dimension: Dimension) -> None:
     try:
-        promise = parse_promise(text, dimension)
+        bound = parse_bound(text, dimension)
     except ValueError:
         return
-    assert promise.text == text
-    assert math.isfinite(promise.limit)
-    assert (promise.versus is None) == (promise.relation is Relation.VALUE)
+    assert bound.text == text
+    assert math.isfinite(bound.limit)
+    assert (bound.versus is None) == (bound.relation is Relation.VALUE)
 
 
 @given(
@@ -131,12 +131,12 @@ def test_what_is_written_is_what_is_meant(
     text = template.format(op=op, number=number, recipe=recipe, space=space)
     limit = float(number) if relation is Relation.RATIO else float(number / 100)
     versus = None if relation is Relation.VALUE else recipe
-    assert parse_promise(text, SHARE) == Promise(text, relation, op, limit, versus)
+    assert parse_bound(text, SHARE) == Bound(text, relation, op, limit, versus)
 
 
 @given(st.floats(-1e6, 1e6), st.integers(-1_000_000, 1_000_000))
 def test_a_promise_holds_on_its_own_side_only(value: float, limit: int) -> None:
-    below, at_most, above, at_least = (parse_promise(f"{op} {limit}", NUMBER) for op in OPERATORS)
+    below, at_most, above, at_least = (parse_bound(f"{op} {limit}", NUMBER) for op in OPERATORS)
     assert below.holds(value) == (value < limit)
     assert at_most.holds(value) == (value <= limit)
     assert above.holds(value) == (value > limit)
@@ -150,7 +150,7 @@ def test_a_promise_holds_on_its_own_side_only(value: float, limit: int) -> None:
 
 @pytest.mark.parametrize("op", OPERATORS)
 def test_not_a_number_keeps_no_promise(op: str) -> None:
-    assert not parse_promise(f"{op} 3 ms", TIME).holds(math.nan)
+    assert not parse_bound(f"{op} 3 ms", TIME).holds(math.nan)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_onnx_runtime_keeps_to_the_processors_it_is_confined_to(tmp_path: Path, 
         "from harness.measure.runtimes.onnxruntime import OnnxRuntime\n"
         f"pin('{core}'); runtime = OnnxRuntime(OnnxRuntime.Options(threads={threads}))\n"
         # As in the worker: NumPy starts threads of its own.
-        "import numpy; runtime.start(); session = runtime.load(Path(sys.argv[1]), 'cpu', 1, profile=False)\n"
+        "import numpy; runtime.import_library(); session = runtime.load(Path(sys.argv[1]), 'cpu', 1, profile=False)\n"
         "session.run({'x': numpy.zeros((1, 4), 'float32')}); time.sleep(0.2); proof = session.proof()\n"
         f"print(check('{core}'), proof.threads, proof.details['threads_chosen_by'], sep='|')"
     )

@@ -12,7 +12,7 @@ import pytest
 
 from harness.core.errors import KpiError, Unavailable
 from harness.core.placement import Placement, memory_binding, memory_policy, node_cores
-from harness.measure.barrier import Meeting
+from harness.measure.barrier import FileBarrier
 from harness.measure.instances import run_together
 from tests.support.project import ROOT, Project
 
@@ -77,7 +77,7 @@ def test_memory_is_bound_where_the_system_lets_it() -> None:
 
 
 def test_whoever_waits_is_told_of_a_failure() -> None:
-    def run(number: int, meeting: Meeting) -> dict[str, object]:
+    def run(number: int, meeting: FileBarrier) -> dict[str, object]:
         if number:
             raise KpiError("the second one broke")
         meeting.wait("timed", 60)
@@ -89,7 +89,7 @@ def test_whoever_waits_is_told_of_a_failure() -> None:
 
 def test_a_meeting_does_not_wait_for_ever(tmp_path: Path) -> None:
     with pytest.raises(KpiError, match="not ready within 0 s"):
-        Meeting(str(tmp_path), 0, 2).wait("timed", 0.05)
+        FileBarrier(str(tmp_path), 0, 2).wait("timed", 0.05)
 
 
 @pytest.mark.suite

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.score_bounds import LEAST, Scores, difference_bounds, mean_bounds, ratio_bounds, tango
 from harness.core.statistics import wilson
 from harness.core.units import POINTS, SHARE
@@ -142,49 +142,49 @@ def test_scores_without_ends_and_without_skew_get_students_interval() -> None:
 
 @pytest.mark.parametrize("n", [5, 20, 100])
 def test_a_small_drop_is_not_proven_by_few_samples_that_are_alike(n: int) -> None:
-    promise = parse_promise("drop <= 0.1 pp vs fp32", SHARE)
+    bound = parse_bound("drop <= 0.1 pp vs fp32", SHARE)
     equal = Scores([1.0] * n, [1.0] * n, UNIT)
-    judged = judge_samples(promise, equal, 0.97)
+    judged = judge_samples(bound, equal, 0.97)
     assert judged.verdict is Verdict.INCONCLUSIVE
-    count, holds = samples_that_decide(promise, equal, 0.97) or (0, False)
+    count, holds = samples_that_decide(bound, equal, 0.97) or (0, False)
     assert holds
-    said = list(too_small(promise, judged, equal, POINTS))
+    said = list(too_small(bound, judged, equal, POINTS))
     assert said == [f"{n} samples are too few for drop <= 0.1 pp vs fp32: about {count:,} like these would prove it"]
     # Computed by the method in force: so many decide, one fewer does not.
-    assert judge_samples(promise, Scores([1.0] * count, [1.0] * count, UNIT), 0.97).verdict is Verdict.PASS
+    assert judge_samples(bound, Scores([1.0] * count, [1.0] * count, UNIT), 0.97).verdict is Verdict.PASS
     fewer = Scores([1.0] * (count - 1), [1.0] * (count - 1), UNIT)
-    assert judge_samples(promise, fewer, 0.97).verdict is Verdict.INCONCLUSIVE
+    assert judge_samples(bound, fewer, 0.97).verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_drop_on_its_bound_is_decided_by_no_number() -> None:
-    promise = parse_promise("drop <= 5 pp vs fp32", SHARE)
+    bound = parse_bound("drop <= 5 pp vs fp32", SHARE)
     found = flipped(100, 5, 0)
-    judged = judge_samples(promise, found, 0.97)
-    assert samples_that_decide(promise, found, 0.97) is None
+    judged = judge_samples(bound, found, 0.97)
+    assert samples_that_decide(bound, found, 0.97) is None
     said = "100 samples can't decide it, nor would 1000 times as many: the figure is at its bound"
-    assert list(too_small(promise, judged, found, POINTS)) == [said]
+    assert list(too_small(bound, judged, found, POINTS)) == [said]
 
 
 def test_what_a_drop_can_not_keep_would_be_refuted() -> None:
-    promise = parse_promise("drop <= 1 pp vs fp32", SHARE)
+    bound = parse_bound("drop <= 1 pp vs fp32", SHARE)
     found = flipped(200, 5, 0)
-    assert judge_samples(promise, found, 0.97).verdict is Verdict.INCONCLUSIVE
-    count, holds = samples_that_decide(promise, found, 0.97) or (0, True)
+    assert judge_samples(bound, found, 0.97).verdict is Verdict.INCONCLUSIVE
+    count, holds = samples_that_decide(bound, found, 0.97) or (0, True)
     assert not holds
     assert 200 < count < 2000
 
 
 def test_flips_are_told() -> None:
-    promise = parse_promise("drop <= 1 pp vs fp32", SHARE)
+    bound = parse_bound("drop <= 1 pp vs fp32", SHARE)
     said = "against fp32, of 200 samples 12 broke and 9 mended"
-    assert list(flips(promise, flipped(200, 12, 9))) == [said]
-    assert not list(flips(promise, Scores([0.5], [0.7], UNIT)))
-    assert not list(flips(parse_promise(">= 90 %", SHARE), Scores([1.0], None, UNIT)))
+    assert list(flips(bound, flipped(200, 12, 9))) == [said]
+    assert not list(flips(bound, Scores([0.5], [0.7], UNIT)))
+    assert not list(flips(parse_bound(">= 90 %", SHARE), Scores([1.0], None, UNIT)))
 
 
 def test_clusters_are_what_is_counted() -> None:
-    promise = parse_promise("drop <= 3 pp vs fp32", SHARE)
+    bound = parse_bound("drop <= 3 pp vs fp32", SHARE)
     found = Scores([1.0] * 100, [1.0] * 100, UNIT, [n // 5 for n in range(100)])
-    judged = judge_samples(promise, found, 0.97)
+    judged = judge_samples(bound, found, 0.97)
     assert (judged.verdict, judged.n, judged.of) == (Verdict.INCONCLUSIVE, 20, "paired clusters of samples")
-    assert next(too_small(promise, judged, found, POINTS)).startswith("20 clusters of samples are too few for drop")
+    assert next(too_small(bound, judged, found, POINTS)).startswith("20 clusters of samples are too few for drop")

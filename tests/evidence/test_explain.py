@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.errors import KpiError
 from harness.core.score_bounds import Scores
 from harness.core.units import POINTS, SHARE
@@ -138,21 +138,21 @@ def test_evidence_that_was_edited_is_explained_with_a_warning(project: Project) 
 def test_a_set_that_is_too_small_for_the_promise_is_said_so(
     text: str, scores: list[float], others: list[float] | None, said: str
 ) -> None:
-    promise = parse_promise(text, SHARE)
+    bound = parse_bound(text, SHARE)
     judged = Scores(scores, others, (0.0, 1.0))
-    found = list(too_small(promise, judge_samples(promise, judged, 0.97), judged, POINTS if "drop" in text else SHARE))
+    found = list(too_small(bound, judge_samples(bound, judged, 0.97), judged, POINTS if "drop" in text else SHARE))
     assert len(found) == bool(said)
     assert said in "".join(found)
 
 
 def test_as_many_samples_as_the_note_asks_for_would_do() -> None:
-    promise = parse_promise("drop <= 1 pp vs fp32", SHARE)
+    bound = parse_bound("drop <= 1 pp vs fp32", SHARE)
 
     def note(times: int) -> list[str]:
         # Three of a hundred are lost, three are gained.
         own, others = [0.0] * 3 * times + [1.0] * 97 * times, [1.0] * 97 * times + [0.0] * 3 * times
         scores = Scores(own, others, (0.0, 1.0))
-        return list(too_small(promise, judge_samples(promise, scores, 0.97), scores, POINTS))
+        return list(too_small(bound, judge_samples(bound, scores, 0.97), scores, POINTS))
 
     needed = int(re.search(r"about ([\d,]+) like these", note(1)[0])[1].replace(",", ""))
     assert 100 < needed < 100_000

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import Cause
-from harness.evidence.ledger import Answer, Ledger, off_target
+from harness.evidence.ledger import Ledger, TargetResult, off_target
 from harness.judge.verdict import Verdict
 from harness.spec.model import Spec
 
 Read = Callable[[str], Spec]
 VERDICTS = list(Verdict)
 answers = st.builds(
-    Answer,
+    TargetResult,
     verdict=st.sampled_from(VERDICTS),
     reason=st.text(),
     value=st.floats(),
@@ -56,7 +56,7 @@ def test_what_nobody_answered_is_still_in_the_ledger(spec: Spec) -> None:
 
 def test_an_excuse_is_no_answer(spec: Spec) -> None:
     ledger = Ledger(spec)
-    ledger.record(spec.targets[0].key, Answer(Verdict.PASS, ""))
+    ledger.record(spec.targets[0].key, TargetResult(Verdict.PASS, ""))
     ledger.set_default_reasons([spec.targets[1].key, spec.targets[0].key], "interrupted")
     reasons = [(answer.verdict, answer.reason) for _, answer in ledger.lines()]
     assert reasons == [
@@ -73,10 +73,10 @@ def test_an_excuse_is_no_answer(spec: Spec) -> None:
 def test_each_target_is_answered_once(spec: Spec) -> None:
     ledger = Ledger(spec)
     key = spec.targets[0].key
-    ledger.record(key, Answer(Verdict.FAIL, "too slow"))
+    ledger.record(key, TargetResult(Verdict.FAIL, "too slow"))
     assert ledger.answered(key)
     with pytest.raises(ValueError, match="was answered already"):
-        ledger.record(key, Answer(Verdict.PASS, ""))
+        ledger.record(key, TargetResult(Verdict.PASS, ""))
     _, answer = next(ledger.lines())
     assert (answer.verdict, answer.reason) == (Verdict.FAIL, "too slow")
     assert ledger.counts() == {Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 3}
@@ -88,7 +88,7 @@ def test_nothing_is_answered_that_nobody_promised(spec: Spec, position: int) -> 
     key[position] += "x"
     ledger = Ledger(spec)
     with pytest.raises(ValueError, match="no such target"):
-        ledger.record((key[0], key[1], key[2]), Answer(Verdict.PASS, ""))
+        ledger.record((key[0], key[1], key[2]), TargetResult(Verdict.PASS, ""))
     assert len(list(ledger.lines())) == 4
     assert ledger.counts()[Verdict.PASS] == 0
 
@@ -98,7 +98,7 @@ def test_proven_is_all_passed_and_nothing_less(read: Read, valid: str, verdicts:
     spec = read(valid)
     ledger = Ledger(spec)
     for target, verdict in zip(spec.targets, verdicts, strict=False):
-        ledger.record(target.key, Answer(verdict, ""))
+        ledger.record(target.key, TargetResult(verdict, ""))
     assert ledger.proven == (list(verdicts) == [Verdict.PASS] * 4)
     assert sum(ledger.counts().values()) == 4
 
@@ -108,11 +108,11 @@ def test_an_empty_ledger_proves_nothing(spec: Spec) -> None:
 
 
 @given(answers)
-def test_an_answer_survives_being_written(answer: Answer) -> None:
+def test_an_answer_survives_being_written(answer: TargetResult) -> None:
     # Strict JSON, which knows neither NaN nor infinity.
     text = json.dumps(answer.to_json(), allow_nan=False)
-    again = Answer.from_json(json.loads(text))
-    for field in fields(Answer):
+    again = TargetResult.from_json(json.loads(text))
+    for field in fields(TargetResult):
         assert same(getattr(again, field.name), getattr(answer, field.name)), field.name
 
 
@@ -120,26 +120,26 @@ def test_an_answer_survives_being_written(answer: Answer) -> None:
     ("value", "written"), [(math.nan, None), (math.inf, "inf"), (-math.inf, "-inf"), (0.5, 0.5), (0.0, 0.0)]
 )
 def test_numbers_that_json_lacks_are_written_as_documented(value: float, written: object) -> None:
-    plain = Answer(Verdict.INCONCLUSIVE, "", value=value, low=value, high=value).to_json()
+    plain = TargetResult(Verdict.INCONCLUSIVE, "", value=value, low=value, high=value).to_json()
     assert plain["value"] == plain["low"] == plain["high"] == written
     assert plain["verdict"] == "INCONCLUSIVE"
 
 
 def test_an_unknown_verdict_is_refused() -> None:
-    plain = Answer(Verdict.PASS, "").to_json()
+    plain = TargetResult(Verdict.PASS, "").to_json()
     with pytest.raises(ValueError, match="PERHAPS"):
-        Answer.from_json({**plain, "verdict": "PERHAPS"})
+        TargetResult.from_json({**plain, "verdict": "PERHAPS"})
 
 
 @given(answers)
-def test_on_another_machine_nothing_is_proven(answer: Answer) -> None:
+def test_on_another_machine_nothing_is_proven(answer: TargetResult) -> None:
     moved = off_target(answer, "another processor")
     if answer.verdict in (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE):
         assert moved.verdict is Verdict.OFF_TARGET
         assert moved.reason.startswith("another processor; ")
     else:
         assert moved is answer
-    for field in fields(Answer):
+    for field in fields(TargetResult):
         if field.name not in ("verdict", "reason", "would_be"):
             assert same(getattr(moved, field.name), getattr(answer, field.name))
 
@@ -153,6 +153,6 @@ def test_on_another_machine_nothing_is_proven(answer: Answer) -> None:
     ],
 )
 def test_off_target_says_what_was_seen(verdict: Verdict, said: str) -> None:
-    moved = off_target(Answer(verdict, ""), "8 cores, not 64")
+    moved = off_target(TargetResult(verdict, ""), "8 cores, not 64")
     assert moved.reason == f"8 cores, not 64; {said}"
     assert moved.would_be is verdict

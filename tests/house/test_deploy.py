@@ -310,7 +310,7 @@ def test_the_jobs_one_after_the_other(project: Project, tmp_path: Path) -> None:
     project.change('"latency.p50" = "< 50 ms"\n', "")  # what is quick to prove
     wait = [str(DEPLOY / "wait.py"), *here(MERGE["initContainers"][0]["args"])]
     merge = ["-m", "harness.cli.main", "merge", *here(MERGE["containers"][0]["args"])]
-    # The image's own --kpi-out stands before the Job's, which must win.
+    # The image's own --kpi-out stands before the PassContext's, which must win.
     first = here(["--kpi-out=/evidence/latest"])
     codes = {name: project.pytest(*first, *here(c["args"])).returncode for name, c in MEASURING.items()}
     assert [path.name for path in (tmp_path / "claim").iterdir()] == ["run-0"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.units import NUMBER
 from harness.judge.machine_ratio import Side, judge_machines, processes_needed
 from harness.judge.verdict import Verdict
@@ -19,7 +19,7 @@ from tests.support.project import Project
 Edit = Callable[..., str]
 Problems = Callable[[str], tuple[str, ...]]
 
-HALF = parse_promise("<= 0.5", NUMBER)
+HALF = parse_bound("<= 0.5", NUMBER)
 TEN = [False] * 10
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.core.bounds import Promise, Relation, parse_promise
+from harness.core.bounds import Bound, Relation, parse_bound
 from harness.core.score_bounds import Scores, difference_bounds, mean_bounds, ratio_bounds
 from harness.core.statistics import looks_for, plan_looks, recorded_looks
 from harness.core.units import DIMENSIONS, NUMBER
@@ -192,9 +192,9 @@ def shipped_bounds() -> list[tuple[str, str]]:
     return [(m, text) for m, bound in found for text in ([bound] if isinstance(bound, str) else bound)]
 
 
-def written(promise: Promise) -> Json:
-    said = {"op": promise.op, "limit": promise.limit, "relation": promise.relation.value, "versus": promise.versus}
-    return {"bound": promise.text, **said}
+def written(bound: Bound) -> Json:
+    said = {"op": bound.op, "limit": bound.limit, "relation": bound.relation.value, "versus": bound.versus}
+    return {"bound": bound.text, **said}
 
 
 def test_bounds_are_read_as_the_harness_reads_them() -> None:
@@ -204,14 +204,14 @@ def test_bounds_are_read_as_the_harness_reads_them() -> None:
         ("size", ">= 1 000 kB"),
         ("rtf", "< 2e-1"),
     ]:
-        promise = parse_promise(text, metrics()[metric].dimension)
-        assert not list(replay_bounds.wrong_bound(written(promise))), text
+        bound = parse_bound(text, metrics()[metric].dimension)
+        assert not list(replay_bounds.wrong_bound(written(bound))), text
         for change in (
-            {"limit": promise.limit * 1.001 or 1e-4},
-            {"op": ">" if promise.upper else "<"},
+            {"limit": bound.limit * 1.001 or 1e-4},
+            {"op": ">" if bound.upper else "<"},
             {"versus": "another"},
         ):
-            assert list(replay_bounds.wrong_bound({**written(promise), **change})), text
+            assert list(replay_bounds.wrong_bound({**written(bound), **change})), text
     assert {"vs", "of", "x"} <= {word for _, text in shipped_bounds() for word in text.split()}
 
 
@@ -228,14 +228,14 @@ def test_the_sign_test_is_the_harnesss(n: int, op: str, seed: int, spoilt: float
     share, confidence = float(random.choice([0.5, 0.5, 0.8, 0.9])), float(random.choice([0.97, 0.9818]))
     drift = float(random.choice([0.0, 0.02]))
     looks = looks_for((6, 10, 16, 26, 40), confidence, drift, share)
-    promise = Promise(f"{op} 1", Relation.VALUE, op, 1.0, None, share)
+    bound = Bound(f"{op} 1", Relation.VALUE, op, 1.0, None, share)
     wanted = judge_processes(
-        promise, [Estimate(*e) for e in estimates], looks=looks, confidence=confidence, disturbed=disturbed
+        bound, [Estimate(*e) for e in estimates], looks=looks, confidence=confidence, disturbed=disturbed
     )
     sizes = [look.processes for look in looks]
     plans = [replay_looks.plan(sizes, confidence, chance) for chance in (1 - share, share)]
     plain = replay_looks.looks_of(sizes, *plans, drift)
-    verdict, *figures = replay_looks.sign_test(promise.holds, promise.upper, share, estimates, disturbed, plain)
+    verdict, *figures = replay_looks.sign_test(bound.holds, bound.upper, share, estimates, disturbed, plain)
     assert verdict == wanted.verdict
     assert figures == pytest.approx([wanted.value, wanted.low, wanted.high, wanted.n], nan_ok=True)
 
@@ -243,7 +243,7 @@ def test_the_sign_test_is_the_harnesss(n: int, op: str, seed: int, spoilt: float
 @pytest.mark.parametrize("seed", range(30))
 def test_a_ratio_of_machines_is_the_harnesss(seed: int) -> None:
     random = np.random.default_rng(seed)
-    promise = parse_promise("<= 0.5", NUMBER)
+    bound = parse_bound("<= 0.5", NUMBER)
     sides, measurements = [], []
     for name, cost, device in (("own", random.choice([0.4, 0.5, 0.6]), "gpu"), ("other", 1.0, "cpu")):
         n = int(random.integers(8, 14))
@@ -262,7 +262,7 @@ def test_a_ratio_of_machines_is_the_harnesss(seed: int) -> None:
         {"name": "b", "recipe": "other", "device": "cpu", "against": None, **of},
     ]
     evidence = {"kpis": kpis, "settings": {"confidence": 0.97}, "measurements": measurements}
-    wanted = judge_machines(promise, *sides, 0.97)
-    verdict, *figures = replay.judge_machines({"kpi": "a", "scenario": "offline", **written(promise)}, evidence)
+    wanted = judge_machines(bound, *sides, 0.97)
+    verdict, *figures = replay.judge_machines({"kpi": "a", "scenario": "offline", **written(bound)}, evidence)
     assert verdict == wanted.verdict
     assert figures == pytest.approx([wanted.value, wanted.low, wanted.high, wanted.n])

@@ -9,35 +9,35 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.errors import SpecError
 from harness.core.statistics import looks_for, plan_looks
 from harness.core.units import TIME
-from harness.judge.verdict import Estimate, Judgement, Verdict, judge_processes
+from harness.judge.verdict import Decision, Estimate, Verdict, judge_processes
 from harness.spec.checks import share_mistake
 from harness.spec.model import MeasureSettings
 from harness.spec.reader import read_spec
 
 SIZES = MeasureSettings().looks
-PROMISE = parse_promise("< 10 ms in 90 % of processes", TIME)
+PROMISE = parse_bound("< 10 ms in 90 % of processes", TIME)
 
 
-def judge(values: list[float], share: float = 0.9, text: str = "< 10 ms") -> Judgement:
-    promise = parse_promise(f"{text} in {100 * share:g} % of processes", TIME)
+def judge(values: list[float], share: float = 0.9, text: str = "< 10 ms") -> Decision:
+    bound = parse_bound(f"{text} in {100 * share:g} % of processes", TIME)
     looks = looks_for(SIZES, 0.97, 0.0, share)
-    return judge_processes(promise, [Estimate(v, v, v) for v in values], looks=looks, confidence=0.97)
+    return judge_processes(bound, [Estimate(v, v, v) for v in values], looks=looks, confidence=0.97)
 
 
 def test_the_share_is_read() -> None:
     assert (PROMISE.share, PROMISE.limit, PROMISE.upper) == (0.9, 0.01, True)
-    assert parse_promise("< 10 ms", TIME).share == 0.5
-    assert parse_promise("< 10 ms in 97.5 % of processes", TIME).share == 0.975
+    assert parse_bound("< 10 ms", TIME).share == 0.5
+    assert parse_bound("< 10 ms in 97.5 % of processes", TIME).share == 0.975
 
 
 @pytest.mark.parametrize("share", ["40", "100", "0"])
 def test_a_share_below_half_or_of_all_is_refused(share: str) -> None:
     with pytest.raises(ValueError, match="in 50 % to below 100 % of processes"):
-        parse_promise(f"< 10 ms in {share} % of processes", TIME)
+        parse_bound(f"< 10 ms in {share} % of processes", TIME)
 
 
 def test_half_of_the_processes_is_the_median() -> None:
@@ -74,7 +74,7 @@ def test_a_few_slow_starts_fail_early_though_the_median_is_fine() -> None:
     assert failed.low >= 0.01
     looks = plan_looks(SIZES, 0.97)
     median = judge_processes(
-        parse_promise("< 10 ms", TIME), [Estimate(v, v, v) for v in values], looks=looks, confidence=0.97
+        parse_bound("< 10 ms", TIME), [Estimate(v, v, v) for v in values], looks=looks, confidence=0.97
     )
     assert median.verdict is Verdict.INCONCLUSIVE
 
@@ -94,7 +94,7 @@ def test_the_value_is_the_figure_that_so_many_keep() -> None:
 
 
 def test_looks_that_can_never_prove_it_are_refused() -> None:
-    few = parse_promise("< 10 ms in 95 % of processes", TIME)
+    few = parse_bound("< 10 ms in 95 % of processes", TIME)
     said = share_mistake(few, MeasureSettings())
     assert said == "'< 10 ms in 95 % of processes': takes at least 69 processes, looks end at 40; add looks"
     assert not share_mistake(few, MeasureSettings(looks=(6, 40, 80)))

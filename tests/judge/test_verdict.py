@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.bounds import Promise, parse_promise
+from harness.core.bounds import Bound, parse_bound
 from harness.core.score_bounds import Scores
 from harness.core.statistics import Look, plan_looks
 from harness.core.units import BYTES, SAMPLE_RATE, SHARE, TIME
-from harness.judge.verdict import Estimate, Judgement, Verdict, judge_exact, judge_processes, judge_samples, too_near
+from harness.judge.verdict import Decision, Estimate, Verdict, judge_exact, judge_processes, judge_samples, too_near
 
 SIZES = (6, 9, 14, 20, 28)  # not the default: nothing here depends on it
 LOOKS = plan_looks(SIZES, 0.97)
-CEILING = parse_promise("< 3 s", TIME)
-FLOOR = parse_promise("> 3 fps", SAMPLE_RATE)
+CEILING = parse_bound("< 3 s", TIME)
+FLOOR = parse_bound("> 3 fps", SAMPLE_RATE)
 values = st.floats(0.1, 10)
 UNIT = (0.0, 1.0)
 MIRROR = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -30,12 +30,12 @@ def points(numbers: Sequence[float]) -> list[Estimate]:
     return [Estimate(number, number, number) for number in numbers]
 
 
-def decide(promise: Promise, seen: Sequence[Estimate], looks: Sequence[Look] = LOOKS) -> Judgement:
-    return judge_processes(promise, seen, looks=looks, confidence=0.97)
+def decide(bound: Bound, seen: Sequence[Estimate], looks: Sequence[Look] = LOOKS) -> Decision:
+    return judge_processes(bound, seen, looks=looks, confidence=0.97)
 
 
-def judge(promise: Promise, numbers: Sequence[float]) -> Judgement:
-    return decide(promise, points(numbers))
+def judge(bound: Bound, numbers: Sequence[float]) -> Decision:
+    return decide(bound, points(numbers))
 
 
 # Every order of a value, its bounds and the limit of 3, ties included.
@@ -85,18 +85,18 @@ def test_the_budget_ends_before_a_coin_decides() -> None:
     assert (found.verdict, found.n) == (Verdict.INCONCLUSIVE, 28)
 
 
-@pytest.mark.parametrize(("promise", "inside"), [(CEILING, 2.97), (FLOOR, 3.03)])
-def test_an_early_look_leaves_room_for_what_was_not_seen_yet(promise: Promise, inside: float) -> None:
+@pytest.mark.parametrize(("bound", "inside"), [(CEILING, 2.97), (FLOOR, 3.03)])
+def test_an_early_look_leaves_room_for_what_was_not_seen_yet(bound: Bound, inside: float) -> None:
     # One per cent inside the bound: the machine may drift by more than that before the run would have ended.
     looks = plan_looks((6, 40), 0.97, 0.02)
     assert [look.margin for look in looks] == pytest.approx([0.02 * 34 / 40, 0])
-    early = decide(promise, points([inside] * 6), looks)
+    early = decide(bound, points([inside] * 6), looks)
     assert early.verdict is Verdict.INCONCLUSIVE
-    assert early.low < promise.limit < early.high
-    assert decide(promise, points([inside] * 40), looks).verdict is Verdict.PASS
-    outside = 2 * promise.limit - inside
-    assert decide(promise, points([outside] * 6), looks).verdict is Verdict.INCONCLUSIVE
-    assert decide(promise, points([outside] * 40), looks).verdict is Verdict.FAIL
+    assert early.low < bound.limit < early.high
+    assert decide(bound, points([inside] * 40), looks).verdict is Verdict.PASS
+    outside = 2 * bound.limit - inside
+    assert decide(bound, points([outside] * 6), looks).verdict is Verdict.INCONCLUSIVE
+    assert decide(bound, points([outside] * 40), looks).verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize("count", range(6))
@@ -155,8 +155,8 @@ def test_a_disturbed_machine_fails_nothing() -> None:
 def test_ceilings_and_floors_mirror_each_other(seen: list[Estimate], text: str) -> None:
     op = text.partition(" ")[0]
     mirrored = [Estimate(-e.value, -e.high, -e.low) for e in seen]
-    found = decide(parse_promise(text, TIME), seen)
-    other = decide(parse_promise(f"{MIRROR[op]} -3 s", TIME), mirrored)
+    found = decide(parse_bound(text, TIME), seen)
+    other = decide(parse_bound(f"{MIRROR[op]} -3 s", TIME), mirrored)
     assert (found.verdict, found.n) == (other.verdict, other.n)
     assert (found.low, found.high) == (-other.high, -other.low)
 
@@ -164,36 +164,36 @@ def test_ceilings_and_floors_mirror_each_other(seen: list[Estimate], text: str) 
 @given(estimates, st.sampled_from(["< 3 s", "<= 3 s", "> 3 s", ">= 3 s"]))
 def test_the_verdict_follows_from_the_bounds_that_are_kept(seen: list[Estimate], text: str) -> None:
     # What a stranger's program recomputes from the evidence.
-    promise = parse_promise(text, TIME)
-    found = decide(promise, seen)
-    worst, best = (found.high, found.low) if promise.upper else (found.low, found.high)
-    assert (found.verdict is Verdict.PASS) == promise.holds(worst)
-    assert (found.verdict is Verdict.FAIL) == (not promise.holds(best))
+    bound = parse_bound(text, TIME)
+    found = decide(bound, seen)
+    worst, best = (found.high, found.low) if bound.upper else (found.low, found.high)
+    assert (found.verdict is Verdict.PASS) == bound.holds(worst)
+    assert (found.verdict is Verdict.FAIL) == (not bound.holds(best))
     assert found.low <= found.high
 
 
 @given(estimates, st.floats(1.0, 3.0))
 def test_a_stricter_bound_never_passes_more(seen: list[Estimate], limit: float) -> None:
-    strict = decide(parse_promise(f"< {limit} s", TIME), seen[:6])
+    strict = decide(parse_bound(f"< {limit} s", TIME), seen[:6])
     if strict.verdict is Verdict.PASS:
         assert decide(CEILING, seen[:6]).verdict is Verdict.PASS
 
 
 @given(st.lists(st.sampled_from([1.0, 4.0, math.nan]), max_size=28), st.sampled_from([CEILING, FLOOR]))
-def test_not_a_number_counts_as_a_miss(numbers: list[float], promise: Promise) -> None:
-    good, bad = (1.0, 4.0) if promise.upper else (4.0, 1.0)
-    found = judge(promise, numbers)
-    replaced = judge(promise, [bad if math.isnan(number) else number for number in numbers])
+def test_not_a_number_counts_as_a_miss(numbers: list[float], bound: Bound) -> None:
+    good, bad = (1.0, 4.0) if bound.upper else (4.0, 1.0)
+    found = judge(bound, numbers)
+    replaced = judge(bound, [bad if math.isnan(number) else number for number in numbers])
     assert (found.verdict is Verdict.PASS) == (replaced.verdict is Verdict.PASS)
-    assert judge(promise, [math.nan] * 28).verdict is not Verdict.PASS
-    assert judge(promise, [good] * 28).verdict is Verdict.PASS
+    assert judge(bound, [math.nan] * 28).verdict is not Verdict.PASS
+    assert judge(bound, [good] * 28).verdict is Verdict.PASS
 
 
-@pytest.mark.parametrize("promise", [CEILING, FLOOR])
-def test_processes_that_can_promise_nothing_decide_nothing(promise: Promise) -> None:
+@pytest.mark.parametrize("bound", [CEILING, FLOOR])
+def test_processes_that_can_promise_nothing_decide_nothing(bound: Bound) -> None:
     unknown = Estimate(1.0, -math.inf, math.inf)
-    assert decide(promise, [unknown] * 28).verdict is Verdict.INCONCLUSIVE
-    ratio = parse_promise("<= 0.5 x fp32" if promise.upper else ">= 2 x fp32", TIME)
+    assert decide(bound, [unknown] * 28).verdict is Verdict.INCONCLUSIVE
+    ratio = parse_bound("<= 0.5 x fp32" if bound.upper else ">= 2 x fp32", TIME)
     assert decide(ratio, [unknown.over(unknown)] * 28).verdict is Verdict.INCONCLUSIVE
 
 
@@ -201,9 +201,9 @@ def test_at_the_bound_itself_a_wrong_pass_is_as_rare_as_promised() -> None:
     # Simulated processes whose true median is the bound: the worst case that still is a miss.
     random, repeats = np.random.default_rng(1), 3000
     limit = math.exp(0.4)
-    promise = Promise("", CEILING.relation, "<", limit, None)
+    bound = Bound("", CEILING.relation, "<", limit, None)
     runs = random.lognormal(0.4, 0.5, size=(repeats, SIZES[-1]))
-    verdicts = [judge(promise, run.tolist()).verdict for run in runs]
+    verdicts = [judge(bound, run.tolist()).verdict for run in runs]
     margin = 4 * math.sqrt(0.03 * 0.97 / repeats)
     assert verdicts.count(Verdict.PASS) / repeats <= 0.03 + margin
     assert verdicts.count(Verdict.FAIL) / repeats <= 0.03 + margin
@@ -231,8 +231,8 @@ scores = st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=60)
 
 @given(scores, st.integers(0, 100))
 def test_a_plain_bound_is_about_this_very_set(own: list[float], percent: int) -> None:
-    promise = parse_promise(f">= {percent} %", SHARE)
-    found = judge_samples(promise, Scores(own, ends=UNIT), 0.97)
+    bound = parse_bound(f">= {percent} %", SHARE)
+    found = judge_samples(bound, Scores(own, ends=UNIT), 0.97)
     right = 100 * sum(own) >= percent * len(own)  # in whole numbers
     assert found.verdict is (Verdict.PASS if right else Verdict.FAIL)
     assert found.value == sum(own) / len(own)
@@ -260,7 +260,7 @@ def test_a_plain_bound_is_about_this_very_set(own: list[float], percent: int) ->
 def test_a_comparison_is_decided_by_its_interval(
     text: str, own: list[float], other: list[float], verdict: Verdict, value: float
 ) -> None:
-    found = judge_samples(parse_promise(text, SHARE), Scores(own, other, UNIT), 0.97)
+    found = judge_samples(parse_bound(text, SHARE), Scores(own, other, UNIT), 0.97)
     assert found.verdict is verdict
     assert found.value == pytest.approx(value)
     assert (found.n, found.of, found.confidence) == (100, "paired samples", 0.97)
@@ -269,8 +269,8 @@ def test_a_comparison_is_decided_by_its_interval(
 @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 1.0])), min_size=2, max_size=60))
 def test_what_one_recipe_loses_the_other_gains(pairs: list[tuple[float, float]]) -> None:
     own, other = [a for a, _ in pairs], [b for _, b in pairs]
-    drop = judge_samples(parse_promise("drop <= 5 pp vs b", SHARE), Scores(own, other, UNIT), 0.97)
-    gain = judge_samples(parse_promise("gain >= 5 pp vs a", SHARE), Scores(other, own, UNIT), 0.97)
+    drop = judge_samples(parse_bound("drop <= 5 pp vs b", SHARE), Scores(own, other, UNIT), 0.97)
+    gain = judge_samples(parse_bound("gain >= 5 pp vs a", SHARE), Scores(other, own, UNIT), 0.97)
     assert (drop.value, drop.low, drop.high) == pytest.approx((gain.value, gain.low, gain.high), abs=1e-9)
 
 
@@ -279,19 +279,19 @@ def test_a_score_that_is_not_a_number_never_passes(text: str, n: int) -> None:
     own = [1.0] * n
     own[n // 2] = math.nan
     others = None if text.endswith("%") else [1.0] * n
-    assert judge_samples(parse_promise(text, SHARE), Scores(own, others, UNIT), 0.97).verdict is not Verdict.PASS
+    assert judge_samples(parse_bound(text, SHARE), Scores(own, others, UNIT), 0.97).verdict is not Verdict.PASS
 
 
 @pytest.mark.parametrize(("own", "verdict"), [(0.0, Verdict.INCONCLUSIVE), (1.0, Verdict.PASS)])
 def test_a_share_of_nothing_is_no_number_to_fail_by(own: float, verdict: Verdict) -> None:
     # 0 of 0 says nothing; something instead of nothing is more than any share of it.
-    found = judge_samples(parse_promise(">= 98 % of fp32", SHARE), Scores([own] * 20, [0.0] * 20, UNIT), 0.97)
+    found = judge_samples(parse_bound(">= 98 % of fp32", SHARE), Scores([own] * 20, [0.0] * 20, UNIT), 0.97)
     assert found.verdict is verdict
 
 
 def test_scores_of_different_sets_are_not_compared() -> None:
     with pytest.raises(ValueError, match="3 and 2 scores can't be paired"):
-        judge_samples(parse_promise("drop <= 1 pp vs a", SHARE), Scores([1.0] * 3, [1.0] * 2, UNIT), 0.97)
+        judge_samples(parse_bound("drop <= 1 pp vs a", SHARE), Scores([1.0] * 3, [1.0] * 2, UNIT), 0.97)
 
 
 # ---- exact figures ------------------------------------------------------------------------------------------------
@@ -299,19 +299,19 @@ def test_scores_of_different_sets_are_not_compared() -> None:
 
 @given(st.integers(0, 10**9), st.integers(1, 10**9))
 def test_an_exact_figure_is_decided_by_itself(size: int, other: int) -> None:
-    found = judge_exact(parse_promise("< 5 MB", BYTES), float(size))
+    found = judge_exact(parse_bound("< 5 MB", BYTES), float(size))
     assert found.verdict is (Verdict.PASS if size < 5_000_000 else Verdict.FAIL)
     assert found.low == found.value == found.high == size
-    compared = judge_exact(parse_promise("<= 0.5 x fp32", BYTES), float(size), float(other))
+    compared = judge_exact(parse_bound("<= 0.5 x fp32", BYTES), float(size), float(other))
     assert compared.verdict is (Verdict.PASS if size / other <= 0.5 else Verdict.FAIL)
     assert (compared.value, compared.n, compared.confidence) == (size / other, 1, None)
 
 
 @pytest.mark.parametrize("text", ["< 5 MB", "> 5 MB", "<= 0.5 x fp32", ">= 0.5 x fp32"])
 def test_an_unknown_figure_never_passes(text: str) -> None:
-    promise = parse_promise(text, BYTES)
-    assert judge_exact(promise, math.nan).verdict is Verdict.FAIL
-    assert judge_exact(promise, math.nan, 3.0).verdict is Verdict.FAIL
+    bound = parse_bound(text, BYTES)
+    assert judge_exact(bound, math.nan).verdict is Verdict.FAIL
+    assert judge_exact(bound, math.nan, 3.0).verdict is Verdict.FAIL
 
 
 def test_looks_are_a_plan_and_no_more() -> None:
@@ -328,16 +328,16 @@ def test_looks_are_a_plan_and_no_more() -> None:
     [(0.98, "decided after 6 processes, 2.0 % from the bound"), (1.05, "5.0 % from the bound"), (0.85, ""), (1.2, "")],
 )
 def test_a_bound_too_near_to_the_figure_is_named(value: float, said: str) -> None:
-    promise = parse_promise("< 1 s", TIME)
-    found = decide(promise, points([value] * 6), (Look(6, 0),))
-    notes = list(too_near(promise, found))
+    bound = parse_bound("< 1 s", TIME)
+    found = decide(bound, points([value] * 6), (Look(6, 0),))
+    notes = list(too_near(bound, found))
     assert len(notes) == bool(said)
     assert said in " ".join(notes)
 
 
 def test_an_undecided_target_is_named_as_such_and_an_exact_one_never() -> None:
-    promise = parse_promise("< 1 s", TIME)
-    undecided = decide(promise, points([0.95, 0.95, 1.04, 1.05, 0.96, 1.01]), (Look(6, 0),))
-    assert next(iter(too_near(promise, undecided))).startswith("undecided after 6 processes")
-    size = parse_promise("< 5 MB", BYTES)
+    bound = parse_bound("< 1 s", TIME)
+    undecided = decide(bound, points([0.95, 0.95, 1.04, 1.05, 0.96, 1.01]), (Look(6, 0),))
+    assert next(iter(too_near(bound, undecided))).startswith("undecided after 6 processes")
+    size = parse_bound("< 5 MB", BYTES)
     assert not list(too_near(size, judge_exact(size, 4.99e6)))

@@ -55,7 +55,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def load(artifact: Path, **options: Any) -> TensorSession:
     runtime = KServe(KServe.Options(**{"command": COMMAND, **options}))
-    runtime.start()
+    runtime.import_library()
     session = runtime.load(artifact, "cpu", 1, profile=False)
     assert isinstance(session, TensorSession)
     return session
@@ -73,7 +73,7 @@ def test_a_server_is_started_asked_and_stopped(artifact: Path, protocol: str) ->
     session = load(artifact, protocol=protocol)
     try:
         assert session.run(FEEDS)["twice"].tolist() == [[2, 4, 6]]
-        second = session.another()
+        second = session.clone_for_thread()
         assert second.run(FEEDS)["twice"].tolist() == [[2, 4, 6]]
         second.close()
         proof = session.proof()

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.measure.loadgen.prompts import Beginnings, prompts_of, served_prompts
-from harness.measure.scenarios.base import Stage
+from harness.measure.scenarios.base import ScenarioContext
 from harness.tasks.language.runtimes.language import Generation, LanguageSession
 from harness.tasks.language.scenarios.generate import Generate
 from tests.tasks.language.test_load_scenarios import unwatched
@@ -89,19 +89,19 @@ class Remembering(LanguageSession):
 def test_one_after_the_other_they_repeat_only_where_the_recipe_asks_for_it(tmp_path: Path, *, repeat: bool) -> None:
     lines = [json.dumps({"prompt": text, "reference": "x"}) for text in TEXTS]
     (tmp_path / "prompts.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    stage = Stage(
+    stage = ScenarioContext(
         inputs={}, requests=tmp_path, seconds=0.3, samples=1, workload=lambda: pytest.fail("no data set is needed"),
         outputs=tmp_path, progress=print, watch=unwatched,
     )  # fmt: skip
     scenario, session = Generate(Generate.Options(repeat_prompts=repeat, words=(16, 40), requests=30)), Remembering()
-    scenario.first(stage)(session)
-    seen = scenario.play(session, stage)
+    scenario.first_request(stage)(session)
+    seen = scenario.run(session, stage)
     assert seen["details"]["repeat_prompts"] is repeat
     assert {len(prompt.split()) for prompt in session.asked} == {16, 40}
     assert len(session.asked) > 60
     assert (len(set(session.asked)) == len(session.asked)) is not repeat
     # Recipes are given the same work: what is timed begins with the same prompts, however long the warm-up was.
     again = Remembering()
-    scenario.play(again, stage)
+    scenario.run(again, stage)
     timed, others = session.asked[1 + seen["warmup"]["runs"] :][:30], again.asked
     assert any(others[start : start + 30] == timed for start in range(12))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.units import BYTES, COUNT
 from harness.measure.machine.detect import cores_of, detect, memory_of, mismatch
 from harness.measure.machine.quota import Quota, Stops, quota, rise, stops
@@ -144,13 +144,13 @@ def test_a_container_with_two_processors_is_not_a_machine_with_64() -> None:
     here = dataclasses.replace(
         detect(), cores=2, visible_cores=64, quota=2.5, memory=4 * GB, total_memory=128 * GB, cpu="AMD EPYC"
     )
-    wanted = Machine("big", "cpu", cores=parse_promise(">= 64", COUNT))
+    wanted = Machine("big", "cpu", cores=parse_bound(">= 64", COUNT))
     assert mismatch(wanted, here) == "2 cores (64 are visible, the quota leaves 2.5), promised for >= 64"
-    wanted = Machine("big", "cpu", memory=parse_promise(">= 64 GB", BYTES))
+    wanted = Machine("big", "cpu", memory=parse_bound(">= 64 GB", BYTES))
     assert mismatch(wanted, here) == (
         "memory is 4.00 GB (the container's limit; the machine has 128 GB), promised for >= 64 GB"
     )
-    assert mismatch(Machine("small", "cpu", cores=parse_promise(">= 2", COUNT)), here) == ""
+    assert mismatch(Machine("small", "cpu", cores=parse_bound(">= 2", COUNT)), here) == ""
 
 
 def test_evidence_from_before_quotas_were_read_is_shown_as_before() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from harness.core.json_lines import line, read_lines
 from harness.measure.records import ProcessRecord, Proof
-from harness.measure.resume import stopped_runs, take_over
+from harness.measure.resume import restore, stopped_runs
 from harness.tasks.language.scenarios.answer import PART, answers_so_far
 from tests.support.project import Project
 
@@ -41,7 +41,7 @@ def stopped_run(folder: Path, name: str = "subject", minutes: float = 5, **chang
 
 
 def test_what_fits_is_taken_over_whole(tmp_path: Path) -> None:
-    found = take_over([stopped_run(tmp_path / "run")], "subject", "", ALIKE, NOW)
+    found = restore([stopped_run(tmp_path / "run")], "subject", "", ALIKE, NOW)
     assert found is not None
     assert (found.run, len(found.records), found.records[0].samples_s) == ("run", 2, (0.001, 0.002))
     assert found.pairs == {"other": [[0, 1]]}
@@ -51,7 +51,7 @@ def test_a_worker_of_xdist_finds_its_own_then_any(tmp_path: Path) -> None:
     stopped_run(tmp_path, "subject-gw0", scores={"a": [0.0]})
     stopped_run(tmp_path, "subject-gw1", scores={"a": [1.0]})
     for tag, scores in (("gw1", [1.0]), ("gw0", [0.0]), ("", [0.0]), ("gw7", [0.0])):
-        found = take_over([tmp_path], "subject", tag, ALIKE, NOW)
+        found = restore([tmp_path], "subject", tag, ALIKE, NOW)
         assert found is not None
         assert found.scores == {"a": scores}
 
@@ -70,19 +70,19 @@ UNFIT: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("why", UNFIT)
 def test_what_does_not_fit_is_measured_anew(why: str, tmp_path: Path) -> None:
-    assert take_over([UNFIT[why](tmp_path)], "subject", "", ALIKE, NOW) is None
+    assert restore([UNFIT[why](tmp_path)], "subject", "", ALIKE, NOW) is None
 
 
 def test_a_file_that_was_cut_off_is_measured_anew(tmp_path: Path) -> None:
     file = stopped_run(tmp_path) / "measurements" / "subject.json"
     file.write_text(file.read_text(encoding="utf-8")[:-20], encoding="utf-8")
-    assert take_over([tmp_path], "subject", "", ALIKE, NOW) is None
+    assert restore([tmp_path], "subject", "", ALIKE, NOW) is None
 
 
 def test_the_newest_measurement_counts(tmp_path: Path) -> None:
     older = stopped_run(tmp_path / "1", minutes=30, scores={"a": [0.0]})
     newer = stopped_run(tmp_path / "2", scores={"a": [1.0]})
-    found = take_over([newer, older], "subject", "", ALIKE, NOW)
+    found = restore([newer, older], "subject", "", ALIKE, NOW)
     assert found is not None
     assert found.scores == {"a": [1.0]}
 

@@ -19,7 +19,7 @@ def test_a_truncated_file_is_one_line(tmp_path: Path, name: str, file: str) -> N
     (tmp_path / file).write_bytes(b"\x08\x0a\x12\x07 cut off")
     cls = runtimes()[name]
     runtime = cls(cls.Options())
-    runtime.start()
+    runtime.import_library()
     with pytest.raises(KpiError, match="can't load the artifact") as caught:
         runtime.load(tmp_path, "cpu", 1, profile=False)
     assert "\n" not in str(caught.value)
@@ -29,7 +29,7 @@ def test_a_truncated_file_is_one_line(tmp_path: Path, name: str, file: str) -> N
 def test_a_device_that_is_not_there_is_unavailable(tmp_path: Path, name: str, device: str) -> None:
     cls = runtimes()[name]
     runtime = cls(cls.Options())
-    runtime.start()
+    runtime.import_library()
     with pytest.raises(Unavailable) as caught:
         runtime.load(tmp_path, device, 1, profile=False)
     assert caught.value.remedy

@@ -15,7 +15,7 @@ import pytest
 from harness.core.errors import KpiError
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import TensorSession
-from harness.measure.scenarios.base import Stage
+from harness.measure.scenarios.base import ScenarioContext
 from harness.measure.scenarios.server import Server
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ def unwatched() -> Iterator[None]:
 
 
 def play(session: TensorSession, seconds: float = 0.5, samples: int = 20, **options: Any) -> dict[str, Any]:
-    stage = Stage(
+    stage = ScenarioContext(
         inputs={"x": np.zeros((4, 1), np.float32)}, requests=Path(), seconds=seconds, samples=samples,
         workload=lambda: pytest.fail("no data set is needed"), outputs=Path(), progress=print, watch=unwatched,
     )  # fmt: skip
-    return Server(Server.Options(**options)).play(session, stage)
+    return Server(Server.Options(**options)).run(session, stage)
 
 
 def under_way(seen: dict[str, Any]) -> float:

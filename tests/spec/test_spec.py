@@ -38,7 +38,7 @@ def test_a_valid_file_is_read_whole(read: Read, valid: str, kpis_file: Path) -> 
     assert int8.scenarios["offline"]["batch"] == 8
     assert int8.scenario_runtime["offline"]["hint"] == "throughput"
     assert spec.workloads["tiny"].published[0].values == {"latency.p50": (0.001, 0.002)}
-    assert [(t.metric_name, t.promise.relation, t.label) for t in spec.targets] == [
+    assert [(t.metric_name, t.bound.relation, t.label) for t in spec.targets] == [
         ("latency.p50", Relation.VALUE, "p50"),
         ("latency.p50", Relation.RATIO, "p50-ratio-fp32"),
         ("accuracy.top1", Relation.DROP, "top1-drop-fp32"),

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from harness.core.errors import SpecError
 from harness.spec.model import Spec
 from harness.spec.reader import _Reader, read_spec
+from harness.spec.sources import Source, Sources
 
 FUZZ = settings(max_examples=int(os.environ.get("KPI_FUZZ", "200")), suppress_health_check=[HealthCheck.too_slow])
 TOKENS = [
@@ -146,4 +147,6 @@ def test_any_value_anywhere_is_read_or_refused(
         holder[name] = value
     else:
         holder.append(value)
-    survives(lambda: _Reader(kpis_file).read(data), lambda: data)
+    survives(
+        lambda: _Reader(kpis_file).read(Sources((Source(kpis_file, kpis_file.name, data),), data, {})), lambda: data
+    )

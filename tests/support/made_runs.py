@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.core.bounds import Relation, judged_in, parse_promise
+from harness.core.bounds import Relation, judged_in, parse_bound
 from harness.core.statistics import median, median_bounds, plan_looks
 from harness.evidence.seal import seal
 from harness.judge.metrics import metrics
@@ -78,8 +78,8 @@ def measurement(made: Made, scenario: str) -> dict[str, Any]:
 
 
 def target(made: Made, metric: str) -> dict[str, Any]:
-    bound = made.bound(metric)
-    promise = parse_promise(bound, metrics()[metric].dimension)
+    text = made.bound(metric)
+    bound = parse_bound(text, metrics()[metric].dimension)
     found: dict[str, Any] = {"value": None, "low": None, "high": None, "n": 0, "of": "", "measurements": []}
     if metric == "size":
         found |= dict.fromkeys(("value", "low", "high"), made.size) | {"n": 1, "of": "exact"}
@@ -93,12 +93,12 @@ def target(made: Made, metric: str) -> dict[str, Any]:
         found |= {"value": value, "low": value - 0.01, "high": value + 0.01, "n": len(made.scores), "of": "samples"}
         found |= {"measurements": [measurement(made, "evaluate")["id"]]}
     measured = found["value"] is not None
-    said = "PASS" if measured and promise.holds(found["value"]) else "FAIL" if measured else "INCONCLUSIVE"
+    said = "PASS" if measured and bound.holds(found["value"]) else "FAIL" if measured else "INCONCLUSIVE"
     return {
         "id": f"{made.name}:{metric}", "kpi": made.name, "workload": made.workload, "recipe": made.recipe,
         "machine": "any-cpu", "device": "cpu", "metric": metric, "scenario": metrics()[metric].scenario or "",
-        "bound": bound, "op": promise.op, "limit": promise.limit, "relation": promise.relation.value, "versus": None,
-        "unit": judged_in(metrics()[metric].dimension, Relation(promise.relation)).base, "usd_per_hour": None,
+        "bound": text, "op": bound.op, "limit": bound.limit, "relation": bound.relation.value, "versus": None,
+        "unit": judged_in(metrics()[metric].dimension, Relation(bound.relation)).base, "usd_per_hour": None,
         "verdict": made.verdicts.get(metric, said), "confidence": 0.97, "artifact": made.artifact if measured else "",
         "reason": "" if measured else "not measured: not selected by -k or -m", "remedy": "", "notes": [],
         "cause": None if measured else "unselected", "would_be": None, "seconds": 0.0, **found,

@@ -11,15 +11,15 @@ import numpy.typing as npt
 import torch
 
 from harness.build.passes import find_pass
-from harness.build.passes.base import Job
+from harness.build.passes.base import PassContext
 from harness.build.worker import run_step
-from harness.workloads.base import ArraySplit, Settings, Split, TensorSpec, Workload
+from harness.workloads.base import ArraySplit, Settings, Split, TensorSpec, TensorWorkload
 
 SIDE = 16
 CLASSES = 4
 
 
-class Stripes(Workload):
+class Stripes(TensorWorkload):
     """Pictures with a bright row whose place is their class; ``network`` and ``data`` may be replaced."""
 
     outputs: ClassVar[tuple[str, ...]] = ("logits",)
@@ -66,7 +66,7 @@ def convolutional() -> torch.nn.Module:
 
 
 def apply(
-    name: str, out: Path, workload: Workload, source: Path | None = None, **options: Any
+    name: str, out: Path, workload: TensorWorkload, source: Path | None = None, **options: Any
 ) -> tuple[Path, dict[str, Any]]:
     """Runs a pass of that name as the worker does; the folder of what it wrote, and its notes."""
     cls = find_pass(name)
@@ -76,5 +76,5 @@ def apply(
     for folder in folders:
         folder.mkdir(parents=True)
     said: list[str] = []
-    job = Job(source, folders[0], folders[1], folders[2], workload, said.append)
+    job = PassContext(source, folders[0], folders[1], folders[2], workload, said.append)
     return folders[0], run_step(cls(chosen), job, plain)

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from fixtures.translation import Translation
-from harness.build.passes.base import Job
+from harness.build.passes.base import PassContext
 from harness.core.errors import KpiError, SpecError, Unavailable
 from harness.measure.loadgen.dialects import Wish
 from harness.spec.reader import read_spec
@@ -33,7 +33,7 @@ PROMPT = "le chat dort"
 THINKING = "{% if enable_thinking is defined and not enable_thinking %}le chat {% endif %}"
 
 
-def job(folder: Path, model: Path, chat_template: str | None = None, source: Path | None = None) -> Job:
+def job(folder: Path, model: Path, chat_template: str | None = None, source: Path | None = None) -> PassContext:
     folders = [folder / part for part in ("out", "scratch", "work")]
     for made in folders:
         made.mkdir(parents=True)
@@ -41,7 +41,7 @@ def job(folder: Path, model: Path, chat_template: str | None = None, source: Pat
         name="translation", task="translation", checkpoint=None, checkpoint_sha256=None, model=str(model), data=None,
         allow_pickle=False, trust_remote_code=False, cache=folder / "cache", chat_template=chat_template,
     )  # fmt: skip
-    return Job(source, *folders, Translation(settings), lambda _: None)
+    return PassContext(source, *folders, Translation(settings), lambda _: None)
 
 
 def write(folder: Path, name: str, content: Any) -> None:
@@ -248,7 +248,7 @@ def sessions(artifact: Path, **options: Any) -> list[LanguageSession]:
     runtimes = (OpenVinoGenAi(OpenVinoGenAi.Options(**options)), OptimumIntel(OptimumIntel.Options(**options)))
     found = []
     for runtime in runtimes:
-        runtime.start()
+        runtime.import_library()
         session = runtime.load(artifact, "cpu", None, profile=False)
         assert isinstance(session, LanguageSession)
         found.append(session)
@@ -329,6 +329,6 @@ def test_every_runtime_sets_the_variables(tmp_path: Path, model: Path) -> None:
     assert counts == [before, before + more]
     for runtime in (OpenVinoGenAi, OptimumIntel):
         wrong = runtime(runtime.Options(chat_template_kwargs={"enable_thinkng": False}))
-        wrong.start()
+        wrong.import_library()
         with pytest.raises(KpiError, match=re.escape("the chat template has no variable enable_thinkng")):
             wrong.load(artifact, "cpu", None, profile=False)

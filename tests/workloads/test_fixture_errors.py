@@ -13,7 +13,7 @@ import pytest
 
 from harness.build.worker import _dispatch
 from harness.core.errors import KpiError, Unavailable
-from harness.workloads.base import DTYPES, Settings, Workload, load_workload
+from harness.workloads.base import DTYPES, Settings, TensorWorkload, load_workload
 from harness.workloads.checks import checked
 from harness.workloads.errors import located, naming_fixture
 from tests.support.project import Project, guide_examples
@@ -33,7 +33,7 @@ class Mine(Split):
     def inputs(self, start, stop):
         INPUTS
 """
-Load = Callable[[str], Workload]
+Load = Callable[[str], TensorWorkload]
 
 
 def edited(old: str, new: str) -> str:
@@ -63,7 +63,7 @@ def asked(tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPa
     """``asked(source, read)``: what the build worker says of such a fixture, or of what ``read`` does with it."""
     top = f"mine_{abs(hash(tmp_path))}"
 
-    def ask(source: str, read: Callable[[Workload], object] | None = None) -> str:
+    def ask(source: str, read: Callable[[TensorWorkload], object] | None = None) -> str:
         (tmp_path / top / "stripes").mkdir(parents=True, exist_ok=True)
         (tmp_path / top / "stripes/__init__.py").write_text(source, encoding="utf-8")
         for name in (top, f"{top}.stripes"):
@@ -74,7 +74,7 @@ def asked(tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPa
         def reading(request: Mapping[str, Any], _: Callable[[str], None]) -> dict[str, Any]:
             root = Path(request["root"])
             fixture = checked(load_workload(root, request["fixture"], Settings.from_json(settings)), root)
-            assert isinstance(fixture, Workload)
+            assert isinstance(fixture, TensorWorkload)
             assert read is not None
             read(fixture)
             return {}
@@ -183,7 +183,7 @@ READ = {
 }  # fmt: skip
 
 
-def first_batch(workload: Workload) -> None:
+def first_batch(workload: TensorWorkload) -> None:
     split = workload.split("evaluation")
     assert len(split.labels)
     split.inputs(0, 16)
@@ -286,7 +286,7 @@ def test_a_healthy_fixture_gives_what_it_gave(tmp_path: Path, settings: dict[str
     (tmp_path / "healthy").mkdir()
     (tmp_path / "healthy/__init__.py").write_text(GUIDE, encoding="utf-8")
     plain = load_workload(tmp_path, "healthy", Settings.from_json(settings))
-    assert isinstance(plain, Workload)
+    assert isinstance(plain, TensorWorkload)
     own = plain.split("evaluation")
     fixture = checked(plain, tmp_path)
     assert fixture is plain

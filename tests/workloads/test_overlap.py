@@ -15,7 +15,7 @@ RANDOM = np.random.default_rng(4)
 IMAGES = RANDOM.normal(size=(10, 3, 4)).astype(np.float32)
 
 
-class Fixture:
+class Workload:
     def split(self, name: str) -> ArraySplit:
         return ArraySplit({"x": IMAGES if name == "training" else IMAGES + 1}, np.zeros(10, np.int64))
 
@@ -34,7 +34,7 @@ def test_all_inputs_count() -> None:
 
 
 def test_what_a_pass_reads_is_remembered_by_split() -> None:
-    fixture = Fixture()
+    fixture = Workload()
     with Recorder(fixture) as recorder:
         training = fixture.split("training")
         training.inputs(0, 3)
@@ -83,7 +83,7 @@ def test_a_split_of_ones_own_keeps_what_else_it_has() -> None:
 
 
 def test_rows_that_are_read_again_are_one_sample() -> None:
-    fixture = Fixture()
+    fixture = Workload()
     with Recorder(fixture) as recorder:
         for _ in range(3):
             fixture.split("training").inputs(0, 4)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import REFERENCE, Job, KpiError, Pass, check_counts, options_table
+from harness import REFERENCE, KpiError, Pass, PassContext, check_counts, options_table
 
 FORMAT, FILE = "linear", "weights.npy"
 
@@ -16,8 +16,8 @@ class LeastSquares(Pass):
 
     name = "least-squares"
     title = "a linear model of the past"
-    takes = frozenset({REFERENCE})
-    makes = FORMAT
+    input_formats = frozenset({REFERENCE})
+    output_format = FORMAT
     requires = ("numpy",)
     effort = 1.0
 
@@ -30,7 +30,7 @@ class LeastSquares(Pass):
         def __post_init__(self) -> None:
             check_counts(past=self.past)
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         windows = getattr(job.workload, "windows", None)
         if windows is None:
             raise KpiError(f'pass "{self.name}" fits series', "use it with a fixture of series")
@@ -46,11 +46,11 @@ class HalfPrecision(Pass):
 
     name = "half-precision"
     title = "weights in 16 bits"
-    takes = frozenset({FORMAT})
-    makes = FORMAT
+    input_formats = frozenset({FORMAT})
+    output_format = FORMAT
     requires = ("numpy",)
     effort = 1.0
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         np.save(job.out / FILE, np.load(job.input(FILE)).astype(np.float16))
         return {}

@@ -18,16 +18,16 @@ class NumPy(Runtime):
 
     name = "numpy"
     title = "NumPy"
-    runs = frozenset({"linear"})
+    formats = frozenset({"linear"})
     devices = frozenset({"cpu"})
     distributions = ("numpy",)
     profiles = False
 
     @classmethod
-    def reach(cls) -> str:
+    def available_devices(cls) -> str:
         return "CPU"
 
-    def start(self) -> None:
+    def import_library(self) -> None:
         """NumPy was imported with this module."""
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> _Linear:

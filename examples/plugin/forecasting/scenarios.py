@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import KpiError, Scored, TensorScenario
+from harness import KpiError, ProducesOutputs, TensorScenario
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness import Stage, TensorSession
+    from harness import ScenarioContext, TensorSession
 
 
-class Forecast(TensorScenario, Scored):
+class Forecast(TensorScenario, ProducesOutputs):
     """One forecast for each hour of the evaluation series, all at once."""
 
     name = "forecast"
@@ -25,7 +25,7 @@ class Forecast(TensorScenario, Scored):
     def batch(self) -> None:
         """Batches are as large as the series."""
 
-    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         windows = getattr(stage.workload(), "windows", None)
         if windows is None:
             raise KpiError(f"scenario {self.name} forecasts series", "use it with a fixture of series")

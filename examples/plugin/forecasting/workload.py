@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness import Fixture
+from harness import Workload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 
-class Series(Fixture):
+class Series(Workload):
     """Hourly values; ``past`` of them are what the model looks at."""
 
     past = 48

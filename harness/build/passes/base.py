@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.core.errors import KpiError
 from harness.core.registry import NoOptions
-from harness.workloads.base import Fixture, Workload
+from harness.workloads.base import TensorWorkload, Workload
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PassContext:
     """What a pass gets: where to read, where to write, whose model it is, whom to tell how far it is.
 
     ``source`` is the directory of the artifact before this pass, None for the first pass of a recipe. ``out`` is
@@ -29,7 +29,7 @@ class Job:
     out: Path
     scratch: Path
     work: Path
-    workload: Fixture
+    workload: Workload
     progress: Callable[[str], None]
     root: Path = Path()
     remarks: list[str] = field(default_factory=list)
@@ -39,9 +39,9 @@ class Job:
         self.remarks.append(text)
 
     @property
-    def tensors(self) -> Workload:
+    def tensors(self) -> TensorWorkload:
         """The workload of a pass that is for models of tensors."""
-        if not isinstance(self.workload, Workload):
+        if not isinstance(self.workload, TensorWorkload):
             raise KpiError("this pass is for models of tensors, and the fixture is of another kind")
         return self.workload
 
@@ -55,18 +55,18 @@ class Job:
 class Pass(ABC):
     """One step of a recipe.
 
-    ``takes`` are the formats it reads ("reference" is the workload's own model, not yet a file), ``makes`` is the
-    format it writes. Where its code changes, comments and docstrings aside, artifacts made before are not reused.
-    ``requires`` names the distributions whose versions belong to the artifact's identity; ``environment`` is where
-    they are, None beside the harness. ``effort`` is about how many seconds the pass takes on two cores: what is cheap
-    is judged first. ``files`` are the options that name files from the TOML's folder on: what such
-    a file holds belongs to the identity, not what it is called.
+    ``input_formats`` are the formats it reads ("reference" is the workload's own model, not yet a file),
+    ``output_format`` is the format it writes. Where its code changes, comments and docstrings aside, artifacts made
+    before are not reused. ``requires`` names the distributions whose versions belong to the artifact's identity;
+    ``environment`` is where they are, None beside the harness. ``effort`` is about how many seconds the pass takes
+    on two cores: what is cheap is judged first. ``files`` are the options that name files from the TOML's folder
+    on: what such a file holds belongs to the identity, not what it is called.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    takes: ClassVar[frozenset[str]]
-    makes: ClassVar[str]
+    input_formats: ClassVar[frozenset[str]]
+    output_format: ClassVar[str]
     requires: ClassVar[tuple[str, ...]] = ()
     environment: ClassVar[str | None] = None
     files: ClassVar[tuple[str, ...]] = ()
@@ -94,7 +94,7 @@ class Pass(ABC):
         """The only batch size that what it writes takes; None where it may vary."""
         return None
 
-    def source_network(self, job: Job) -> torch.nn.Module | None:
+    def source_network(self, job: PassContext) -> torch.nn.Module | None:
         """The network in the files that it reads, where they are in a format of its own; else None."""
         del job
         return None
@@ -105,7 +105,7 @@ class Pass(ABC):
         return ""
 
     @abstractmethod
-    def run(self, job: Job) -> Mapping[str, Any]:
+    def run(self, job: PassContext) -> Mapping[str, Any]:
         """Writes ``job.out``; what it returns (plain JSON) is kept in the manifest as this pass's notes.
 
         ``compared`` among them says how far it differs from what it read, where the pass compares that itself; the

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from harness.workloads.base import Workload
+    from harness.workloads.base import TensorWorkload
 
 Arrays = dict[str, "npt.NDArray[np.generic]"]
 
 
 def batches(
-    workload: Workload, split: str, count: int, size: int = 1
+    workload: TensorWorkload, split: str, count: int, size: int = 1
 ) -> Iterator[tuple[Arrays, npt.NDArray[np.int64]]]:
     """``count`` samples of a split in batches of ``size``, with their labels, always the same ones."""
     data = workload.split(split)
@@ -38,7 +38,7 @@ class Calibration(Sequence["Arrays"]):
     place in the split, where one holds NaN or infinity: a single one would spoil every range behind it.
     """
 
-    def __init__(self, workload: Workload, count: int) -> None:
+    def __init__(self, workload: TensorWorkload, count: int) -> None:
         self._split = workload.split("training")
         self._count = min(count, len(self._split))
         self.asked = count
@@ -84,7 +84,7 @@ def _not_finite(feeds: Arrays) -> str:
     return ""
 
 
-def accuracy(workload: Workload, count: int, infer: Callable[[Arrays], Any]) -> float:
+def accuracy(workload: TensorWorkload, count: int, infer: Callable[[Arrays], Any]) -> float:
     """The share of labels met on ``count`` validation samples; ``infer`` gives logits (batch, classes, ...)."""
     import numpy as np
 

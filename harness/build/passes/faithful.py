@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.narrow import network_of
 from harness.build.passes.network import named_outputs
 from harness.build.passes.onnx_files import session_of
 from harness.core.errors import KpiError, reason
-from harness.workloads.base import Workload
+from harness.workloads.base import TensorWorkload
 from harness.workloads.errors import located
 
 if TYPE_CHECKING:
@@ -75,14 +75,14 @@ class Comparison:
         }
 
 
-def check(job: Job, chosen: Pass) -> dict[str, Any] | None:
+def check(job: PassContext, chosen: Pass) -> dict[str, Any] | None:
     """Runs real samples through what the pass read and what it wrote, alone and in a batch.
 
     Returns the largest difference for the manifest; None where the pass is not for models of tensors or its format is
     not known here. Raises KpiError where the files can't be run, or as :class:`Comparison` does.
     """
-    made = _readers().get(type(chosen).makes)
-    if made is None or not isinstance(job.workload, Workload):
+    made = _readers().get(type(chosen).output_format)
+    if made is None or not isinstance(job.workload, TensorWorkload):
         return None
     name = type(chosen).name
     samples = job.tensors.probes(SAMPLES)
@@ -108,7 +108,7 @@ def check(job: Job, chosen: Pass) -> dict[str, Any] | None:
     return comparison.finish(lambda: _cause(job, samples, read, written))
 
 
-def _cause(job: Job, samples: Arrays, read: Run, written: Run) -> str:
+def _cause(job: PassContext, samples: Arrays, read: Run, written: Run) -> str:
     """What the difference looks like, for the remedy: outputs that were swapped are the only kind told apart."""
     feeds = {key: array[:1] for key, array in samples.items()}
     wanted, found = read(feeds), written(feeds)
@@ -238,7 +238,7 @@ def _apart(
     return max(0.0, float(np.abs(first - second).max()) - _ROUNDING) / scale
 
 
-def _source(job: Job, chosen: Pass) -> Run:
+def _source(job: PassContext, chosen: Pass) -> Run:
     if job.source is None:
         return _of_network(job.tensors, network_of(job).eval())
     for file, made in {"model.onnx": "onnx", "model.xml": "openvino", "model.pt2": "torch"}.items():
@@ -247,7 +247,7 @@ def _source(job: Job, chosen: Pass) -> Run:
     return _of_network(job.tensors, (chosen.source_network(job) or network_of(job)).eval())
 
 
-def _of_network(workload: Workload, network: torch.nn.Module) -> Run:
+def _of_network(workload: TensorWorkload, network: torch.nn.Module) -> Run:
     import torch
 
     def run(feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
@@ -258,17 +258,17 @@ def _of_network(workload: Workload, network: torch.nn.Module) -> Run:
     return run
 
 
-def _readers() -> dict[str, Callable[[Path, Workload], Run]]:
+def _readers() -> dict[str, Callable[[Path, TensorWorkload], Run]]:
     return {"onnx": _of_onnx, "openvino": _of_openvino, "torch": _of_program}
 
 
-def _of_onnx(folder: Path, _: Workload) -> Run:
+def _of_onnx(folder: Path, _: TensorWorkload) -> Run:
     session = session_of(folder / "model.onnx")
     names = [output.name for output in session.get_outputs()]
     return lambda feeds: dict(zip(names, session.run(None, dict(feeds)), strict=True))
 
 
-def _of_openvino(folder: Path, _: Workload) -> Run:
+def _of_openvino(folder: Path, _: TensorWorkload) -> Run:
     import openvino as ov
 
     # Processors with BF16 would round otherwise.
@@ -282,7 +282,7 @@ def _of_openvino(folder: Path, _: Workload) -> Run:
     return run
 
 
-def _of_program(folder: Path, workload: Workload) -> Run:
+def _of_program(folder: Path, workload: TensorWorkload) -> Run:
     import torch
 
     return _of_network(workload, torch.export.load(str(folder / "model.pt2")).module())

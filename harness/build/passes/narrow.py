@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.data import accuracy, batches
 from harness.build.passes.training import Plan, train
 from harness.core.errors import KpiError
@@ -31,8 +31,8 @@ class Narrow(Pass):
     name = "narrow"
     title = "a narrower network for smaller pictures"
     effort = 35.0
-    takes = frozenset({REFERENCE})
-    makes = FORMAT
+    input_formats = frozenset({REFERENCE})
+    output_format = FORMAT
     requires = ("torch", "safetensors")
 
     @options_table
@@ -61,14 +61,14 @@ class Narrow(Pass):
             if not 0 < self.learning_rate < 1:
                 raise ValueError("learning_rate must be above 0 and below 1")
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import torch
         from safetensors.torch import save_file
 
         torch.set_num_threads(1)
         torch.manual_seed(self.options.seed)
         chosen = self.options
-        made = job.tensors.smaller(chosen.width, chosen.pixels)
+        made = job.tensors.student(chosen.width, chosen.pixels)
         if not made.trained and not chosen.steps:
             raise KpiError(
                 f"the fixture ships no weights of width {chosen.width:g}",
@@ -90,7 +90,7 @@ class Narrow(Pass):
         (job.out / SHAPE).write_text(json.dumps(shape), encoding="utf-8")
         return {"parameters": sum(p.numel() for p in network.parameters()), "validation": right}
 
-    def _train(self, job: Job, network: torch.nn.Module) -> None:
+    def _train(self, job: PassContext, network: torch.nn.Module) -> None:
         import torch
 
         teacher = job.tensors.model()
@@ -114,7 +114,7 @@ class Narrow(Pass):
         )
 
 
-def feeds(job: Job, data: Any) -> tuple[torch.Tensor, ...]:
+def feeds(job: PassContext, data: Any) -> tuple[torch.Tensor, ...]:
     """Arrays by name as tensors in the network's order."""
     import torch
 
@@ -149,13 +149,13 @@ def settle(network: torch.nn.Module, inputs: list[tuple[torch.Tensor, ...]]) -> 
     network.eval()
 
 
-def network_of(job: Job) -> torch.nn.Module:
+def network_of(job: PassContext) -> torch.nn.Module:
     """What an export writes: the network that :class:`Narrow` left, else the reference."""
     if job.source is None:
         return job.tensors.model()
     from safetensors.torch import load_file
 
     shape = json.loads(job.input(SHAPE).read_text(encoding="utf-8"))
-    network = job.tensors.smaller(shape["width"], shape["pixels"]).network
+    network = job.tensors.student(shape["width"], shape["pixels"]).network
     network.load_state_dict(load_file(job.input(_WEIGHTS)))
     return network.eval()

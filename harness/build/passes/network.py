@@ -11,10 +11,10 @@ from harness.core.errors import KpiError
 if TYPE_CHECKING:
     import torch
 
-    from harness.build.passes.base import Job
+    from harness.build.passes.base import PassContext
 
 
-def exportable(job: Job, batch: int | None = None) -> torch.nn.Module:
+def exportable(job: PassContext, batch: int | None = None) -> torch.nn.Module:
     """What ``onnx`` and ``torch`` write: the reference network, or the one that ``narrow`` left.
 
     ``batch`` is the only batch size that it is asked with, None: any.
@@ -52,7 +52,7 @@ def _require_numbers(network: torch.nn.Module) -> None:
             )
 
 
-def example(job: Job, batch: int | None) -> tuple[torch.Tensor, ...]:
+def example(job: PassContext, batch: int | None) -> tuple[torch.Tensor, ...]:
     """Zeros as the network takes them: ``batch`` samples; two where the batch may vary, since one may become fixed."""
     import torch
 

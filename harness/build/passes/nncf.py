@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from harness.build.passes.base import Job, Quantizer
+from harness.build.passes.base import PassContext, Quantizer
 from harness.build.passes.data import Calibration, accuracy, batches, parse_drop
 from harness.build.passes.ignored import check_ignored, named_operators, select
 from harness.core.errors import KpiError
@@ -18,8 +18,8 @@ class Nncf(Quantizer):
 
     name = "nncf"
     title = "NNCF INT8"
-    takes = frozenset({"openvino", "onnx"})
-    makes = "openvino"
+    input_formats = frozenset({"openvino", "onnx"})
+    output_format = "openvino"
     requires = ("nncf", "openvino")
 
     @options_table
@@ -46,7 +46,7 @@ class Nncf(Quantizer):
                 parse_drop(self.max_drop)
             check_ignored(self.ignored)
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import nncf
         import openvino as ov
 
@@ -78,7 +78,7 @@ class Nncf(Quantizer):
 
     def _controlled(
         self,
-        job: Job,
+        job: PassContext,
         model: Any,
         calibration: Any,
         settings: dict[str, Any],

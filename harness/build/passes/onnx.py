@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.build.passes import onnx_files
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.narrow import FORMAT
 from harness.build.passes.network import example, exportable
 from harness.core.errors import KpiError, reason
@@ -28,8 +28,8 @@ class Onnx(Pass):
 
     name = "onnx"
     title = "export to ONNX"
-    takes = frozenset({REFERENCE, FORMAT})
-    makes = "onnx"
+    input_formats = frozenset({REFERENCE, FORMAT})
+    output_format = "onnx"
     requires = ("torch", "onnx", "onnxscript")
 
     @options_table
@@ -54,7 +54,7 @@ class Onnx(Pass):
         size: int | None = self.options.batch
         return size
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import torch
 
         torch.set_num_threads(1)
@@ -74,7 +74,7 @@ class Onnx(Pass):
             _check_dynamic(file)
         return {"opset": self.options.opset, "parameters": sum(p.numel() for p in model.parameters())}
 
-    def _program(self, job: Job, model: torch.nn.Module) -> Any:
+    def _program(self, job: PassContext, model: torch.nn.Module) -> Any:
         import torch
 
         batch = torch.export.Dim("batch")
@@ -92,7 +92,7 @@ class Onnx(Pass):
             raise RuntimeError("torch.onnx.export returned nothing")
         return program
 
-    def _trace(self, job: Job, model: torch.nn.Module, file: Path) -> None:
+    def _trace(self, job: PassContext, model: torch.nn.Module, file: Path) -> None:
         import torch
 
         names = [spec.name for spec in job.tensors.inputs]

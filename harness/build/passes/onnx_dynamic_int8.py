@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.build.passes.base import Job, Quantizer
+from harness.build.passes.base import PassContext, Quantizer
 from harness.build.passes.ignored import check_ignored, ignored_in_onnx
 from harness.build.passes.onnx_files import prepare, weights_beside
 from harness.core.registry import options_table
@@ -16,8 +16,8 @@ class OnnxDynamicInt8(Quantizer):
 
     name = "onnx-dynamic-int8"
     title = "dynamic INT8"
-    takes = frozenset({"onnx"})
-    makes = "onnx"
+    input_formats = frozenset({"onnx"})
+    output_format = "onnx"
     requires = ("onnxruntime", "onnx")
 
     @options_table
@@ -39,7 +39,7 @@ class OnnxDynamicInt8(Quantizer):
         del error
         return "set per_channel = false, or name the operators that it stumbles over in ignored"
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import onnx
         from onnxruntime.quantization import QuantType, quantize_dynamic
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.onnx_files import weights_beside
 from harness.core.registry import options_table
 
@@ -14,8 +14,8 @@ class OnnxOptimize(Pass):
 
     name = "onnx-optimize"
     title = "optimize the ONNX graph"
-    takes = frozenset({"onnx"})
-    makes = "onnx"
+    input_formats = frozenset({"onnx"})
+    output_format = "onnx"
     requires = ("onnxruntime", "onnx")
 
     @options_table
@@ -24,7 +24,7 @@ class OnnxOptimize(Pass):
 
         level: Literal["basic", "extended", "all"] = "extended"
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import onnxruntime as ort
 
         settings = ort.SessionOptions()

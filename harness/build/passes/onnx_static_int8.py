@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.build.passes.base import Job, Quantizer
+from harness.build.passes.base import PassContext, Quantizer
 from harness.build.passes.data import Arrays, Calibration, accuracy, batches, parse_drop
 from harness.build.passes.ignored import check_ignored, ignored_in_onnx
 from harness.build.passes.mixed_precision import quantize_within
@@ -28,8 +28,8 @@ class OnnxStaticInt8(Quantizer):
     name = "onnx-static-int8"
     title = "static INT8"
     effort = 20.0
-    takes = frozenset({"onnx"})
-    makes = "onnx"
+    input_formats = frozenset({"onnx"})
+    output_format = "onnx"
     requires = ("onnxruntime", "onnx")
 
     @options_table
@@ -61,7 +61,7 @@ class OnnxStaticInt8(Quantizer):
         other = "set per_channel = false, or " if self.options.per_channel else ""
         return f"{other}name the operators that it stumbles over in ignored"
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import onnx
 
         source, final = job.input("model.onnx"), job.out / "model.onnx"
@@ -90,7 +90,7 @@ class OnnxStaticInt8(Quantizer):
         found = quantize_within(nodes, floor, attempt, lambda: _harm(job, quantizer, nodes), job.progress)
         return {**notes, "returned_to_fp32": list(found.excluded), "validation": found.accuracy, "floor": floor}
 
-    def _accuracy(self, job: Job, model: Path) -> float:
+    def _accuracy(self, job: PassContext, model: Path) -> float:
         session, name = session_of(model), job.tensors.scored_output
         return accuracy(job.tensors, self.options.tuning, lambda feeds: session.run([name], feeds)[0])
 
@@ -98,7 +98,9 @@ class OnnxStaticInt8(Quantizer):
 class _Quantizer:
     """ONNX Runtime's static quantizer for one prepared graph, its ranges taken once."""
 
-    def __init__(self, job: Job, options: Any, prepared: Path, samples: Calibration, ignored: Sequence[str]) -> None:
+    def __init__(
+        self, job: PassContext, options: Any, prepared: Path, samples: Calibration, ignored: Sequence[str]
+    ) -> None:
         self.prepared = prepared
         self._job = job
         self._options = options
@@ -138,7 +140,7 @@ class _Quantizer:
         )
 
 
-def _harm(job: Job, quantizer: _Quantizer, nodes: Sequence[str]) -> dict[str, float]:
+def _harm(job: PassContext, quantizer: _Quantizer, nodes: Sequence[str]) -> dict[str, float]:
     """Mean squared error of the logits when only that one operator is quantized."""
     feeds, _ = next(batches(job.tensors, "training", 32, size=32))
     name = job.tensors.scored_output

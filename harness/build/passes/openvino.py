@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.core.registry import options_table
 
 
@@ -14,8 +14,8 @@ class OpenVino(Pass):
     name = "openvino"
     title = "convert to OpenVINO"
     effort = 1.0
-    takes = frozenset({"onnx"})
-    makes = "openvino"
+    input_formats = frozenset({"onnx"})
+    output_format = "openvino"
     requires = ("openvino",)
 
     @options_table
@@ -29,7 +29,7 @@ class OpenVino(Pass):
         """Half precision rounds weights to 11 bits."""
         return 2e-2 if self.options.weights == "fp16" else 1e-3
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import openvino as ov
 
         model = ov.convert_model(str(job.input("model.onnx")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.narrow import FORMAT
 from harness.build.passes.network import example, exportable
 from harness.build.passes.onnx import FIXED, one_line
@@ -18,8 +18,8 @@ class Torch(Pass):
     name = "torch"
     title = "export to a PyTorch program"
     effort = 5.0
-    takes = frozenset({REFERENCE, FORMAT})
-    makes = "torch"
+    input_formats = frozenset({REFERENCE, FORMAT})
+    output_format = "torch"
     requires = ("torch",)
 
     @options_table
@@ -40,7 +40,7 @@ class Torch(Pass):
         size: int | None = self.options.batch
         return size
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import torch
 
         torch.set_num_threads(1)

@@ -43,7 +43,7 @@ class List(Command):
                     said = Text("off target", style="cyan")
                 else:
                     said, gating = Text("gates here", style="green"), gating + 1
-                table.add_row(target.metric_name, Text(plain(target.promise.text)), said)
+                table.add_row(target.metric_name, Text(plain(target.bound.text)), said)
             out.print(table)
             if why:
                 out.print(Text(f"  {plain(why)}", style="dim"))

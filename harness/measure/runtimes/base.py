@@ -39,7 +39,7 @@ class TensorSession(Session):
     def run(self, feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
         """Runs one batch, from host input to host output; returns when the outputs can be read on the host."""
 
-    def another(self) -> TensorSession:
+    def clone_for_thread(self) -> TensorSession:
         """A way in for another thread, to the same loaded artifact; itself where ``run`` may be called by several."""
         return self
 
@@ -55,14 +55,14 @@ class TensorSession(Session):
 
 
 class Runtime(ABC):
-    """Loads artifacts of the formats in ``runs`` on the devices in ``devices``.
+    """Loads artifacts of the formats in ``formats`` on the devices in ``devices``.
 
     ``profiles`` says whether it can play the scenario that looks inside.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    runs: ClassVar[frozenset[str]]
+    formats: ClassVar[frozenset[str]]
     devices: ClassVar[frozenset[str]]
     distributions: ClassVar[tuple[str, ...]]
     profiles: ClassVar[bool] = True
@@ -78,7 +78,7 @@ class Runtime(ABC):
 
     @classmethod
     @abstractmethod
-    def reach(cls) -> str:
+    def available_devices(cls) -> str:
         """Which devices the library sees here, for a person. Raises whatever a broken installation raises."""
 
     def device(self, wanted: str) -> str:
@@ -86,7 +86,7 @@ class Runtime(ABC):
         return "cpu" if wanted == "edge" else wanted
 
     @abstractmethod
-    def start(self) -> None:
+    def import_library(self) -> None:
         """Imports the library, so that its memory and time are not the artifact's."""
 
     @abstractmethod

@@ -26,7 +26,7 @@ class KServe(Runtime):
 
     name = "kserve"
     title = "model server"
-    runs = frozenset({"openvino", "onnx"})
+    formats = frozenset({"openvino", "onnx"})
     devices = frozenset({"cpu", "gpu", "npu"})
     distributions = ("tritonclient",)
     profiles = False
@@ -59,13 +59,13 @@ class KServe(Runtime):
                 raise ValueError("ready_s and timeout_s must be above 0")
 
     @classmethod
-    def reach(cls) -> str:
+    def available_devices(cls) -> str:
         import tritonclient.grpc
         import tritonclient.http  # noqa: F401 - a broken installation shows here
 
         return "whatever server it is pointed at"
 
-    def start(self) -> None:
+    def import_library(self) -> None:
         try:
             if self.options.protocol == "grpc":
                 import tritonclient.grpc
@@ -224,7 +224,7 @@ class _KServeSession(TensorSession):
                 raise KpiError(f"the server answered {name} as {array.dtype}, expected floating point")
         return answer
 
-    def another(self) -> TensorSession:
+    def clone_for_thread(self) -> TensorSession:
         return _KServeSession(Client(self._client.url, self._client.options), self._server, self._device, owns=False)
 
     def proof(self) -> Proof:

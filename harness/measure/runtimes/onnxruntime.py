@@ -54,7 +54,7 @@ class OnnxRuntime(Runtime):
 
     name = "onnxruntime"
     title = "ONNX Runtime"
-    runs = frozenset({"onnx"})
+    formats = frozenset({"onnx"})
     devices = frozenset({"cpu", "gpu", "npu"})
     distributions = (
         "onnxruntime",
@@ -85,12 +85,12 @@ class OnnxRuntime(Runtime):
             check_counts(threads=self.threads)
 
     @classmethod
-    def reach(cls) -> str:
+    def available_devices(cls) -> str:
         import onnxruntime
 
         return ", ".join(onnxruntime.get_available_providers())
 
-    def start(self) -> None:
+    def import_library(self) -> None:
         try:
             import onnxruntime  # noqa: F401 - its memory and import time are not the artifact's
         except ImportError as error:

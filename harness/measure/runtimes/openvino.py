@@ -24,7 +24,7 @@ class OpenVinoRuntime(Runtime):
 
     name = "openvino"
     title = "OpenVINO"
-    runs = frozenset({"openvino", "onnx"})
+    formats = frozenset({"openvino", "onnx"})
     devices = frozenset({"cpu", "gpu", "npu"})
     distributions = ("openvino",)
 
@@ -48,10 +48,10 @@ class OpenVinoRuntime(Runtime):
             check_counts(streams=self.streams, threads=self.threads)
 
     @classmethod
-    def reach(cls) -> str:
+    def available_devices(cls) -> str:
         return devices()
 
-    def start(self) -> None:
+    def import_library(self) -> None:
         try:
             import openvino  # noqa: F401 - its memory and import time are not the artifact's
         except ImportError as error:
@@ -103,7 +103,7 @@ class _OvSession(TensorSession):
         answer = self._request.infer(feeds, share_inputs=True)
         return dict(zip(self._names, answer.to_tuple(), strict=True))
 
-    def another(self) -> TensorSession:
+    def clone_for_thread(self) -> TensorSession:
         return _OvSession(self._compiled, profile=False)
 
     @property

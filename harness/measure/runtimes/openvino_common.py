@@ -23,12 +23,12 @@ class GenAiRuntime(Runtime):
     profiles = False
 
     @classmethod
-    def reach(cls) -> str:
+    def available_devices(cls) -> str:
         import openvino_genai  # noqa: F401 - a broken installation shows here
 
         return devices()
 
-    def start(self) -> None:
+    def import_library(self) -> None:
         try:
             import openvino_genai  # noqa: F401 - its memory and import time are not the artifact's
         except ImportError as error:

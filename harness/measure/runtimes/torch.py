@@ -26,7 +26,7 @@ class TorchRuntime(Runtime):
 
     name = "torch"
     title = "PyTorch"
-    runs = frozenset({"torch"})
+    formats = frozenset({"torch"})
     devices = frozenset({"cpu", "gpu"})
     distributions = ("torch",)
 
@@ -48,12 +48,12 @@ class TorchRuntime(Runtime):
             check_counts(threads=self.threads)
 
     @classmethod
-    def reach(cls) -> str:
+    def available_devices(cls) -> str:
         import torch
 
         return f"CUDA {'available' if torch.cuda.is_available() else 'not available'}"
 
-    def start(self) -> None:
+    def import_library(self) -> None:
         try:
             import torch  # noqa: F401 - its memory and import time are not the artifact's
         except ImportError as error:

@@ -23,7 +23,7 @@ class HeavyOp:
 
 
 def weighed(ops: Iterable[HeavyOp], runs: int = 1) -> dict[str, Any]:
-    """The fields of a Proof that heavy operations, seen over ``runs`` equal requests, give.
+    """The fields of a Proof that heavy operations, seen over ``formats`` equal requests, give.
 
     ``float_layers`` are those that ran in floating point, the heaviest first, each with its share of all
     multiplications. Where the work of one operation is not known, none is said: a share of the others would mislead.

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from harness.workloads.base import Fixture
+    from harness.workloads.base import Workload
 
 S = TypeVar("S", bound=Session)
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ScenarioContext:
     """What a scenario plays with: ``inputs`` by tensor name (the first axis counts samples), time, the workload.
 
     What a stopped run left in one of the folders ``earlier`` is taken over where ``conditions`` are alike. ``requests``
@@ -38,7 +38,7 @@ class Stage:
     requests: Path
     seconds: float
     samples: int
-    workload: Callable[[], Fixture]
+    workload: Callable[[], Workload]
     outputs: Path
     progress: Callable[[str], None]
     watch: Callable[[], AbstractContextManager[None]]
@@ -51,7 +51,7 @@ class Stage:
 class Scenario(ABC, Generic[S]):
     """One way to exercise an artifact; its result's keys are fields of ProcessRecord.
 
-    ``drives`` is the kind of session that it asks requests of.
+    ``session_type`` is the kind of session that it asks requests of.
     ``timed`` says whether its figures are times: then a disturbed process does not count. ``profiled`` asks for a
     session with the runtime's profiler on, which would disturb times. ``watched`` asks for a timeline of memory and
     processors, for requests that are long beside a look at them. ``divisible`` says that it can play a part of its
@@ -60,7 +60,7 @@ class Scenario(ABC, Generic[S]):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    drives: ClassVar[type[Session]]
+    session_type: ClassVar[type[Session]]
     timed: ClassVar[bool] = True
     profiled: ClassVar[bool] = False
     watched: ClassVar[bool] = False
@@ -72,7 +72,7 @@ class Scenario(ABC, Generic[S]):
         self.options = options
 
     @abstractmethod
-    def first(self, stage: Stage) -> Callable[[S], Mapping[str, npt.NDArray[np.generic]]]:
+    def first_request(self, stage: ScenarioContext) -> Callable[[S], Mapping[str, npt.NDArray[np.generic]]]:
         """Prepares the first request; what is returned makes it with the session, and gives the answer by name."""
 
     @property
@@ -81,28 +81,28 @@ class Scenario(ABC, Generic[S]):
         return 1
 
     @abstractmethod
-    def play(self, session: S, stage: Stage) -> dict[str, Any]:
+    def run(self, session: S, stage: ScenarioContext) -> dict[str, Any]:
         """Drives the session; the first request has already been made."""
 
 
 class TensorScenario(Scenario[TensorSession]):
     """A scenario whose requests are batches of tensors."""
 
-    drives = TensorSession
+    session_type = TensorSession
 
-    def feeds(self, stage: Stage) -> dict[str, npt.NDArray[np.generic]]:
+    def feeds(self, stage: ScenarioContext) -> dict[str, npt.NDArray[np.generic]]:
         """A batch of request samples, as large as those that the scenario sends."""
         import numpy as np
 
         wanted = range(self.batch or 1)
         return {n: np.ascontiguousarray(np.take(a, wanted, axis=0, mode="wrap")) for n, a in stage.inputs.items()}
 
-    def first(self, stage: Stage) -> Callable[[TensorSession], Mapping[str, npt.NDArray[np.generic]]]:
+    def first_request(self, stage: ScenarioContext) -> Callable[[TensorSession], Mapping[str, npt.NDArray[np.generic]]]:
         feeds = self.feeds(stage)
         return lambda session: session.run(feeds)
 
 
-class Scored(ABC):
+class ProducesOutputs(ABC):
     """A scenario that leaves a file of outputs for the metrics that score them."""
 
     @classmethod

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import KpiError
 from harness.core.registry import check_counts, options_table
 from harness.measure.records import Outputs
-from harness.measure.scenarios.base import Scored, Stage, TensorScenario
+from harness.measure.scenarios.base import ProducesOutputs, ScenarioContext, TensorScenario
 from harness.measure.scenarios.checked import Checked, replay, spreads
 from harness.measure.scenarios.splits import clustered, require_alone, told
-from harness.workloads.base import Split, Workload
+from harness.workloads.base import Split, TensorWorkload
 from harness.workloads.overlap import digests
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.measure.runtimes.base import TensorSession
 
 
-class Evaluate(TensorScenario, Scored):
+class Evaluate(TensorScenario, ProducesOutputs):
     """Every evaluation sample once, in order; the outputs go to a file beside the evidence."""
 
     name = "evaluate"
@@ -49,11 +49,11 @@ class Evaluate(TensorScenario, Scored):
         with np.load(file) as arrays:
             return Outputs(arrays["logits"], arrays["labels"])
 
-    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         import numpy as np
 
         workload = stage.workload()
-        if not isinstance(workload, Workload):
+        if not isinstance(workload, TensorWorkload):
             raise KpiError(f"scenario {self.name} evaluates models of tensors")
         name = workload.scored_output
         split = workload.split("evaluation")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.registry import options_table
 from harness.measure.runtimes.base import TensorSession
-from harness.measure.scenarios.base import Stage, TensorScenario
+from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 from harness.measure.steady import warm_up
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Offline(TensorScenario):
     def batch(self) -> int | None:
         return int(self.options.batch)
 
-    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         import numpy as np
 
         size = self.options.batch

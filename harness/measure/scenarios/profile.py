@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.measure.runtimes.base import TensorSession
-from harness.measure.scenarios.base import Stage, TensorScenario
+from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 
 
 class Profile(TensorScenario):
@@ -16,7 +16,7 @@ class Profile(TensorScenario):
     timed = False
     profiled = True
 
-    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         feeds = {name: array[:1] for name, array in stage.inputs.items()}
         runs = 5
         with stage.scored():

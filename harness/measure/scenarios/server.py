@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from harness.core.registry import check_counts, options_table
-from harness.measure.scenarios.base import Stage, TensorScenario
+from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 from harness.measure.steady import warm_up
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ class Server(TensorScenario):
             if self.rate is not None and self.rate <= 0:
                 raise ValueError("rate must be above 0")
 
-    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         count = min(len(array) for array in stage.inputs.values())
         requests: list[Arrays] = [
             {name: array[i : i + 1] for name, array in stage.inputs.items()} for i in range(count)
         ]
-        clients = [session, *(session.another() for _ in range(self.options.concurrency - 1))]
+        clients = [session, *(session.clone_for_thread() for _ in range(self.options.concurrency - 1))]
         warmth = warm_up(lambda: session.run(requests[0]))
         gate = threading.Barrier(len(clients) + 1)
         due = self._turns(stage, len(clients))
@@ -81,7 +81,7 @@ class Server(TensorScenario):
             "details": {"concurrency": len(clients), "rate": self.options.rate, "sent_late": late},
         }
 
-    def _turns(self, stage: Stage, clients: int) -> Callable[[float], tuple[int, float] | None]:
+    def _turns(self, stage: ScenarioContext, clients: int) -> Callable[[float], tuple[int, float] | None]:
         """A function of the start that says which request is next and when it is due; None at the end."""
         lock, rate = threading.Lock(), self.options.rate
         least = max(stage.samples, clients)

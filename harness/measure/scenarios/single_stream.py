@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from harness.measure.runtimes.base import TensorSession
-from harness.measure.scenarios.base import Stage, TensorScenario
+from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 from harness.measure.steady import warm_up
 
 _MOST = 20_000
@@ -20,7 +20,7 @@ class SingleStream(TensorScenario):
     name = "single-stream"
     title = "one request at a time"
 
-    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         count = min(len(array) for array in stage.inputs.values())
         requests = itertools.cycle(
             [{name: array[i : i + 1] for name, array in stage.inputs.items()} for i in range(count)]

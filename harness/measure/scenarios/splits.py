@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError
-from harness.measure.scenarios.base import Stage
+from harness.measure.scenarios.base import ScenarioContext
 from harness.workloads.overlap import TRAINING, shared
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def clustered(names: Sequence[Hashable] | None, samples: Sequence[str] = ()) -> 
     return {"clusters": [numbers[name] for name in names]}
 
 
-def told(stage: Stage, samples: Sequence[str], labels: bytes = b"") -> dict[str, Any]:
+def told(stage: ScenarioContext, samples: Sequence[str], labels: bytes = b"") -> dict[str, Any]:
     """The details of a process: a digest of all samples in their order, and how many training samples are among them.
 
     ``labels`` belong to the digest: recipes that are compared are scored by the same ones.

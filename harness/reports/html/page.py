@@ -25,7 +25,7 @@ _ASSETS = Path(__file__).parent / "assets"
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class TensorWorkload:
     """What the page shows of one workload."""
 
     name: str
@@ -84,12 +84,12 @@ def write(file: Path, evidence: Mapping[str, Any], history: Sequence[Point] = ()
     return ""
 
 
-def _workloads(evidence: Mapping[str, Any], rows: Sequence[ledger.Row]) -> Iterator[Workload]:
+def _workloads(evidence: Mapping[str, Any], rows: Sequence[ledger.Row]) -> Iterator[TensorWorkload]:
     measured = {str(m["recipe"]).partition("/")[0] for m in evidence["measurements"]}
     known = [name for name in dict.fromkeys(str(t["workload"]) for t in evidence["targets"]) if name in measured]
     for place, name in enumerate([*known, *sorted(measured - set(known))]):
         own = [row for row in rows if row.workload == plain(name) and row.value]
-        yield Workload(
+        yield TensorWorkload(
             plain(name),
             place,
             sum(row.state == "pass" for row in own),

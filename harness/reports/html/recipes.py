@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.core.bounds import Promise, Relation, parse_promise
+from harness.core.bounds import Bound, Relation, parse_bound
 from harness.core.text import number
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric
@@ -98,7 +98,7 @@ def regions(workload: str, evidence: Mapping[str, Any], points: Sequence[Recipe]
             continue
         base = by_name[target["versus"]].value(metric.name) if target["versus"] in by_name else None
         region = found.setdefault(target["kpi"], Region(target["kpi"], target["recipe"], {}, {}))
-        for limit in _absolute(parse_promise(target["bound"], metric.dimension), metric, base):
+        for limit in _absolute(parse_bound(target["bound"], metric.dimension), metric, base):
             known = region.limits.get(metric.name)
             tighter = known is None or (limit < known if metric.better == "lower" else limit > known)
             if tighter:
@@ -107,12 +107,12 @@ def regions(workload: str, evidence: Mapping[str, Any], points: Sequence[Recipe]
     return [region for region in found.values() if region.limits]
 
 
-def _absolute(promise: Promise, metric: type[Metric], base: float | None) -> Iterator[float]:
+def _absolute(bound: Bound, metric: type[Metric], base: float | None) -> Iterator[float]:
     """The limit on the metric itself, where the figure it is compared with is known."""
-    if promise.relation is Relation.VALUE:
-        yield promise.limit
-    elif base is not None and promise.relation in (Relation.SHARE, Relation.RATIO):
-        yield promise.limit * base
+    if bound.relation is Relation.VALUE:
+        yield bound.limit
+    elif base is not None and bound.relation in (Relation.SHARE, Relation.RATIO):
+        yield bound.limit * base
     elif base is not None:
-        worse = promise.limit if promise.relation is Relation.DROP else -promise.limit
+        worse = bound.limit if bound.relation is Relation.DROP else -bound.limit
         yield base - worse if metric.better == "higher" else base + worse

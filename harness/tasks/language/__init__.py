@@ -7,6 +7,6 @@ from harness.tasks.language.space import language_space
 
 _PLAYS = {"single-stream": "generate", "offline": "generate", "server": "load"}
 TASKS = tuple(
-    Task(name, takes="prompts", plays=_PLAYS, hub=name, space=language_space)
+    Task(name, requests="prompts", plays=_PLAYS, hub=name, space=language_space)
     for name in ("text-generation", "translation")
 )

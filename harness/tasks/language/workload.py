@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.core.errors import KpiError, Unavailable
 from harness.core.json_lines import line
-from harness.workloads.base import Fixture
+from harness.workloads.base import Workload
 from harness.workloads.chat_template import folder_with_template
 from harness.workloads.huggingface import folder_digest, named_folder, require_causal
 
@@ -31,7 +31,7 @@ class Prompt:
     cluster: str = ""
 
 
-class LanguageModel(Fixture):
+class LanguageModel(Workload):
     """A causal language model with a chat template, its own or what the table's ``chat_template`` names; its task.
 
     The table's ``model`` (a folder, or the name of a repository on the Hugging Face hub whose files are here) replaces

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harness.core.errors import KpiError, Unavailable
 from harness.core.json_lines import line
 from harness.tasks.question_answering.scoring.questions import Question, read_squad
-from harness.workloads.base import ArraySplit, Split, TensorSpec, Workload
+from harness.workloads.base import ArraySplit, Split, TensorSpec, TensorWorkload
 from harness.workloads.huggingface import folder_digest, named_folder
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ STRIDE = 128
 """Tokens that two windows share, there; never more than three eighths of a window."""
 
 
-class QuestionAnswering(Workload):
+class QuestionAnswering(TensorWorkload):
     """An extractive model: tokens of a question and its context in, logits of the answer's two ends out.
 
     The table's ``model`` (a folder, or the name of a repository on the hub whose files are here) replaces the

@@ -16,7 +16,7 @@ from harness.measure.media.decoding import look_at, read_frames
 from harness.measure.media.encoding import Encoder
 from harness.measure.media.overlay import draw
 from harness.measure.runtimes.base import TensorSession
-from harness.measure.scenarios.base import Stage
+from harness.measure.scenarios.base import ScenarioContext
 from harness.tasks.segmentation.workload import VideoSegmentation, clip_in
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def stage_percentiles(stages: list[tuple[float, ...]]) -> dict[str, dict[str, fl
     }
 
 
-def video(stage: Stage) -> tuple[VideoSegmentation, Path]:
+def video(stage: ScenarioContext) -> tuple[VideoSegmentation, Path]:
     """The workload and its clip; KpiError when the workload is none of video."""
     fixture: Any = stage.workload()
     if not isinstance(fixture, VideoSegmentation):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.core.errors import KpiError, Unavailable
-from harness.workloads.base import Workload
+from harness.workloads.base import TensorWorkload
 from harness.workloads.checkpoint import remembered_digest
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _MOST = 2_000_000_000
 _LAYOUT = "a folder with the clip and masks/*.png, one a frame, whose values are classes"
 
 
-class VideoSegmentation(Workload):
+class VideoSegmentation(TensorWorkload):
     """A network that says of each pixel of each frame which class it is of.
 
     The table's ``data`` replaces the fixture's clip: a video file, or a folder with one and ``masks/*.png``, a class

@@ -9,7 +9,7 @@ _PLAYS = {"single-stream": "transcribe", "offline": "transcribe"}
 TASKS = (
     Task(
         "speech-recognition",
-        takes="recordings",
+        requests="recordings",
         plays=_PLAYS,
         hub="automatic-speech-recognition",
         space=speech_space,

@@ -14,7 +14,7 @@ from harness.core.errors import KpiError, Unavailable
 from harness.core.json_lines import line, read_lines
 from harness.measure.media.audio import read_audio
 from harness.tasks.speech.normalization import words
-from harness.workloads.base import Fixture
+from harness.workloads.base import Workload
 from harness.workloads.checkpoint import remembered_digest
 from harness.workloads.huggingface import folder_digest, named_folder
 
@@ -54,7 +54,7 @@ class Utterance:
     cluster: str
 
 
-class Speech(Fixture):
+class Speech(Workload):
     """A model of the Whisper architecture, and recordings to recognize.
 
     The table's ``model`` (a folder, or the name of a repository on the hub whose files are here) replaces the

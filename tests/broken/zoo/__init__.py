@@ -10,7 +10,7 @@ from zoo import data, exports, hidden, narrow, numbers, outputs, served
 from zoo.fault import Fault
 from zoo.stripes import matched, stripes
 
-from harness.workloads.base import ArraySplit, Settings, Smaller, Split, TensorSpec, Workload
+from harness.workloads.base import ArraySplit, Settings, Split, StudentNetwork, TensorSpec, TensorWorkload
 
 FAULTS: dict[str, Fault] = {
     **numbers.FAULTS,
@@ -24,7 +24,7 @@ FAULTS: dict[str, Fault] = {
 HEALTHY = "-healthy"
 
 
-class Zoo(Workload):
+class Zoo(TensorWorkload):
     """A workload named after a fault has it; with ``-healthy`` behind the name it has not."""
 
     inputs = (TensorSpec("image", (1, 16, 16)),)
@@ -47,10 +47,10 @@ class Zoo(Workload):
         made = self.fault.network if self.broken else self.fault.healthy
         return (made or matched)()
 
-    def smaller(self, width: float, pixels: int) -> Smaller:
+    def student(self, width: float, pixels: int) -> StudentNetwork:
         del width, pixels
         made = self.fault.smaller if self.broken else None
-        return Smaller((made or matched)(), trained=True)
+        return StudentNetwork((made or matched)(), trained=True)
 
     def split(self, name: str) -> Split:
         images, labels = stripes(name)

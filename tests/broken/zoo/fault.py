@@ -24,7 +24,7 @@ class Fault:
 
     ``network`` and ``data`` make the broken parts, ``outputs`` and ``scored`` are what the broken workload says of its
     network; what is not given is as in the healthy twin. ``healthy`` is the twin's network where that is another one.
-    ``data`` gets the split's name, its images and labels. ``smaller`` is the network of the pass ``narrow``.
+    ``data`` gets the split's name, its images and labels. ``student`` is the network of the pass ``narrow``.
     """
 
     what: str

@@ -170,8 +170,8 @@ def test_shipped_narrow_weights_are_as_pinned(tmp_path: Path) -> None:
     # The weights that were trained nearest to a size; those of the reference are one of them.
     assert checkpoint(1.0, 128) == checkpoint(1.0, 144) != checkpoint(1.0, 160)
     assert checkpoint(1.0, 176) == checkpoint(1.0, 160) != checkpoint(1.0, 208)
-    made = Food11(settings(tmp_path)).smaller(1.0, 160)
+    made = Food11(settings(tmp_path)).student(1.0, 160)
     assert made.trained
-    assert not Food11(settings(tmp_path)).smaller(0.5, 160).trained
+    assert not Food11(settings(tmp_path)).student(0.5, 160).trained
     with pytest.raises(Unavailable, match="food11 has pictures of 224 pixels, not 300"):
-        Food11(settings(tmp_path)).smaller(1.0, 300)
+        Food11(settings(tmp_path)).student(1.0, 300)

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from harness.build.builder import Builder
 from harness.build.environments import Environments
 from harness.build.store import Store
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.errors import KpiError, Unavailable
 from harness.core.processes import call_worker
 from harness.core.score_bounds import Scores
@@ -222,9 +222,9 @@ def test_off_must_be_the_base_model_token_by_token() -> None:
         "prompt 1: off, token 2 is not the base model's",
         "prompt 2: off, token 2 is not the base model's",
     ]
-    judged = judge_samples(parse_promise("<= 0", COUNT), Scores(ParityAdapter.scores(other, base)), 0.97)
+    judged = judge_samples(parse_bound("<= 0", COUNT), Scores(ParityAdapter.scores(other, base)), 0.97)
     assert judged.verdict is Verdict.FAIL
-    assert judge_samples(parse_promise("<= 0", COUNT), Scores([0.0, 0.0]), 0.97).verdict is Verdict.PASS
+    assert judge_samples(parse_bound("<= 0", COUNT), Scores([0.0, 0.0]), 0.97).verdict is Verdict.PASS
 
 
 def test_a_gain_over_answers_that_were_cut_off_is_refused() -> None:
@@ -263,7 +263,7 @@ def test_what_proves_nothing_is_no_parity() -> None:
     ],
 )
 def test_a_gain_is_decided_by_its_interval(gains: list[float], verdict: Verdict) -> None:
-    found = judge_samples(parse_promise(">= 15 pp", POINTS), Scores(gains, ends=(-1.0, 1.0)), 0.97, paired=True)
+    found = judge_samples(parse_bound(">= 15 pp", POINTS), Scores(gains, ends=(-1.0, 1.0)), 0.97, paired=True)
     assert found.verdict is verdict
     assert found.of == "paired samples"
     assert found.low <= found.value <= found.high

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from fixtures.travel_assistant import MODEL, TravelAssistant
-from harness.build.passes.base import Job
+from harness.build.passes.base import PassContext
 from harness.core.errors import KpiError
 from harness.tasks.language.passes.awq import Awq
 from harness.tasks.language.passes.hf_llm import ADAPTER_CONFIG, ADAPTER_WEIGHTS, load_model, load_tokenizer, spoken
@@ -43,11 +43,11 @@ def settings(cache: Path, model: Path | None = None) -> Settings:
     )
 
 
-def job(tmp_path: Path, name: str, source: Path | None = None, model: Path | None = None) -> Job:
+def job(tmp_path: Path, name: str, source: Path | None = None, model: Path | None = None) -> PassContext:
     folders = [tmp_path / name / part for part in ("out", "scratch", "work")]
     for folder in folders:
         folder.mkdir(parents=True)
-    return Job(source, *folders, TravelAssistant(settings(tmp_path / "cache", model)), lambda _: None)
+    return PassContext(source, *folders, TravelAssistant(settings(tmp_path / "cache", model)), lambda _: None)
 
 
 def tiny(folder: Path, family: str = "llama") -> Path:
@@ -192,7 +192,7 @@ def trained(folder: Path, base: Path, progress: Callable[[str], None]) -> None:
     for made in folders:
         made.mkdir(parents=True, exist_ok=True)
     options = Lora.Options(name="packing", task="packing", rank=4, steps=40, batch=4, samples=40, dropout=0.1)
-    Lora(options).run(Job(None, *folders, TravelAssistant(settings(folder, base)), progress))
+    Lora(options).run(PassContext(None, *folders, TravelAssistant(settings(folder, base)), progress))
 
 
 @pytest.mark.suite

@@ -33,7 +33,7 @@ def importable(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) 
 
 def load(**options: Any) -> EndpointSession:
     runtime = HttpEndpoint(HttpEndpoint.Options(**options))
-    runtime.start()
+    runtime.import_library()
     session = runtime.load(Path("/nowhere"), "cpu", 1, profile=False)
     assert isinstance(session, EndpointSession)
     return session

@@ -18,7 +18,7 @@ from harness.judge.metrics import metrics
 from harness.judge.metrics.base import ProcessMetric
 from harness.measure.loadgen.search import largest
 from harness.measure.records import ProcessRecord, Proof
-from harness.measure.scenarios.base import Scenario, Stage
+from harness.measure.scenarios.base import Scenario, ScenarioContext
 from harness.tasks.language.runtimes.endpoint import EndpointSession, HttpEndpoint
 from harness.tasks.language.scenarios.capacity import Capacity
 from harness.tasks.language.scenarios.load import Load
@@ -61,13 +61,13 @@ def play(
     scenario: type[Scenario[Any]], loaded: EndpointSession, folder: Path, seconds: float = 0.2, **options: Any
 ) -> ProcessRecord:
     """What the worker would keep, the first request asked as it does."""
-    stage = Stage(
+    stage = ScenarioContext(
         inputs={}, requests=folder, seconds=seconds, samples=20, workload=lambda: pytest.fail("no data set is needed"),
         outputs=folder, progress=print, watch=unwatched,
     )  # fmt: skip
     made = scenario(scenario.Options(**options))
-    made.first(stage)(loaded)
-    seen = made.play(loaded, stage)
+    made.first_request(stage)(loaded)
+    seen = made.run(loaded, stage)
     json.dumps(seen, allow_nan=False)
     proof = Proof(runtime="test", version="1", device="CPU", precision="f32")
     return ProcessRecord(

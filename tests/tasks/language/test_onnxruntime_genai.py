@@ -62,7 +62,7 @@ def build(project: Project, recipe: str) -> Artifact:
 
 def load(artifact: Path, **options: Any) -> AdapterSession:
     runtime = OnnxRuntimeGenAi(OnnxRuntimeGenAi.Options(**options))
-    runtime.start()
+    runtime.import_library()
     session = runtime.load(artifact, "cpu", None, profile=False)
     assert isinstance(session, AdapterSession)
     return session

@@ -23,7 +23,7 @@ from harness.measure.media.decoding import read_frames
 from harness.measure.media.encoding import Encoder
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import TensorSession
-from harness.measure.scenarios.base import Stage, TensorScenario
+from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 from harness.tasks.segmentation.pipeline import STAGES
 from harness.tasks.segmentation.scenarios.segment import Segment
 from harness.tasks.segmentation.scenarios.stream import Camera, Stream
@@ -59,7 +59,7 @@ class OneAtATime(TensorSession):
             time.sleep(self.service_s)
         return {"logits": feeds["brightness"] * self.answer}
 
-    def another(self) -> TensorSession:
+    def clone_for_thread(self) -> TensorSession:
         self.ways += 1
         return Way(self)
 
@@ -122,7 +122,7 @@ def unwatched() -> Iterator[None]:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
+def stage(tmp_path: Path) -> ScenarioContext:
     """Ten frames, the first five dark and the others bright."""
     with Encoder(tmp_path / "clip.mp4", 32, 32, Fraction(30)) as out:
         for number in range(FRAMES):
@@ -131,17 +131,17 @@ def stage(tmp_path: Path) -> Stage:
         name="bright", task="video-segmentation", checkpoint=None, checkpoint_sha256=None, model=None, data=None,
         allow_pickle=False, trust_remote_code=False, cache=tmp_path,
     )  # fmt: skip
-    return Stage(
+    return ScenarioContext(
         inputs={"brightness": np.zeros((4, 1), np.float32)}, requests=tmp_path, seconds=0.01, samples=25,
         workload=lambda: Bright(settings), outputs=tmp_path / "out.npz", progress=lambda _: None, watch=unwatched,
     )  # fmt: skip
 
 
-def play(kind: type[TensorScenario], session: TensorSession, stage: Stage, **options: Any) -> dict[str, Any]:
-    return kind(kind.Options(**options)).play(session, stage)
+def play(kind: type[TensorScenario], session: TensorSession, stage: ScenarioContext, **options: Any) -> dict[str, Any]:
+    return kind(kind.Options(**options)).run(session, stage)
 
 
-def test_every_frame_is_timed_stage_by_stage_and_the_first_pass_is_kept(stage: Stage) -> None:
+def test_every_frame_is_timed_stage_by_stage_and_the_first_pass_is_kept(stage: ScenarioContext) -> None:
     seen = play(Stream, OneAtATime(0.004), stage)
     assert seen["completed"] == len(seen["samples_s"]) == 25
     assert set(seen["series"]) == {f"{name}_s" for name in STAGES}
@@ -160,7 +160,7 @@ def test_every_frame_is_timed_stage_by_stage_and_the_first_pass_is_kept(stage: S
     assert blue[2] > blue[0] + 60
 
 
-def test_a_slow_device_drops_what_a_newer_frame_overtakes(stage: Stage) -> None:
+def test_a_slow_device_drops_what_a_newer_frame_overtakes(stage: ScenarioContext) -> None:
     seen = play(Camera, OneAtATime(0.05), stage, fps=50, frames=40)
     details = seen["details"]
     assert details["due"] == 40
@@ -172,7 +172,7 @@ def test_a_slow_device_drops_what_a_newer_frame_overtakes(stage: Stage) -> None:
     assert len(seen["series"]["decode_s"]) == seen["completed"]
 
 
-def test_a_fast_device_drops_nothing_and_waits_for_each_frame(stage: Stage) -> None:
+def test_a_fast_device_drops_nothing_and_waits_for_each_frame(stage: ScenarioContext) -> None:
     seen = play(Camera, OneAtATime(), dataclasses.replace(stage, samples=1, seconds=2.0), fps=2, frames=3)
     # Two seconds are four frames, more than the three that were asked for; the last one is due after 1.5 s.
     assert seen["details"]["due"] == seen["completed"] == 4
@@ -180,7 +180,7 @@ def test_a_fast_device_drops_nothing_and_waits_for_each_frame(stage: Stage) -> N
     assert seen["elapsed_s"] >= 1.5
 
 
-def test_a_rate_may_be_given_to_the_stream_too(stage: Stage) -> None:
+def test_a_rate_may_be_given_to_the_stream_too(stage: ScenarioContext) -> None:
     seen = play(Stream, OneAtATime(0.05), stage, fps=50)
     assert seen["completed"] + seen["details"]["dropped"] == seen["details"]["due"] == 25
     assert seen["details"]["dropped"] >= 25 - 11
@@ -200,7 +200,7 @@ def test_the_search_finds_the_largest_in_few_steps(capacity: int, most: int) -> 
 
 
 @pytest.mark.suite
-def test_streams_are_held_up_to_the_capacity(stage: Stage) -> None:
+def test_streams_are_held_up_to_the_capacity(stage: ScenarioContext) -> None:
     # Twenty frames a second are five cameras of four; a machine that is busy otherwise holds fewer.
     device = OneAtATime(0.05)
     seen = play(Streams, device, stage, fps=4, trial_s=3, most=16)
@@ -215,7 +215,7 @@ def test_streams_are_held_up_to_the_capacity(stage: Stage) -> None:
 
 
 @pytest.mark.suite
-def test_a_machine_that_holds_no_stream_says_zero(stage: Stage) -> None:
+def test_a_machine_that_holds_no_stream_says_zero(stage: ScenarioContext) -> None:
     seen = play(Streams, OneAtATime(0.05), stage, fps=50, trial_s=0.5)
     assert seen["details"]["streams"] == 0
     assert len(seen["details"]["tried"]) == 1
@@ -226,7 +226,7 @@ def test_a_machine_that_holds_no_stream_says_zero(stage: Stage) -> None:
 @pytest.mark.parametrize("kind", [Stream, Camera, Streams, Segment])
 @pytest.mark.parametrize("fails_at", [1, 8, 30])
 def test_a_frame_that_fails_ends_the_run_and_nothing_hangs(
-    stage: Stage, kind: type[TensorScenario], fails_at: int
+    stage: ScenarioContext, kind: type[TensorScenario], fails_at: int
 ) -> None:
     fails_at = min(fails_at, FRAMES) if kind is Segment else fails_at
     with pytest.raises(KpiError, match="the device failed"):
@@ -235,13 +235,13 @@ def test_a_frame_that_fails_ends_the_run_and_nothing_hangs(
 
 
 @pytest.mark.parametrize("kind", [Stream, Camera, Streams, Segment])
-def test_a_clip_that_is_no_clip_ends_the_run(stage: Stage, kind: type[TensorScenario]) -> None:
+def test_a_clip_that_is_no_clip_ends_the_run(stage: ScenarioContext, kind: type[TensorScenario]) -> None:
     (stage.requests / "clip.mp4").write_bytes(b"")
     with pytest.raises(KpiError, match=r"the clip clip.mp4 is empty"):
         play(kind, OneAtATime(), stage)
 
 
-def test_all_masks_are_kept_and_published_with_the_drawn_clip(stage: Stage, tmp_path: Path) -> None:
+def test_all_masks_are_kept_and_published_with_the_drawn_clip(stage: ScenarioContext, tmp_path: Path) -> None:
     wanted = np.zeros((FRAMES, 32, 32), np.uint8)
     wanted[:, :16] = 1
     np.savez(stage.requests / MASKS, masks=wanted)
@@ -261,12 +261,12 @@ def test_all_masks_are_kept_and_published_with_the_drawn_clip(stage: Stage, tmp_
     assert len(list(read_frames(results.with_suffix(".mp4")))) == FRAMES
 
 
-def test_a_clip_without_masks_is_drawn_all_the_same(stage: Stage) -> None:
+def test_a_clip_without_masks_is_drawn_all_the_same(stage: ScenarioContext) -> None:
     seen = play(Segment, OneAtATime(), stage)
     assert Segment.read(stage.outputs.with_name(seen["outputs"])).wanted is None
 
 
-def test_an_answer_that_is_no_number_is_an_error(stage: Stage) -> None:
+def test_an_answer_that_is_no_number_is_an_error(stage: ScenarioContext) -> None:
     with pytest.raises(KpiError, match="logits with NaN or infinity on 10 of 10 frames, the first is 0"):
         play(Segment, OneAtATime(answer=math.nan), stage)
 

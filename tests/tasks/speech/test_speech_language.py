@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from fixtures.speech import MODEL, Commands
-from harness.build.passes.base import Job
+from harness.build.passes.base import PassContext
 from harness.core.errors import KpiError
-from harness.measure.scenarios.base import Stage
+from harness.measure.scenarios.base import ScenarioContext
 from harness.tasks.speech.metrics import Wer
 from harness.tasks.speech.passes.whisper import OptimumWhisper
 from harness.tasks.speech.runtimes.openvino_genai_speech import OpenVinoGenAiSpeech
@@ -77,7 +77,7 @@ def test_a_model_without_generation_config_is_one_line(tmp_path: Path) -> None:
         asked(tmp_path, None)
 
 
-def job(tmp_path: Path, model: Path) -> Job:
+def job(tmp_path: Path, model: Path) -> PassContext:
     folders = [tmp_path / part for part in ("out", "scratch", "work")]
     for made in folders:
         made.mkdir()
@@ -85,7 +85,7 @@ def job(tmp_path: Path, model: Path) -> Job:
         name="speech", task="speech-recognition", checkpoint=None, checkpoint_sha256=None, model=str(model), data=None,
         allow_pickle=False, trust_remote_code=False, cache=tmp_path / "cache",
     )  # fmt: skip
-    return Job(None, *folders, Commands(settings), lambda _: None)
+    return PassContext(None, *folders, Commands(settings), lambda _: None)
 
 
 def test_an_export_is_refused_before_it_takes_its_time(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_model_as_newer_libraries_save_it_is_exported_and_heard(tmp_path: Path
     OptimumWhisper(OptimumWhisper.Options(weights="fp32")).run(made)
     assert json.loads((made.out / "preprocessor_config.json").read_text("utf-8"))["chunk_length"] == 3
     runtime = OpenVinoGenAiSpeech(WhisperOptions(language="en"))
-    runtime.start()
+    runtime.import_library()
     session = runtime.load(made.out, "cpu", None, profile=False)
     assert session.proof().details["language"] == "en"
     # What is heard is compared as the recipe chooses, with the spellings of the model's folder.
@@ -117,12 +117,12 @@ def test_a_model_as_newer_libraries_save_it_is_exported_and_heard(tmp_path: Path
     samples = tmp_path / "samples"
     samples.mkdir()
     made.workload.write_samples(samples, 64)
-    stage = Stage(
+    stage = ScenarioContext(
         inputs={}, requests=samples, seconds=1, samples=1, workload=lambda: made.workload,
         outputs=tmp_path / "heard.npz", progress=lambda _: None, watch=unwatched,
     )  # fmt: skip
     assert isinstance(session, SpeechSession)
-    seen = Recognize(Recognize.Options(normalization="whisper-english")).play(session, stage)
+    seen = Recognize(Recognize.Options(normalization="whisper-english")).run(session, stage)
     heard = Recognize.read(tmp_path / seen["outputs"])
     assert (heard.normalization, heard.spelling) == ("whisper-english", {"colour": "color"})
     scores = Wer.scores(heard, None)

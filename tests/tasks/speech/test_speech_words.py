@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.bounds import parse_promise
+from harness.core.bounds import parse_bound
 from harness.core.errors import KpiError, Unavailable
 from harness.core.score_bounds import Scores
 from harness.core.units import SHARE
@@ -194,8 +194,8 @@ def test_more_errors_are_a_drop_and_fewer_a_gain() -> None:
         ("gain >= 5 pp vs b", better, worse, Verdict.PASS),
         ("gain >= 5 pp vs b", worse, better, Verdict.FAIL),
     ):
-        found = judge_samples(parse_promise(text, SHARE), Scores(own, other, (0.0, 1.0)), 0.97, Wer.better)
+        found = judge_samples(parse_bound(text, SHARE), Scores(own, other, (0.0, 1.0)), 0.97, Wer.better)
         assert found.verdict is verdict, text
     assert judge_samples(
-        parse_promise("drop <= 1 pp vs b", SHARE), Scores(worse, better, (0.0, 1.0)), 0.97, "lower"
+        parse_bound("drop <= 1 pp vs b", SHARE), Scores(worse, better, (0.0, 1.0)), 0.97, "lower"
     ).value == (pytest.approx(0.1))

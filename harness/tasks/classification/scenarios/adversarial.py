@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from harness.core.registry import options_table
-from harness.measure.scenarios.base import Stage, TensorScenario
+from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class Adversarial(TensorScenario):
     def batch(self) -> int | None:
         return None
 
-    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         import hypothesis.strategies  # noqa: F401 - takes a second, in which nothing is asked
 
         checks = self._checks(session)
@@ -94,7 +94,7 @@ class Adversarial(TensorScenario):
         if apart > self.options.tolerance:
             raise AssertionError(f"{what} differ by {100 * apart:.1f} % of the spread of the outputs")
 
-    def _falsify(self, stage: Stage, check: Callable[[dict[str, Array], int], None]) -> str:
+    def _falsify(self, stage: ScenarioContext, check: Callable[[dict[str, Array], int], None]) -> str:
         """The smallest counterexample's message, empty when none was found."""
         from hypothesis import HealthCheck, given, settings
         from hypothesis import strategies as st
@@ -141,7 +141,7 @@ def _home_of_hypothesis() -> Iterator[None]:
             set_hypothesis_home_dir(None)
 
 
-def _batch(stage: Stage, kinds: list[str], seed: int) -> dict[str, Array]:
+def _batch(stage: ScenarioContext, kinds: list[str], seed: int) -> dict[str, Array]:
     import numpy as np
 
     random = np.random.default_rng(seed)

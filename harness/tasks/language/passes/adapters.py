@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.core.errors import KpiError
 from harness.tasks.language.passes.hf_llm import adapter_folders
 from harness.tasks.language.passes.onnx_llm import (
@@ -33,11 +33,11 @@ class Adapters(Pass):
     name = "adapters"
     title = "adapters as files to switch between"
     effort = 1.0
-    takes = frozenset({FORMAT})
-    makes = FORMAT
+    input_formats = frozenset({FORMAT})
+    output_format = FORMAT
     requires = ("onnxruntime", "onnx", "safetensors")
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         if job.source is None:
             raise KpiError(f'pass "{self.name}" needs a graph', 'put "onnx-genai" before it')
         folders = adapter_folders(job.source)

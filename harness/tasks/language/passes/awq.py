@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.core.errors import KpiError
 from harness.core.formats import REFERENCE
 from harness.core.registry import check_counts, options_table
@@ -44,8 +44,8 @@ class Awq(Pass):
 
     name = "awq"
     title = "activation-aware weight scaling"
-    takes = frozenset({REFERENCE, FORMAT})
-    makes = FORMAT
+    input_formats = frozenset({REFERENCE, FORMAT})
+    output_format = FORMAT
     requires = ("torch", "transformers", "safetensors")
 
     @options_table
@@ -67,7 +67,7 @@ class Awq(Pass):
             if self.block < 16 or self.block & (self.block - 1):  # noqa: PLR2004 - what MatMulNBits has kernels for
                 raise ValueError("block must be a power of 2, 16 at least")
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import torch
 
         workload = language(job, self.name)
@@ -98,7 +98,7 @@ class Awq(Pass):
         return {"powers": powers, "frozen": self.options.freeze}
 
     def _inputs(
-        self, model: Any, found: list[Group], folder: Any, workload: LanguageModel, job: Job
+        self, model: Any, found: list[Group], folder: Any, workload: LanguageModel, job: PassContext
     ) -> dict[str, torch.Tensor]:
         """What each group reads: some tokens of every prompt, (tokens, channels)."""
         import torch
@@ -147,7 +147,7 @@ class Awq(Pass):
                     best, power, scale = error, step / _GRID, tried
         return power, scale.clone()
 
-    def _save(self, adapters: dict[str, dict[str, torch.Tensor]], job: Job) -> None:
+    def _save(self, adapters: dict[str, dict[str, torch.Tensor]], job: PassContext) -> None:
         from safetensors.torch import save_file
 
         for name, state in adapters.items():

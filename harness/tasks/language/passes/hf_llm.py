@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.build.passes.base import Job
+from harness.build.passes.base import PassContext
 from harness.core.errors import KpiError, reason
 from harness.tasks.language.workload import LanguageModel, Prompt
 from harness.workloads.huggingface import require_exportable
@@ -22,14 +22,14 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetens
 _BESIDE = ("*.json", "*.txt", "*.model", "*.jinja")
 
 
-def language(job: Job, name: str) -> LanguageModel:
+def language(job: PassContext, name: str) -> LanguageModel:
     """The workload of a pass that is for language models."""
     if not isinstance(job.workload, LanguageModel):
         raise KpiError(f'pass "{name}" is for language models', "use it with a fixture that has prompts")
     return job.workload
 
 
-def base_folder(job: Job, workload: LanguageModel) -> Path:
+def base_folder(job: PassContext, workload: LanguageModel) -> Path:
     """The model's folder, with a chat template: the artifact before this pass, or what the workload names."""
     folder = job.source
     if folder is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.core.errors import KpiError
 from harness.core.formats import REFERENCE
 from harness.tasks.language.workload import LanguageModel
@@ -17,10 +17,10 @@ class HuggingFace(Pass):
     name = "huggingface"
     title = "the model's own files"
     effort = 0.0
-    takes = frozenset({REFERENCE})
-    makes = "huggingface"
+    input_formats = frozenset({REFERENCE})
+    output_format = "huggingface"
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         if not isinstance(job.workload, LanguageModel):
             raise KpiError(f'pass "{self.name}" is for language models', "use it with a fixture that has prompts")
         # A server that completes prompts needs no template.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.training import Order, Plan, train
 from harness.core.errors import KpiError, reason
 from harness.core.formats import REFERENCE
@@ -43,8 +43,8 @@ class Lora(Pass):
     name = "lora"
     title = "low-rank adapter"
     effort = 50.0
-    takes = frozenset({REFERENCE, FORMAT})
-    makes = FORMAT
+    input_formats = frozenset({REFERENCE, FORMAT})
+    output_format = FORMAT
     requires = ("torch", "transformers", "peft", "safetensors")
 
     @options_table
@@ -81,7 +81,7 @@ class Lora(Pass):
             if not 0 <= self.dropout < 1:
                 raise ValueError("dropout must be at least 0 and below 1")
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import torch
 
         workload = language(job, self.name)
@@ -128,7 +128,7 @@ class Lora(Pass):
             names = sorted({name.rpartition(".")[2] for name, part in model.named_modules() if _linear(part)})
             raise KpiError(f"targets: {reason(error)}", f"the layers are {', '.join(names)}") from None
 
-    def _save(self, model: Any, out: Path, job: Job) -> None:
+    def _save(self, model: Any, out: Path, job: PassContext) -> None:
         from peft import get_peft_model_state_dict
         from safetensors.torch import save_file
 

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.core.errors import KpiError, reason, suggest
 from harness.core.formats import REFERENCE
 from harness.core.registry import options_table
@@ -36,8 +36,8 @@ class Olive(Pass):
 
     name = "olive"
     title = "an Olive workflow"
-    takes = frozenset({REFERENCE, HF_LLM, FORMAT})
-    makes = FORMAT
+    input_formats = frozenset({REFERENCE, HF_LLM, FORMAT})
+    output_format = FORMAT
     requires = ("olive-ai", "onnxruntime-genai", "onnxruntime", "transformers")
     environment = "olive"
     files = ("workflow",)
@@ -48,7 +48,7 @@ class Olive(Pass):
 
         workflow: str
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         os.environ.update(OLIVE_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
         file = job.root / self.options.workflow
         workflow = read_workflow(file)
@@ -82,14 +82,14 @@ class Olive(Pass):
         seen = precision_of(graph)
         return {"products": dict(seen.products), "constants": dict(seen.bytes), "adapter_products": seen.adapters}
 
-    def _model(self, job: Job, workflow: dict[str, Any]) -> dict[str, Any]:
+    def _model(self, job: PassContext, workflow: dict[str, Any]) -> dict[str, Any]:
         if (graph := _graph(job)) is not None:
             return {"type": "OnnxModel", "model_path": str(graph.parent), "onnx_file_name": graph.name}
         given = workflow.get("input_model") or {}
         return {**given, "type": "HfModel", "model_path": str(base_folder(job, language(job, self.name)))}
 
 
-def _graph(job: Job) -> Path | None:
+def _graph(job: PassContext) -> Path | None:
     """The graph of the artifact before, where it is one."""
     return job.input(GRAPH) if job.source is not None and job.input(GRAPH).is_file() else None
 

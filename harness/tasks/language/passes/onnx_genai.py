@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.core.errors import KpiError, reason
 from harness.core.formats import REFERENCE
 from harness.core.registry import check_counts, options_table
@@ -43,8 +43,8 @@ class OnnxGenAi(Pass):
     name = "onnx-genai"
     title = "ONNX Runtime GenAI's model builder"
     effort = 5.0
-    takes = frozenset({REFERENCE, HF_LLM})
-    makes = FORMAT
+    input_formats = frozenset({REFERENCE, HF_LLM})
+    output_format = FORMAT
     requires = ("onnxruntime-genai", "onnxruntime", "onnx", "transformers", "peft")
     environment = "olive"
 
@@ -73,7 +73,7 @@ class OnnxGenAi(Pass):
     def integer(self) -> bool:
         return str(self.options.precision) in ("int8", "int4")
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         workload = language(job, self.name)
         folder = base_folder(job, workload)
         if self.options.precision in {"int4", "int8"}:
@@ -111,7 +111,7 @@ class OnnxGenAi(Pass):
         """Half precision rounds weights to 11 bits; integers change them on purpose."""
         return {"fp32": 1e-3, "fp16": 5e-2}.get(self.options.precision)
 
-    def _build(self, job: Job, folder: Path, out: Path, widest: Any, *, remote: bool) -> None:
+    def _build(self, job: PassContext, folder: Path, out: Path, widest: Any, *, remote: bool) -> None:
         # The builder asks a hub for what it does not find: what is here must be enough.
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
         from onnxruntime_genai.models.builder import create_model, parse_extra_options

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.ignored import check_ignored, named_operators, select
 from harness.core.errors import KpiError, reason
 from harness.core.registry import check_counts, options_table
@@ -30,8 +30,8 @@ class OpenVinoWeights(Pass):
 
     name = "openvino-weights"
     title = "weight compression"
-    takes = frozenset({FORMAT})
-    makes = FORMAT
+    input_formats = frozenset({FORMAT})
+    output_format = FORMAT
     requires = ("optimum-intel", "transformers", "nncf", "openvino")
 
     @options_table
@@ -76,7 +76,7 @@ class OpenVinoWeights(Pass):
         # OpenVINO multiplies such weights by activations that it quantizes while it runs.
         return True
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         if not isinstance(job.workload, LanguageModel) or job.source is None:
             raise KpiError(f'pass "{self.name}" compresses exported language models')
         require_floats(job.workload.folder(), f'"{self.name}"')

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.build.passes.base import Job
+from harness.build.passes.base import PassContext
 from harness.core.errors import KpiError
 from harness.workloads.torchvision_compat import import_torchvision
 
 REQUIRES = ("optimum-intel", "transformers", "openvino", "openvino-tokenizers")
 
 
-def export_to_openvino(job: Job, folder: Path, task: str, weights: str, needed: Iterable[str]) -> None:
+def export_to_openvino(job: PassContext, folder: Path, task: str, weights: str, needed: Iterable[str]) -> None:
     """``optimum.exporters.openvino.main_export``, which is what ``optimum-cli export openvino`` calls.
 
     The function raises where the command may end with exit code 0 and nothing written; KpiError when one of the

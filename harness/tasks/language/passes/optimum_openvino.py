@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.core.errors import KpiError
 from harness.core.formats import REFERENCE
 from harness.core.registry import options_table
@@ -27,8 +27,8 @@ class OptimumOpenVino(Pass):
 
     name = "optimum-openvino"
     title = "export to OpenVINO with Optimum Intel"
-    takes = frozenset({REFERENCE})
-    makes = FORMAT
+    input_formats = frozenset({REFERENCE})
+    output_format = FORMAT
     requires = REQUIRES
 
     @options_table
@@ -37,7 +37,7 @@ class OptimumOpenVino(Pass):
 
         weights: Literal["fp32", "fp16"] = "fp16"
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         if not isinstance(job.workload, LanguageModel):
             raise KpiError(f'pass "{self.name}" exports language models', "use it with a fixture that has prompts")
         require_exportable(job.workload.folder())

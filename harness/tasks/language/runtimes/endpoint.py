@@ -33,7 +33,7 @@ class HttpEndpoint(Runtime):
 
     name = "http-endpoint"
     title = "HTTP endpoint of a language model"
-    runs = frozenset({"openvino-llm", "huggingface"})
+    formats = frozenset({"openvino-llm", "huggingface"})
     devices = frozenset({"cpu", "gpu", "npu"})
     distributions = ("aiohttp",)
     profiles = False
@@ -79,12 +79,12 @@ class HttpEndpoint(Runtime):
                 raise ValueError("ready_s and timeout_s must be above 0")
 
     @classmethod
-    def reach(cls) -> str:
+    def available_devices(cls) -> str:
         import aiohttp  # noqa: F401 - a broken installation shows here
 
         return "whatever server it is pointed at"
 
-    def start(self) -> None:
+    def import_library(self) -> None:
         try:
             import aiohttp  # noqa: F401 - its memory and import time are not the artifact's
         except ImportError as error:

@@ -40,7 +40,7 @@ class OnnxRuntimeGenAi(Runtime):
 
     name = "onnxruntime-genai"
     title = "ONNX Runtime GenAI"
-    runs = frozenset({FORMAT})
+    formats = frozenset({FORMAT})
     devices = frozenset({"cpu", "gpu"})
     distributions = ("onnxruntime-genai", "onnxruntime-genai-cuda", "onnxruntime-genai-directml")
     profiles = False
@@ -64,12 +64,12 @@ class OnnxRuntimeGenAi(Runtime):
             check_names(self.chat_template_kwargs)
 
     @classmethod
-    def reach(cls) -> str:
+    def available_devices(cls) -> str:
         import onnxruntime_genai as og
 
         return ", ".join(name for name in _PROVIDERS if _has(og, name))
 
-    def start(self) -> None:
+    def import_library(self) -> None:
         try:
             import onnxruntime_genai  # noqa: F401 - its memory and import time are not the artifact's
         except ImportError as error:

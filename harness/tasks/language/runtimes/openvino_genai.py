@@ -27,7 +27,7 @@ class OpenVinoGenAi(GenAiRuntime):
 
     name = "openvino-genai"
     title = "OpenVINO GenAI"
-    runs = frozenset({"openvino-llm"})
+    formats = frozenset({"openvino-llm"})
 
     @options_table
     class Options:

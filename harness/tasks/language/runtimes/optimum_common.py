@@ -25,13 +25,13 @@ class OptimumRuntime(Runtime):
     classes: ClassVar[tuple[str, str]]
 
     @classmethod
-    def reach(cls) -> str:
+    def available_devices(cls) -> str:
         with without(*_UNUSED):
             import optimum.intel  # noqa: F401 - a broken installation shows here
 
         return devices()
 
-    def start(self) -> None:
+    def import_library(self) -> None:
         try:
             self.imported()  # its memory and import time are not the artifact's
         except ImportError as error:

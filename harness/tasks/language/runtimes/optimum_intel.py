@@ -27,7 +27,7 @@ class OptimumIntel(OptimumRuntime):
     """``OVModelForCausalLM`` with its KV cache; greedy, the chat template of the tokenizer applied."""
 
     name = "optimum-intel"
-    runs = frozenset({"openvino-llm"})
+    formats = frozenset({"openvino-llm"})
     classes = ("OVModelForCausalLM", "AutoTokenizer")
 
     @options_table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.json_lines import line, read_lines, write_list
 from harness.core.registry import check_counts, options_table
-from harness.measure.scenarios.base import Scenario, Scored, Stage
+from harness.measure.scenarios.base import ProducesOutputs, Scenario, ScenarioContext
 from harness.measure.scenarios.splits import clustered
 from harness.tasks.language.runtimes.language import AdapterSession, Generation, LanguageSession
 from harness.tasks.language.scenarios.first_tokens import two_tokens
@@ -56,7 +56,7 @@ class AdapterAnswers:
         require_answers(self.prompts, self.off, self.references, self.off_ended, whose=base, limits=_CUT_OFF, **limit)
 
 
-class AdapterAnswer(Scenario[LanguageSession], Scored):
+class AdapterAnswer(Scenario[LanguageSession], ProducesOutputs):
     """Greedy answers off, on, and for some prompts once more round all adapters: each must then be what it was.
 
     A model without adapters answers too: it is what another's answers without one are held against.
@@ -64,7 +64,7 @@ class AdapterAnswer(Scenario[LanguageSession], Scored):
 
     name = "adapter-answers"
     title = "the evaluation prompts without and with the adapter"
-    drives = LanguageSession
+    session_type = LanguageSession
     timed = False
 
     @options_table
@@ -98,10 +98,12 @@ class AdapterAnswer(Scenario[LanguageSession], Scored):
         """``NAME-adapter.json`` of a recipe: the answers side by side."""
         write_list(file, results.with_name(f"{results.stem}-adapter.json"))
 
-    def first(self, stage: Stage) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
+    def first_request(
+        self, stage: ScenarioContext
+    ) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
         return two_tokens(read_prompts(stage.requests / SAMPLES)[0].prompt)
 
-    def play(self, session: LanguageSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: LanguageSession, stage: ScenarioContext) -> dict[str, Any]:
         prompts = read_prompts(stage.requests / SAMPLES)
         file = stage.outputs.with_suffix(".jsonl")
         with file.open("w", encoding="utf-8") as kept, stage.scored():

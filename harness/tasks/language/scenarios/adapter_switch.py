@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import KpiError
 from harness.core.registry import check_counts, options_table
 from harness.measure.loadgen.prompts import Beginnings, prompts_of
-from harness.measure.scenarios.base import Scenario, Stage
+from harness.measure.scenarios.base import Scenario, ScenarioContext
 from harness.tasks.language.runtimes.language import AdapterSession
 from harness.tasks.language.scenarios.first_tokens import two_tokens
 from harness.tasks.language.workload import SAMPLES, read_prompts
@@ -25,7 +25,7 @@ class SwitchAdapters(Scenario[AdapterSession]):
 
     name = "adapter-switch"
     title = "switching between adapters"
-    drives = AdapterSession
+    session_type = AdapterSession
 
     @options_table
     class Options:
@@ -37,10 +37,12 @@ class SwitchAdapters(Scenario[AdapterSession]):
         def __post_init__(self) -> None:
             check_counts(words=self.words, switches=self.switches)
 
-    def first(self, stage: Stage) -> Callable[[AdapterSession], Mapping[str, npt.NDArray[np.generic]]]:
+    def first_request(
+        self, stage: ScenarioContext
+    ) -> Callable[[AdapterSession], Mapping[str, npt.NDArray[np.generic]]]:
         return two_tokens(self._prompt(stage)(-1), exactly=True)
 
-    def play(self, session: AdapterSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: AdapterSession, stage: ScenarioContext) -> dict[str, Any]:
         if not session.adapters:
             raise KpiError(
                 "the artifact has no adapter to switch to", 'make some with the passes "lora" and "adapters"'
@@ -76,7 +78,7 @@ class SwitchAdapters(Scenario[AdapterSession]):
             "details": {"adapters": list(session.adapters)},
         }
 
-    def _prompt(self, stage: Stage) -> Callable[[int], str]:
+    def _prompt(self, stage: ScenarioContext) -> Callable[[int], str]:
         """The prompt of a number, each beginning differently; two that follow each other are alike but for that."""
         texts = [prompt.prompt for prompt in read_prompts(stage.requests / SAMPLES)]
         prompts, beginnings = prompts_of(texts, [self.options.words])[self.options.words], Beginnings(texts)

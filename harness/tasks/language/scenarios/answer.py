@@ -12,7 +12,7 @@ from harness.core.errors import KpiError
 from harness.core.json_lines import line, read_lines, write_list
 from harness.core.registry import check_counts, options_table
 from harness.measure.resume import MOST_AGE_S
-from harness.measure.scenarios.base import Scenario, Scored, Stage
+from harness.measure.scenarios.base import ProducesOutputs, Scenario, ScenarioContext
 from harness.measure.scenarios.splits import clustered
 from harness.tasks.language.runtimes.language import Generation, LanguageSession
 from harness.tasks.language.scenarios.first_tokens import two_tokens
@@ -70,12 +70,12 @@ class Answers:
         return [f'{thought} of {len(self.outputs)} answers hold {_THOUGHTS}: set answer.after = "{_THOUGHTS}"']
 
 
-class Answer(Scenario[LanguageSession], Scored):
+class Answer(Scenario[LanguageSession], ProducesOutputs):
     """Greedy answers to all prompts, with how likely each reference would have been; outputs go to a file."""
 
     name = "answer"
     title = "the evaluation prompts"
-    drives = LanguageSession
+    session_type = LanguageSession
     timed = False
 
     @options_table
@@ -116,10 +116,12 @@ class Answer(Scenario[LanguageSession], Scored):
         """``results.json`` of a recipe: a list of prompt, reference, output, tokens and times."""
         write_list(file, results)
 
-    def first(self, stage: Stage) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
+    def first_request(
+        self, stage: ScenarioContext
+    ) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
         return two_tokens(read_prompts(stage.requests / SAMPLES)[0].prompt)
 
-    def play(self, session: LanguageSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: LanguageSession, stage: ScenarioContext) -> dict[str, Any]:
         import numpy as np
 
         prompts = read_prompts(stage.requests / SAMPLES)

@@ -14,7 +14,7 @@ from harness.measure.loadgen.dialects import Wish
 from harness.measure.loadgen.prompts import served_prompts
 from harness.measure.loadgen.reply import LATE_S, Reply
 from harness.measure.loadgen.search import largest
-from harness.measure.scenarios.base import Scenario, Stage
+from harness.measure.scenarios.base import Scenario, ScenarioContext
 from harness.tasks.language.runtimes.endpoint import EndpointSession
 from harness.tasks.language.scenarios.load import chosen_prompts, first_answer, warm
 
@@ -35,7 +35,7 @@ class Capacity(Scenario[EndpointSession]):
 
     name = "capacity"
     title = "the largest load that is answered in time"
-    drives = EndpointSession
+    session_type = EndpointSession
 
     @options_table
     class Options:
@@ -65,18 +65,20 @@ class Capacity(Scenario[EndpointSession]):
             if not 0.01 <= self.precision < 1:  # noqa: PLR2004
                 raise ValueError("precision must lie between 0.01 and 1")
 
-    def first(self, stage: Stage) -> Callable[[EndpointSession], Mapping[str, npt.NDArray[np.generic]]]:
+    def first_request(
+        self, stage: ScenarioContext
+    ) -> Callable[[EndpointSession], Mapping[str, npt.NDArray[np.generic]]]:
         prompt = self._prompt(stage)
         return lambda session: first_answer(session, prompt, self._wish)
 
-    def _prompt(self, stage: Stage) -> Callable[[int], str]:
+    def _prompt(self, stage: ScenarioContext) -> Callable[[int], str]:
         return served_prompts(chosen_prompts(stage, self.options.words), repeat=self.options.repeat_prompts)
 
     @property
     def _wish(self) -> Wish:
         return Wish(self.options.tokens, exactly=self.options.exactly)
 
-    def play(self, session: EndpointSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: EndpointSession, stage: ScenarioContext) -> dict[str, Any]:
         chosen, tries = self.options, list[dict[str, Any]]()
         kept: list[Reply] = []
 

@@ -12,7 +12,7 @@ from harness.core.errors import KpiError
 from harness.core.registry import options_table
 from harness.measure.loadgen.prompts import Beginnings, prompts_of
 from harness.measure.memory_bandwidth import copy_bandwidth
-from harness.measure.scenarios.base import Scenario, Stage
+from harness.measure.scenarios.base import Scenario, ScenarioContext
 from harness.tasks.language.runtimes.language import Generation, LanguageSession
 from harness.tasks.language.scenarios.first_tokens import two_tokens
 from harness.tasks.language.workload import SAMPLES, read_prompts
@@ -30,7 +30,7 @@ class Generate(Scenario[LanguageSession]):
 
     name = "generate"
     title = "answers to prompts of given lengths"
-    drives = LanguageSession
+    session_type = LanguageSession
     watched = True
 
     @options_table
@@ -50,11 +50,13 @@ class Generate(Scenario[LanguageSession]):
             if self.tokens < 2 or self.requests < 1 or not self.words or min(self.words) < 1:  # noqa: PLR2004
                 raise ValueError("tokens must be at least 2, requests and each of words at least 1")
 
-    def first(self, stage: Stage) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
+    def first_request(
+        self, stage: ScenarioContext
+    ) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
         prompts, put = self._prompts(stage)
         return two_tokens(put(next(iter(prompts.values()))[0], -1), exactly=True)
 
-    def play(self, session: LanguageSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: LanguageSession, stage: ScenarioContext) -> dict[str, Any]:
         prompts, put = self._prompts(stage)
         warmth = self._warm_up(session, prompts, put)
         asked: list[tuple[int, Generation]] = []
@@ -87,7 +89,7 @@ class Generate(Scenario[LanguageSession]):
             "details": {"copy_bytes_s": copy_bandwidth(), "repeat_prompts": self.options.repeat_prompts},
         }
 
-    def _prompts(self, stage: Stage) -> tuple[dict[int, list[str]], Callable[[str, int], str]]:
+    def _prompts(self, stage: ScenarioContext) -> tuple[dict[int, list[str]], Callable[[str, int], str]]:
         """The prompts by length, and what gives one the beginning of a number: from 0 on timed, below 0 before."""
         texts = [prompt.prompt for prompt in read_prompts(stage.requests / SAMPLES)]
         put = (lambda prompt, _: prompt) if self.options.repeat_prompts else Beginnings(texts).put

@@ -15,7 +15,7 @@ from harness.measure.loadgen.client import Client, allow_connections, poisson
 from harness.measure.loadgen.dialects import Wish
 from harness.measure.loadgen.prompts import prompts_of, served_prompts
 from harness.measure.loadgen.reply import Limits, Reply, summary
-from harness.measure.scenarios.base import Scenario, Stage
+from harness.measure.scenarios.base import Scenario, ScenarioContext
 from harness.measure.steady import warm_up
 from harness.tasks.language.runtimes.endpoint import EndpointSession
 from harness.tasks.language.workload import SAMPLES, read_prompts
@@ -38,7 +38,7 @@ class Load(Scenario[EndpointSession]):
 
     name = "load"
     title = "requests over HTTP, many at once"
-    drives = EndpointSession
+    session_type = EndpointSession
 
     @options_table
     class Options:
@@ -76,18 +76,20 @@ class Load(Scenario[EndpointSession]):
             if self.driver == "ab" and not self.repeat_prompts:
                 raise ValueError("ab sends one prompt again and again: set repeat_prompts = true")
 
-    def first(self, stage: Stage) -> Callable[[EndpointSession], Mapping[str, npt.NDArray[np.generic]]]:
+    def first_request(
+        self, stage: ScenarioContext
+    ) -> Callable[[EndpointSession], Mapping[str, npt.NDArray[np.generic]]]:
         prompt = self._prompt(stage)
         return lambda session: first_answer(session, prompt, self._wish)
 
-    def _prompt(self, stage: Stage) -> Callable[[int], str]:
+    def _prompt(self, stage: ScenarioContext) -> Callable[[int], str]:
         return served_prompts(chosen_prompts(stage, self.options.words), repeat=self.options.repeat_prompts)
 
     @property
     def _wish(self) -> Wish:
         return Wish(self.options.tokens, exactly=self.options.exactly, stream=self.options.stream)
 
-    def play(self, session: EndpointSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: EndpointSession, stage: ScenarioContext) -> dict[str, Any]:
         chosen, prompts = self.options, chosen_prompts(stage, self.options.words)
         with Client(session.endpoint, self._prompt(stage), self._wish) as client:
             warmth = warm(client, session)
@@ -105,7 +107,7 @@ class Load(Scenario[EndpointSession]):
         details = {**asked, **loop, "limit_s": chosen.limit_s, **seen["details"]}
         return {**seen, "warmup": warmth, "details": details}
 
-    def _loop(self, client: Client, session: EndpointSession, stage: Stage) -> dict[str, Any]:
+    def _loop(self, client: Client, session: EndpointSession, stage: ScenarioContext) -> dict[str, Any]:
         chosen = self.options
         limits = Limits(chosen.limit_s, chosen.ttft_limit_s, chosen.tpot_limit_s)
         if chosen.rate is None:
@@ -128,7 +130,7 @@ class Load(Scenario[EndpointSession]):
         session.check(failed=any(reply.error for reply in replies))
         return answered(replies, limits, client.endpoint.url)
 
-    def _ab(self, session: EndpointSession, prompt: str, stage: Stage, latency: float) -> dict[str, Any]:
+    def _ab(self, session: EndpointSession, prompt: str, stage: ScenarioContext, latency: float) -> dict[str, Any]:
         chosen = self.options
         fitting = math.ceil(stage.seconds * chosen.concurrency / latency)
         requests = chosen.requests or min(_MOST, max(stage.samples, chosen.concurrency, fitting))
@@ -154,7 +156,7 @@ class Load(Scenario[EndpointSession]):
         }
 
 
-def chosen_prompts(stage: Stage, words: int | None) -> list[str]:
+def chosen_prompts(stage: ScenarioContext, words: int | None) -> list[str]:
     """The evaluation prompts, or sixteen of a given length made of them."""
     texts = [prompt.prompt for prompt in read_prompts(stage.requests / SAMPLES)]
     return texts if words is None else prompts_of(texts, (words,))[words]
@@ -194,7 +196,7 @@ def warm(client: Client, session: EndpointSession) -> dict[str, Any]:
 
 
 @contextmanager
-def quiet(stage: Stage) -> Iterator[None]:
+def quiet(stage: ScenarioContext) -> Iterator[None]:
     """What is timed: watched, and without this process's own garbage collector."""
     gc.collect()
     gc.disable()

@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.training import Order, Plan, train
 from harness.core.errors import KpiError
 from harness.core.formats import REFERENCE
@@ -31,8 +31,8 @@ class Qat(Pass):
     name = "qat"
     title = "quantization-aware training"
     effort = 100.0
-    takes = frozenset({REFERENCE})
-    makes = FORMAT
+    input_formats = frozenset({REFERENCE})
+    output_format = FORMAT
     requires = ("torch", "transformers", "nncf", "safetensors")
 
     @options_table
@@ -66,7 +66,7 @@ class Qat(Pass):
     def integer(self) -> bool:
         return bool(self.options.fake_quantize)
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import torch
         from safetensors.torch import save_file
 
@@ -104,7 +104,7 @@ class Qat(Pass):
         save_file(state, job.out / WEIGHTS)
         return {"steps": steps, "loss": last, "validation": score, "windows": len(split)}
 
-    def _quantized(self, model: torch.nn.Module, split: Split, job: Job) -> torch.nn.Module:
+    def _quantized(self, model: torch.nn.Module, split: Split, job: PassContext) -> torch.nn.Module:
         import torch
 
         prepare_nncf(job, compiled=self.options.compiled)
@@ -123,14 +123,14 @@ class Qat(Pass):
         return made
 
 
-def questions_of(job: Job, name: str) -> QuestionAnswering:
+def questions_of(job: PassContext, name: str) -> QuestionAnswering:
     """The workload of a pass that is for extractive models."""
     if not isinstance(job.workload, QuestionAnswering):
         raise KpiError(f'pass "{name}" trains models that answer questions', "use it with a fixture of that task")
     return job.workload
 
 
-def trained(job: Job, name: str) -> tuple[QuestionAnswering, torch.nn.Module]:
+def trained(job: PassContext, name: str) -> tuple[QuestionAnswering, torch.nn.Module]:
     """The workload, and the network as :class:`Qat` left it."""
     from safetensors.torch import load_file
 
@@ -145,7 +145,7 @@ def trained(job: Job, name: str) -> tuple[QuestionAnswering, torch.nn.Module]:
     return workload, model.eval()
 
 
-def prepare_nncf(job: Job, *, compiled: bool) -> None:
+def prepare_nncf(job: PassContext, *, compiled: bool) -> None:
     """Has NNCF compile its quantizers, kept in the store and waited for, or take those that torch's operators make up.
 
     The latter are what NNCF itself falls back to where there is no compiler.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.core.errors import KpiError
 from harness.tasks.question_answering.passes.qat import FORMAT, QUANTIZERS, trained
 from harness.tasks.question_answering.passes.qdq import fold_weights
@@ -24,8 +24,8 @@ class QatOnnx(Pass):
 
     name = "qat-onnx"
     title = "export of the trained network to ONNX"
-    takes = frozenset({FORMAT})
-    makes = "onnx"
+    input_formats = frozenset({FORMAT})
+    output_format = "onnx"
     requires = ("torch", "transformers", "nncf", "onnx")
 
     @property
@@ -33,10 +33,10 @@ class QatOnnx(Pass):
         """The runtime multiplies integers where training rounded floats: values differ by a step of eight bits."""
         return 0.15
 
-    def source_network(self, job: Job) -> torch.nn.Module:
+    def source_network(self, job: PassContext) -> torch.nn.Module:
         return trained(job, self.name)[1]
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import onnx
         import torch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.tasks.question_answering.passes.qat import FORMAT, trained
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ class QatOpenVino(Pass):
 
     name = "qat-openvino"
     title = "export of the trained network to OpenVINO"
-    takes = frozenset({FORMAT})
-    makes = "openvino"
+    input_formats = frozenset({FORMAT})
+    output_format = "openvino"
     requires = ("torch", "transformers", "nncf", "openvino")
 
     @property
@@ -25,10 +25,10 @@ class QatOpenVino(Pass):
         """The runtime multiplies integers where training rounded floats: values differ by a step of eight bits."""
         return 0.15
 
-    def source_network(self, job: Job) -> torch.nn.Module:
+    def source_network(self, job: PassContext) -> torch.nn.Module:
         return trained(job, self.name)[1]
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         import openvino as ov
         import torch
 

@@ -24,7 +24,7 @@ class OptimumIntelQa(OptimumRuntime):
     """The same OpenVINO network as with ``openvino``, called as users of transformers call it."""
 
     name = "optimum-intel-qa"
-    runs = frozenset({"openvino"})
+    formats = frozenset({"openvino"})
     classes = ("OVModelForQuestionAnswering", "PretrainedConfig")
 
     @options_table
@@ -73,7 +73,7 @@ class _QaSession(TensorSession):
         answer = self._model(**feeds)
         return {"start_logits": answer.start_logits, "end_logits": answer.end_logits}
 
-    def another(self) -> TensorSession:
+    def clone_for_thread(self) -> TensorSession:
         raise KpiError("Optimum Intel's model answers one request at a time", "serve with another runtime")
 
     def proof(self) -> Proof:

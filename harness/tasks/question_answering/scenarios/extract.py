@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import KpiError
 from harness.core.json_lines import line, read_lines, write_list
 from harness.core.registry import check_counts, options_table
-from harness.measure.scenarios.base import Scored, Stage, TensorScenario
+from harness.measure.scenarios.base import ProducesOutputs, ScenarioContext, TensorScenario
 from harness.measure.scenarios.checked import Checked, replay, spreads
 from harness.measure.scenarios.splits import clustered, told
 from harness.tasks.question_answering.workload import QUESTIONS, WINDOWS
@@ -35,7 +35,7 @@ class Extracted:
     accepted: list[list[str]]
 
 
-class Extract(TensorScenario, Scored):
+class Extract(TensorScenario, ProducesOutputs):
     """All windows of all questions in batches; the answer is the best span over a question's windows."""
 
     name = "extract"
@@ -76,7 +76,7 @@ class Extract(TensorScenario, Scored):
         """``results.json`` of a recipe: a list of id, question, answer, its place, the accepted answers."""
         write_list(file, results)
 
-    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         import numpy as np
 
         from harness.tasks.question_answering.scoring.spans import decode
@@ -122,7 +122,7 @@ class Extract(TensorScenario, Scored):
         }
 
     def _logits(
-        self, session: TensorSession, stage: Stage, windows: dict[str, npt.NDArray[np.generic]]
+        self, session: TensorSession, stage: ScenarioContext, windows: dict[str, npt.NDArray[np.generic]]
     ) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic], float]:
         """Start and end logits of all windows, (n, window) each, and how much they depend on a batch's others."""
         import numpy as np

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.measure.media.decoding import look_at, read_frames
 from harness.measure.media.encoding import Encoder
 from harness.measure.media.overlay import draw
-from harness.measure.scenarios.base import Scored, Stage, TensorScenario
+from harness.measure.scenarios.base import ProducesOutputs, ScenarioContext, TensorScenario
 from harness.measure.scenarios.checked import Checked, replay, spreads
 from harness.tasks.segmentation.masks import ious
 from harness.tasks.segmentation.pipeline import video
@@ -35,7 +35,7 @@ class Segmented:
     classes: tuple[str, ...]
 
 
-class Segment(TensorScenario, Scored):
+class Segment(TensorScenario, ProducesOutputs):
     """Every frame once, in order; the masks go to a file, the drawn clip beside ``results/*.json``."""
 
     name = "segment"
@@ -70,7 +70,7 @@ class Segment(TensorScenario, Scored):
         results.write_text(json.dumps(frames, indent=1) + "\n", encoding="utf-8")
         shutil.copyfile(file.with_suffix(".mp4"), results.with_suffix(".mp4"))
 
-    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         import numpy as np
 
         fixture, clip = video(stage)

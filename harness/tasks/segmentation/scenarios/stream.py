@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.registry import check_counts, options_table
-from harness.measure.scenarios.base import Stage, TensorScenario
+from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 from harness.measure.steady import warm_up
 from harness.tasks.segmentation.pipeline import Pipeline, follow, stage_percentiles, stage_series, video
 
@@ -46,7 +46,7 @@ class Stream(TensorScenario):
         def __post_init__(self) -> None:
             check_rate(self.fps)
 
-    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         fixture, clip = video(stage)
         with Pipeline(session, fixture, clip) as rehearsal:
             warmth = warm_up(rehearsal.step)
@@ -70,7 +70,7 @@ class Stream(TensorScenario):
             "details": {**seen["details"], "stages": stage_percentiles(stages), "codecs": codec},
         }
 
-    def _camera(self, pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
+    def _camera(self, pipeline: Pipeline, stage: ScenarioContext) -> dict[str, Any]:
         fps, begin = float(self.options.fps), time.perf_counter()
         total = min(_MOST, max(self._least(stage), round(stage.seconds * fps)))
         shown = follow(pipeline, begin, fps, total)
@@ -82,7 +82,7 @@ class Stream(TensorScenario):
             "details": {"fps": fps, "due": total, "dropped": shown.dropped},
         }
 
-    def _least(self, stage: Stage) -> int:
+    def _least(self, stage: ScenarioContext) -> int:
         return stage.samples
 
 
@@ -103,11 +103,11 @@ class Camera(Stream):
             check_rate(self.fps)
             check_counts(frames=self.frames)
 
-    def _least(self, stage: Stage) -> int:
+    def _least(self, stage: ScenarioContext) -> int:
         return max(stage.samples, int(self.options.frames))
 
 
-def _back_to_back(pipeline: Pipeline, stage: Stage) -> dict[str, Any]:
+def _back_to_back(pipeline: Pipeline, stage: ScenarioContext) -> dict[str, Any]:
     stages: list[tuple[float, ...]] = []
     samples: list[float] = []
     clock = time.perf_counter

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.registry import check_counts, options_table
-from harness.measure.scenarios.base import Stage, TensorScenario
+from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 from harness.measure.steady import warm_up
 from harness.tasks.segmentation.pipeline import Pipeline, Shown, follow, video
 from harness.tasks.segmentation.scenarios.stream import check_rate
@@ -50,7 +50,7 @@ class Streams(TensorScenario):
             if not 0 < self.trial_s <= 600:  # noqa: PLR2004 - ten minutes are beyond any use
                 raise ValueError("trial_s must be above 0 and at most 600")
 
-    def play(self, session: TensorSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         fixture, clip = video(stage)
         with Pipeline(session, fixture, clip) as rehearsal:
             warmth = warm_up(rehearsal.step)
@@ -85,7 +85,7 @@ class Streams(TensorScenario):
         """Dropped frames of each of ``count`` streams, and how many frames were shown in all."""
         fps = self.options.fps
         total = max(1, round(self.options.trial_s * fps))
-        ways = [session, *(session.another() for _ in range(count - 1))]
+        ways = [session, *(session.clone_for_thread() for _ in range(count - 1))]
         gate, over = threading.Barrier(count + 1), threading.Event()
 
         def stopped(shown: Shown) -> bool:

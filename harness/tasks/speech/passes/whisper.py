@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.build.passes.base import Job, Pass
+from harness.build.passes.base import Pass, PassContext
 from harness.core.errors import KpiError, reason
 from harness.core.formats import REFERENCE
 from harness.core.registry import options_table
@@ -31,8 +31,8 @@ class OptimumWhisper(Pass):
 
     name = "optimum-whisper"
     title = "export of Whisper with Optimum Intel"
-    takes = frozenset({REFERENCE})
-    makes = FORMAT
+    input_formats = frozenset({REFERENCE})
+    output_format = FORMAT
     requires = REQUIRES
 
     @options_table
@@ -41,7 +41,7 @@ class OptimumWhisper(Pass):
 
         weights: Literal["fp32", "fp16"] = "fp16"
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         if not isinstance(job.workload, Speech):
             raise KpiError(f'pass "{self.name}" exports speech recognizers', "use it with a fixture of recordings")
         folder = job.workload.folder()
@@ -70,8 +70,8 @@ class WhisperWeights(Pass):
 
     name = "whisper-weights"
     title = "weight compression of Whisper"
-    takes = frozenset({FORMAT})
-    makes = FORMAT
+    input_formats = frozenset({FORMAT})
+    output_format = FORMAT
     requires = ("optimum-intel", "transformers", "nncf", "openvino")
 
     @options_table
@@ -84,7 +84,7 @@ class WhisperWeights(Pass):
     def integer(self) -> bool:
         return True
 
-    def run(self, job: Job) -> dict[str, Any]:
+    def run(self, job: PassContext) -> dict[str, Any]:
         if not isinstance(job.workload, Speech) or job.source is None:
             raise KpiError(f'pass "{self.name}" compresses exported speech recognizers')
         import_torchvision()

@@ -32,7 +32,7 @@ class OpenVinoGenAiSpeech(GenAiRuntime):
 
     name = "openvino-genai-speech"
     title = "OpenVINO GenAI"
-    runs = frozenset({FORMAT})
+    formats = frozenset({FORMAT})
     Options = WhisperOptions
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:

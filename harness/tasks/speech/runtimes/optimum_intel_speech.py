@@ -25,7 +25,7 @@ class OptimumIntelSpeech(OptimumRuntime):
     """``OVModelForSpeechSeq2Seq`` with ``WhisperProcessor``; greedy, one utterance at a time."""
 
     name = "optimum-intel-speech"
-    runs = frozenset({FORMAT})
+    formats = frozenset({FORMAT})
     Options = WhisperOptions
     classes = ("OVModelForSpeechSeq2Seq", "WhisperProcessor")
 

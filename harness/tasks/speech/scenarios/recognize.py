@@ -12,7 +12,7 @@ from harness.core.errors import KpiError
 from harness.core.json_lines import line, read_lines, write_list
 from harness.core.registry import options_table
 from harness.measure.media.audio import RATE
-from harness.measure.scenarios.base import Scenario, Scored, Stage
+from harness.measure.scenarios.base import ProducesOutputs, Scenario, ScenarioContext
 from harness.measure.scenarios.splits import clustered
 from harness.tasks.speech.normalization import BASIC, WHISPER_ENGLISH
 from harness.tasks.speech.runtimes.speech import SpeechSession
@@ -39,12 +39,12 @@ class Recognized:
     spelling: Mapping[str, str] = field(default_factory=dict)
 
 
-class Recognize(Scenario[SpeechSession], Scored):
+class Recognize(Scenario[SpeechSession], ProducesOutputs):
     """Greedy transcripts of all recordings; they go to a file."""
 
     name = "recognize"
     title = "the evaluation recordings"
-    drives = SpeechSession
+    session_type = SpeechSession
     timed = False
 
     @options_table
@@ -65,7 +65,7 @@ class Recognize(Scenario[SpeechSession], Scored):
         """``results.json`` of a recipe: a list of id, text, reference, tokens, seconds of sound and of work."""
         write_list(file, results)
 
-    def first(self, stage: Stage) -> Callable[[SpeechSession], Mapping[str, npt.NDArray[np.generic]]]:
+    def first_request(self, stage: ScenarioContext) -> Callable[[SpeechSession], Mapping[str, npt.NDArray[np.generic]]]:
         samples = read_utterances(stage.requests)[0].samples
 
         def ask(session: SpeechSession) -> Mapping[str, npt.NDArray[np.generic]]:
@@ -74,7 +74,7 @@ class Recognize(Scenario[SpeechSession], Scored):
 
         return ask
 
-    def play(self, session: SpeechSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: SpeechSession, stage: ScenarioContext) -> dict[str, Any]:
         utterances = read_utterances(stage.requests)
         self._choose(stage)
         file = stage.outputs.with_suffix(".jsonl")
@@ -95,7 +95,7 @@ class Recognize(Scenario[SpeechSession], Scored):
         details = clustered([utterance.cluster for utterance in utterances])
         return {"completed": len(utterances), "outputs": file.name, "details": details}
 
-    def _choose(self, stage: Stage) -> None:
+    def _choose(self, stage: ScenarioContext) -> None:
         """Writes down how the transcripts are to be compared, with the spellings that the model's folder brings."""
         chosen: dict[str, Any] = {"normalization": self.options.normalization}
         if self.options.normalization == WHISPER_ENGLISH:

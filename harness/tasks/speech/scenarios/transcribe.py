@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.registry import check_counts, options_table
 from harness.measure.media.audio import RATE
-from harness.measure.scenarios.base import Scenario, Stage
+from harness.measure.scenarios.base import Scenario, ScenarioContext
 from harness.measure.steady import warm_up
 from harness.tasks.speech.runtimes.speech import SpeechSession
 from harness.tasks.speech.workload import Utterance, read_utterances
@@ -27,7 +27,7 @@ class Transcribe(Scenario[SpeechSession]):
 
     name = "transcribe"
     title = "one utterance at a time"
-    drives = SpeechSession
+    session_type = SpeechSession
 
     @options_table
     class Options:
@@ -38,7 +38,7 @@ class Transcribe(Scenario[SpeechSession]):
         def __post_init__(self) -> None:
             check_counts(utterances=self.utterances)
 
-    def first(self, stage: Stage) -> Callable[[SpeechSession], Mapping[str, npt.NDArray[np.generic]]]:
+    def first_request(self, stage: ScenarioContext) -> Callable[[SpeechSession], Mapping[str, npt.NDArray[np.generic]]]:
         samples = read_utterances(stage.requests)[0].samples
 
         def ask(session: SpeechSession) -> Mapping[str, npt.NDArray[np.generic]]:
@@ -47,7 +47,7 @@ class Transcribe(Scenario[SpeechSession]):
 
         return ask
 
-    def play(self, session: SpeechSession, stage: Stage) -> dict[str, Any]:
+    def run(self, session: SpeechSession, stage: ScenarioContext) -> dict[str, Any]:
         utterances = read_utterances(stage.requests)[: self.options.utterances]
         warmth = warm_up(lambda: session.transcribe(utterances[0].samples), window_runs=2)
         heard: list[tuple[Utterance, float, int]] = []
