@@ -361,9 +361,7 @@ class Gate:
         return [self.subject(target, recipe, self.builder.artifact(recipe)) for recipe in recipes]
 
     def _estimate(self, metric: type[ProcessMetric], record: ProcessRecord, target: Target) -> Estimate:
-        factor = self.spec.hourly(target)
-        low, high = metric.bounds(record, self.spec.measure.confidence)
-        return Estimate(factor * metric.of(record), factor * low, factor * high)
+        return metric.estimate(record, self.spec.measure.confidence, self.spec.hourly(target))
 
     def _disturbed(self, subjects: list[MeasurementSpec]) -> str:
         """How often processes were disturbed, with the latest reason; empty when none was."""

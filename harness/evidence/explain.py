@@ -11,10 +11,9 @@ from harness.core.text import number
 from harness.core.units import DIMENSIONS, TIME
 from harness.evidence.text import basis, figure, interval, precision_of
 from harness.judge.metrics import metrics
-from harness.judge.metrics.base import ArtifactMetric, Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.judge.metrics.base import Metric
 from harness.judge.verdict import Verdict
 from harness.measure.machine.detect import cores_of, memory_of
-from harness.measure.records import ProcessRecord
 
 _LAYERS, _OTHERS, _PLACES = 4, 5, 12
 _WIDTH = 11
@@ -174,7 +173,7 @@ def _values(
 ) -> dict[str, float]:
     """The metric of every recipe of the workload that this run measured as it did the target's ``own``."""
     found: dict[str, float] = {}
-    if issubclass(metric, ArtifactMetric):
+    if metric.of_files:
         for other in evidence["targets"]:
             same = other["workload"] == target["workload"] and other["metric"] == target["metric"]
             if same and other["relation"] == Relation.VALUE and other["value"] is not None:
@@ -182,20 +181,8 @@ def _values(
         return found
     for measurement in evidence["measurements"] if own else ():
         workload, _, recipe = measurement["recipe"].partition("/")
-        if workload == target["workload"] and measurement["scenario"] == own[0]["scenario"]:
-            hourly = target["usd_per_hour"] if issubclass(metric, PricedMetric) else 1.0
-            found.update((recipe, hourly * value) for value in _value(metric, measurement, own[0]["device"]))
+        alike = workload == target["workload"] and measurement["scenario"] == own[0]["scenario"]
+        if alike and (metric.paired_samples or measurement["device"] == own[0]["device"]):
+            values = metric.values_in(measurement)
+            found.update({recipe: metric.factor(target["usd_per_hour"]) * median(values)} if values else {})
     return found
-
-
-def _value(metric: type[Metric], measurement: Mapping[str, Any], device: str) -> Iterator[float]:
-    """The metric's value in one measurement, if it has one on the device."""
-    if issubclass(metric, SampleMetric):
-        if scores := measurement["scores"].get(metric.name):
-            yield sum(scores) / len(scores)
-    elif measurement["processes"] and measurement["device"] == device:
-        records = [ProcessRecord.from_json(process) for process in measurement["processes"]]
-        if issubclass(metric, ProofMetric):
-            yield metric.of(records[0])
-        elif issubclass(metric, ProcessMetric):
-            yield median([metric.of(record) for record in records])

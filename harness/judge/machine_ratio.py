@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.core.bounds import Bound
 from harness.core.statistics import median, median_bounds
-from harness.judge.metrics.base import PricedMetric
 from harness.judge.verdict import Basis, Decision, Verdict
 from harness.measure.records import ProcessRecord
+
+if TYPE_CHECKING:
+    from harness.judge.metrics.base import MachineRatioMetric, PricedMetric
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +84,51 @@ def side_in(evidence: Mapping[str, Any], kpi: str, scenario: str, metric: type[P
         return None
     records = [ProcessRecord.from_json(process) for process in measured[0]["processes"]]
     return Side.of(metric, records, float(found["usd_per_hour"]))
+
+
+def sides_in(
+    target: Mapping[str, Any], evidence: Mapping[str, Any], metric: type[MachineRatioMetric]
+) -> tuple[Side, Side] | None:
+    """The two machines' processes that a target of the evidence is about; None where one of them is missing."""
+    kpis = {kpi["name"]: kpi for kpi in evidence["kpis"]}
+    own = kpis[target["kpi"]]
+    names = (target["kpi"], own["against"])
+    files = _files(target, evidence)
+    found = [
+        _side(kpis[name], evidence, target["scenario"], metric, file)
+        if file
+        else side_in(evidence, name, target["scenario"], metric.figure)
+        for name, file in zip(names, files, strict=True)
+    ]
+    if found[0] is None or found[1] is None:
+        return None
+    return found[0], found[1]
+
+
+def _files(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> tuple[str, str]:
+    """Of merged evidence, the files that the two machines' processes came from."""
+    machines = evidence.get("machines")
+    if machines is None:
+        return "", ""
+    pairs = ((a, b) for a in machines for b in machines)
+    wanted = target.get("file")
+    return next(((a, b) for a, b in pairs if wanted == (a if a == b else f"{a} over {b}")), ("", ""))
+
+
+def _side(
+    kpi: Mapping[str, Any], evidence: Mapping[str, Any], scenario: str, metric: type[MachineRatioMetric], file: str
+) -> Side | None:
+    recipe = f"{kpi['workload']}/{kpi['recipe']}"
+    measured = [
+        m
+        for m in evidence["measurements"]
+        if m["id"].startswith(f"{file}:") and m["recipe"] == recipe and m["scenario"] == scenario
+    ]
+    measured.sort(key=lambda m: m["device"] != kpi["device"])
+    if not measured or not kpi["usd_per_hour"]:
+        return None
+    return Side.of(
+        metric.figure,
+        [ProcessRecord.from_json(process) for process in measured[0]["processes"]],
+        float(kpi["usd_per_hour"]),
+    )

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from harness.build.passes import passes
-from harness.judge.metrics.base import ArtifactMetric, MachineRatioMetric
 from harness.measure.scenarios import scenarios
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def in_order(spec: Spec, targets: Iterable[Target]) -> list[Target]:
         if is_timed(spec, target):
             return True, 0.0, target.bound.versus is None
         effort = max(map(build_effort, spec.recipes_of(target)))
-        return False, effort, not issubclass(target.metric, ArtifactMetric)
+        return False, effort, not target.metric.of_files
 
     return sorted(targets, key=key)
 
@@ -51,9 +50,9 @@ def needed(spec: Spec, targets: Iterable[Target], machine: Detected) -> list[Rec
     found: dict[str, Recipe] = {}
     for target in targets:
         metric = target.metric
-        if issubclass(metric, MachineRatioMetric):
+        if metric.two_machines:
             continue
-        if issubclass(metric, ArtifactMetric) or machine.has(spec.machines[target.machine].device):
+        if metric.of_files or machine.has(spec.machines[target.machine].device):
             found.update({recipe.key: recipe for recipe in spec.recipes_of(target)})
     longest: dict[str, float] = {}
     for recipe in found.values():

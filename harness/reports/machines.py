@@ -11,7 +11,7 @@ from typing import Any
 from harness.core.errors import KpiError, Unavailable
 from harness.core.text import plain, span
 from harness.core.units import FACTOR
-from harness.judge.metrics.base import Metric, PricedMetric, ProcessMetric
+from harness.judge.metrics.base import Metric
 from harness.reports.figures import Figure, figures
 
 _DRAWN = ("cost", "energy", "latency", "throughput", "rtf", "serving")
@@ -71,7 +71,7 @@ def compare(machines: Sequence[Seen]) -> list[Row]:
     for place, machine in enumerate(machines):
         for measurement in machine.evidence["measurements"]:
             for figure in figures(measurement, machine.evidence["settings"], machine.hourly):
-                if issubclass(figure.metric, ProcessMetric):
+                if figure.metric.per_process:
                     found.setdefault((measurement["recipe"], figure.metric), {})[place] = figure
     if not found:
         raise KpiError("no recipe was timed in this evidence", "run the suite with targets of latency or throughput")
@@ -118,7 +118,7 @@ def draw(machines: Sequence[Seen], file: Path) -> None:
 
     rows = compare(machines)
     shown = {m for m in (row.metric for row in rows) if m.kind() in _DRAWN and not m.name.endswith(_TAILS)}
-    names = sorted(shown or {row.metric for row in rows}, key=lambda m: (not issubclass(m, PricedMetric), m.name))
+    names = sorted(shown or {row.metric for row in rows}, key=lambda m: (not m.priced, m.name))
     by_metric = {metric: [row for row in rows if row.metric is metric] for metric in names}
     heights = [0.6 + 0.22 * len(own) * len(machines) for own in by_metric.values()]
     drawing, panels = plt.subplots(

@@ -8,10 +8,11 @@ from typing import Any
 from harness.core.errors import KpiError, suggest
 from harness.core.statistics import median
 from harness.core.units import BYTES, TIME
+from harness.judge.case import records_of
 from harness.judge.metrics import metrics
 from harness.measure.memory_bandwidth import traffic
 from harness.measure.records import ProcessRecord
-from harness.reports.figures import figures, records_of
+from harness.reports.figures import figures
 
 
 def side_by_side(workload: str, evidence: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from harness.build.store import Store
 from harness.core.statistics import median
 from harness.gate import Gate
-from harness.judge.metrics.base import ArtifactMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.judge.metrics.base import ProcessMetric
 from harness.judge.verdict import Decision, Verdict
 from harness.measure.lock import device_lock
 from harness.measure.machine.detect import Detected
@@ -148,8 +148,8 @@ class Checker:
     def _first(self, target: Target) -> Level:
         """What is exact, or can't be asked of a part of the data, needs no second look."""
         metric = target.metric
-        whole = issubclass(metric, SampleMetric) and not scenarios()[self._spec.scenario(target)].divisible
-        return Level.VERDICT if whole or issubclass(metric, ArtifactMetric | ProofMetric) else Level.LOOK
+        whole = metric.paired_samples and not scenarios()[self._spec.scenario(target)].divisible
+        return Level.VERDICT if whole or metric.exact else Level.LOOK
 
     def check(self, level: Level, target: Target) -> Seen:
         """One target at one level; what was checked before under the same conditions is not measured again."""
@@ -198,10 +198,10 @@ class Checker:
         for recipe in gate.spec.recipes_of(target):
             artifact = gate.builder.artifact(recipe)
             identity.append(artifact.digest)
-            if not issubclass(target.metric, ArtifactMetric):
+            if not target.metric.of_files:
                 subject = gate.subject(target, recipe, artifact)
                 identity += [replace(subject, recipe="").id, gate.campaign.conditions_of(subject)]
-        if issubclass(target.metric, ProcessMetric):
+        if target.metric.per_process:
             identity.append(asdict(gate.spec.measure))
         return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
@@ -210,7 +210,7 @@ class Checker:
         bound = target.bound
         if level is Level.VERDICT:
             return judgement.verdict is Verdict.FAIL
-        if issubclass(target.metric, SampleMetric):
+        if target.metric.paired_samples:
             return not bound.holds(judgement.low if bound.upper else judgement.high)
         return margin(target, judgement.value) < -_SLACK
 
@@ -220,7 +220,7 @@ def _counted(level: Level, target: Target, judgement: Decision) -> float:
 
     A part of the data may be harder than the whole: what it can't exclude counts in the candidate's favour.
     """
-    if level is Level.LOOK and issubclass(target.metric, SampleMetric):
+    if level is Level.LOOK and target.metric.paired_samples:
         return judgement.low if target.bound.upper else judgement.high
     return judgement.value
 
@@ -239,11 +239,10 @@ def _brief(settings: MeasureSettings) -> MeasureSettings:
 
 def _cost(target: Target) -> int:
     """Sizes are read, a proof takes a process, accuracy more, times the most."""
-    kinds = (ArtifactMetric, ProofMetric, SampleMetric)
-    return next((place for place, kind in enumerate(kinds) if issubclass(target.metric, kind)), len(kinds))
+    return target.metric.effort
 
 
-def resolve_scenario(
+def run_checks(
     checker: Checker, steps: list[tuple[Level, Target]], told: Callable[[Seen], None] = lambda _: None
 ) -> Iterator[Seen]:
     """Makes the checks in turn, to the first that drops the candidate."""

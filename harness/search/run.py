@@ -17,10 +17,9 @@ from typing import Any
 import harness
 from harness.build.store import Store
 from harness.core.errors import KpiError, SpecError, Unavailable, suggest
-from harness.judge.metrics.base import MachineRatioMetric
 from harness.measure.machine.detect import Detected, mismatch
 from harness.search.candidates import Candidate, Space, name_of
-from harness.search.checks import Checker, Seen, resolve_scenario
+from harness.search.checks import Checker, Seen, run_checks
 from harness.search.pareto import BROKEN, DROPPED, Price, Row, front, nearest, prices, row_of, winner
 from harness.search.study import Study, folder_of
 from harness.spec.model import Kpi, Spec
@@ -207,11 +206,11 @@ class Search:
         try:
             targets = self._checker.prepare(candidate)
             looks, rest = self._checker.steps(targets)
-            seen += resolve_scenario(self._checker, looks, self._count)
+            seen += run_checks(self._checker, looks, self._count)
             best = winner(rows)
             worst = min(one.margin for one in seen)
             if not any(one.dropped for one in seen) and worst >= -_NEAR and (best is None or worst > best.worst):
-                seen += resolve_scenario(self._checker, rest, self._count)
+                seen += run_checks(self._checker, rest, self._count)
         except KpiError as error:
             if candidate.own and isinstance(error, Unavailable) and not seen:
                 self._progress(f"{candidate.name}: {error.message}")
@@ -269,7 +268,7 @@ def _kpi(spec: Spec, name: str, machine: Detected) -> Kpi:
         raise SpecError([suggest(name, known, "KPI")])
     kpi = known[name]
     for target in kpi.targets:
-        if issubclass(target.metric, MachineRatioMetric):
+        if target.metric.two_machines:
             raise KpiError(f"{target.metric_name} compares two machines", "search for a KPI without it")
     device = spec.machines[kpi.machine].device
     if not machine.has(device):

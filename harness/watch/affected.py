@@ -13,7 +13,7 @@ from harness.core.bounds import Bound
 from harness.core.imports import closure, parsed
 from harness.core.registry import EXTENSIONS, project_folders
 from harness.judge.metrics import metrics
-from harness.judge.metrics.base import ArtifactMetric, MachineRatioMetric, PricedMetric
+from harness.judge.metrics.base import MachineRatioMetric
 from harness.measure.runtimes import runtimes
 from harness.measure.scenarios import scenarios
 from harness.spec.model import Kpi, Recipe, Spec, Target
@@ -86,7 +86,7 @@ def _parts(old: Spec, new: Spec, before: Target, target: Target) -> str:
     was, now = old.workloads[target.workload], new.workloads[target.workload]
     if any(getattr(was, name) != getattr(now, name) for name in _WORKLOAD):
         return f"[workload.{target.workload}]"
-    files = issubclass(target.metric, ArtifactMetric)
+    files = target.metric.of_files
     recipes = new.recipes_of(target)
     earlier = {recipe.name: recipe for recipe in old.recipes_of(before)}
     for recipe in recipes:
@@ -111,7 +111,7 @@ def _machine(old: Spec, new: Spec, target: Target) -> str:
         return ""
     if target.metric.computed and any(getattr(was, name) != getattr(now, name) for name in _PROCESSOR):
         return f"[machine.{target.machine}]"
-    priced = issubclass(target.metric, (PricedMetric, MachineRatioMetric))
+    priced = target.metric.priced or target.metric.two_machines
     if was.device == now.device and (target.gates_everywhere or (was.price != now.price and not priced)):
         parts = ("cpu", "gpu", "npu", "cores", "memory", "os", "arch")
         if target.gates_everywhere or all(getattr(was, name) == getattr(now, name) for name in parts):
@@ -121,7 +121,7 @@ def _machine(old: Spec, new: Spec, target: Target) -> str:
 
 def _against(old: Spec, new: Spec, before: Kpi, kpi: Kpi, target: Target) -> str:
     """For a ratio between machines: whether its other side differs."""
-    if not issubclass(target.metric, MachineRatioMetric):
+    if not target.metric.two_machines:
         return ""
     if before.against != kpi.against:
         return "against"
@@ -233,7 +233,7 @@ def _environment_users(spec: Spec, name: str) -> Iterator[Target]:
 def _recipes(spec: Spec, target: Target) -> list[Recipe]:
     """Every recipe that is run for a target, that of the KPI it is held against among them."""
     found = list(spec.recipes_of(target))
-    if issubclass(target.metric, MachineRatioMetric) and (other := spec.kpi(target.kpi).against):
+    if target.metric.two_machines and (other := spec.kpi(target.kpi).against):
         against = spec.kpi(other)
         found.append(spec.recipe(against.workload, against.recipe))
     return found

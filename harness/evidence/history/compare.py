@@ -28,7 +28,7 @@ from harness.evidence.history.points import answered
 from harness.evidence.history.runs import Found
 from harness.judge.machine_ratio import Side
 from harness.judge.metrics import metrics
-from harness.judge.metrics.base import ArtifactMetric, Metric, PricedMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.judge.metrics.base import Metric, ProcessMetric, SampleMetric
 from harness.judge.verdict import Verdict
 from harness.measure.records import ProcessRecord
 
@@ -172,7 +172,8 @@ def _row(old: Target | None, fresh: Target | None, found: State, **more: Any) ->
 
 def _noisy(row: Row) -> bool:
     """Whether another run of the same would give another figure."""
-    return issubclass(metrics()[row.target["metric"]], (ProcessMetric, SampleMetric))
+    metric = metrics()[row.target["metric"]]
+    return metric.per_process or metric.paired_samples
 
 
 def _kind(row: Row) -> str:
@@ -216,7 +217,7 @@ class _Judge:
 
     def _change(self, metric: type[Metric], old: Target, fresh: Target) -> tuple[Change | None, str]:
         """The change, None with the reason where there is none to be said."""
-        if issubclass(metric, (ArtifactMetric, ProofMetric)):
+        if metric.exact:
             return exact_change(float(old["value"]), float(fresh["value"])), ""
         if not (old["measurements"] and fresh["measurements"]):
             return None, "its raw samples are not in the evidence"
@@ -260,19 +261,19 @@ class _Judge:
         if row.change is None or row.because or not row.change.ratio or metric is None or row.target["versus"]:
             return False
         known = row.change.low > 0 and math.isfinite(row.change.high) and 0 < row.change.value < math.inf
-        return issubclass(metric, ProcessMetric) and known
+        return metric.per_process and known
 
     def settled(self, row: Row, margin: float) -> Row:
         """The row with what can be said of it, ``margin`` left to the machine."""
         if row.change is None:
             return row
         metric = metrics()[row.target["metric"]]
-        noisy = issubclass(metric, ProcessMetric)
+        noisy = metric.per_process
         better = metric.better
         if row.target["relation"] in (Relation.DROP, Relation.GAIN):
             better = "lower" if row.target["relation"] == Relation.DROP else "higher"
         found = state(row.change, better, margin if noisy else 0.0)
-        if issubclass(metric, (ArtifactMetric, ProofMetric)) and row.change.ratio:
+        if metric.exact and row.change.ratio:
             found = State.SAME if abs(row.change.value - 1) < IMMATERIAL * (1 - _ROUNDING) else found
         if noisy and not row.because and found in CHANGED:
             return replace(row, state=State.MACHINE, said="the very same was measured: the machine moved")
@@ -309,7 +310,7 @@ def _scores(metric: type[SampleMetric], target: Target, evidence: Mapping[str, A
 def _side(metric: type[ProcessMetric], target: Target, evidence: Mapping[str, Any]) -> Side:
     """What each process says, or each undisturbed pair of processes, as the verdict counts them."""
     own = measurements_of(target, evidence)
-    hourly = float(target["usd_per_hour"]) if issubclass(metric, PricedMetric) else 1.0
+    hourly = metric.factor(target["usd_per_hour"])
     records = [[ProcessRecord.from_json(process) for process in m["processes"]] for m in own[:2]]
     if not target["versus"]:
         return Side([hourly * metric.of(r) for r in records[0]], [bool(r.disturbed) for r in records[0]])

@@ -6,8 +6,14 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from harness.core.score_bounds import Scores
+from harness.core.errors import KpiError, Unavailable
+from harness.core.score_bounds import Scores, mean_bounds
+from harness.core.statistics import median, recorded_looks
+from harness.core.text import number
 from harness.core.units import MONEY, Dimension
+from harness.judge.case import Case, NotReproducible, records_of
+from harness.judge.machine_ratio import judge_machines, sides_in
+from harness.judge.verdict import Basis, Decision, Estimate, bounds_at, judge_exact, judge_processes, judge_samples
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -25,7 +31,9 @@ class Metric(ABC):
     ``needs_reference`` says whether the FP32 recipe must be run too. Of a kind of metric: ``comparable`` whether two
     recipes can be compared, ``paired_samples`` whether sample by sample (a drop or a gain), ``per_process`` whether
     each process has a figure of its own, ``priced`` whether it is multiplied by the price of an hour,
-    ``two_machines`` whether it is about the machine of another KPI as well.
+    ``two_machines`` whether it is about the machine of another KPI as well, ``of_files`` whether the artifact's files
+    say it, ``exact`` whether another run of the same gives the same figure; ``effort`` orders kinds by what a figure
+    takes.
     """
 
     name: ClassVar[str]
@@ -43,11 +51,43 @@ class Metric(ABC):
     per_process: ClassVar[bool] = False
     priced: ClassVar[bool] = False
     two_machines: ClassVar[bool] = False
+    of_files: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
+    effort: ClassVar[int] = 3
 
     @classmethod
     def kind(cls) -> str:
         """The part of the name before the first dot."""
         return cls.name.partition(".")[0].replace("-", "_")
+
+    @classmethod
+    def factor(cls, usd_per_hour: float | None) -> float:
+        """What figures are multiplied by: the price of an hour where they are money, else 1."""
+        del usd_per_hour
+        return 1.0
+
+    @classmethod
+    @abstractmethod
+    def judged_again(cls, case: Case) -> Decision:
+        """The decision that follows from the evidence alone. Raises NotReproducible where it does not hold enough."""
+
+    @classmethod
+    def values_in(cls, measurement: Mapping[str, Any]) -> list[float]:
+        """What a measurement of the evidence says: a value each process, or one of all; empty where it says nothing."""
+        del measurement
+        return []
+
+    @classmethod
+    def shown(
+        cls, measurement: Mapping[str, Any], settings: Mapping[str, Any], factor: float
+    ) -> tuple[float, float | None, float | None] | None:
+        """The value of a measurement with the bounds that a verdict would have; None where it says nothing.
+
+        ``settings`` are those of the evidence.
+        """
+        del settings
+        values = cls.values_in(measurement)
+        return (factor * values[0], None, None) if values else None
 
     @classmethod
     def needs(cls) -> str:
@@ -63,11 +103,25 @@ class ArtifactMetric(Metric):
 
     machine_bound = False
     comparable = True
+    of_files = True
+    exact = True
+    effort = 0
 
     @classmethod
     @abstractmethod
     def of(cls, artifact: Artifact) -> float:
         """The value in base units."""
+
+    @classmethod
+    def judged_again(cls, case: Case) -> Decision:
+        own = cls.of(case.artifact) if case.artifact else case.stated(case.target["recipe"])
+        if case.bound.versus is None:
+            return judge_exact(case.bound, number(case.target["value"]) if own is None else own)
+        other = case.stated(case.bound.versus)
+        if own is None or other is None:
+            # Nothing but the ratio itself is kept: whether it keeps the bound can still be told.
+            return judge_exact(case.bound, number(case.target["value"]))
+        return judge_exact(case.bound, own, other)
 
 
 class ProcessMetric(Metric):
@@ -80,6 +134,53 @@ class ProcessMetric(Metric):
     @abstractmethod
     def of(cls, process: ProcessRecord) -> float:
         """The process's own value in base units."""
+
+    @classmethod
+    def estimate(cls, process: ProcessRecord, confidence: float, factor: float = 1.0) -> Estimate:
+        """The value with the bounds that the process supports, times ``factor``."""
+        low, high = cls.bounds(process, confidence)
+        return Estimate(factor * cls.of(process), factor * low, factor * high)
+
+    @classmethod
+    def judged_again(cls, case: Case) -> Decision:
+        confidence, factor = case.attempt_confidence, cls.factor(case.target["usd_per_hour"])
+        both = [[cls.estimate(r, confidence, factor) for r in records_of(m)] for m in case.measurements()[:2]]
+        # What was undecided is judged on what there was then.
+        if case.bound.versus is None:
+            disturbed = [bool(record["disturbed"]) for record in case.measurements()[0]["processes"]][: case.seen]
+            looks = case.looks(float(case.settings["drift"]))
+            return judge_processes(
+                case.bound, both[0][: case.seen], looks=looks, confidence=confidence, disturbed=disturbed
+            )
+        ratios = [both[0][i].over(both[1][j]) for i, j in case.pairs()[: case.seen]]
+        # Evidence of an earlier version kept no margin for pairs.
+        looks = case.looks(float(case.settings.get("pair_drift", 0.0)))
+        return judge_processes(case.bound, ratios, looks=looks, confidence=confidence, of=Basis.PAIRS)
+
+    @classmethod
+    def values_in(cls, measurement: Mapping[str, Any]) -> list[float]:
+        return [cls.of(record) for record in records_of(measurement)]
+
+    @classmethod
+    def shown(
+        cls, measurement: Mapping[str, Any], settings: Mapping[str, Any], factor: float
+    ) -> tuple[float, float | None, float | None] | None:
+        confidence, records = float(settings["confidence"]), records_of(measurement)
+        if not records:
+            return None
+        value = median([factor * cls.of(record) for record in records])
+        # Evidence of an early version says nothing of drift.
+        looks = recorded_looks(settings["looks"], settings["against"], confidence, float(settings.get("drift", 0.0)))
+        look = max((k for k in looks if k.processes <= len(records)), key=lambda k: k.processes, default=None)
+        if look is None:
+            return value, None, None
+        try:
+            estimates = [cls.estimate(record, confidence, factor) for record in records[: look.processes]]
+        except Unavailable:
+            raise
+        except KpiError:
+            return value, None, None  # too few requests for this tail: no verdict could have bounds either
+        return value, *bounds_at(look, estimates)
 
     @classmethod
     def bounds(cls, process: ProcessRecord, confidence: float) -> tuple[float, float]:
@@ -108,6 +209,10 @@ class PricedMetric(ProcessMetric):
     better = "lower"
     priced = True
 
+    @classmethod
+    def factor(cls, usd_per_hour: float | None) -> float:
+        return float(usd_per_hour or 1.0)
+
 
 class MachineRatioMetric(Metric):
     """A figure over the same on the machine of another KPI (its ``against``); its evidence may come from elsewhere."""
@@ -116,6 +221,13 @@ class MachineRatioMetric(Metric):
     two_machines = True
     figure: ClassVar[type[PricedMetric]]
 
+    @classmethod
+    def judged_again(cls, case: Case) -> Decision:
+        sides = sides_in(case.target, case.evidence, cls)
+        if sides is None:
+            raise NotReproducible("the processes of one of the two machines are not in the evidence")
+        return judge_machines(case.bound, *sides, case.confidence)
+
 
 class ProofMetric(Metric):
     """A figure that the runtime proves after loading: exact, one process is enough."""
@@ -123,11 +235,21 @@ class ProofMetric(Metric):
     scenario: ClassVar[str | None] = "profile"
     machine_bound = False
     computed = True
+    exact = True
+    effort = 1
 
     @classmethod
     @abstractmethod
     def of(cls, process: ProcessRecord) -> float:
         """The value in base units."""
+
+    @classmethod
+    def judged_again(cls, case: Case) -> Decision:
+        return judge_exact(case.bound, cls.of(records_of(case.measurements()[0])[0]))
+
+    @classmethod
+    def values_in(cls, measurement: Mapping[str, Any]) -> list[float]:
+        return [cls.of(record) for record in records_of(measurement)[:1]]
 
     @classmethod
     def remarks(cls, process: ProcessRecord) -> list[str]:
@@ -150,6 +272,7 @@ class SampleMetric(Metric):
     computed = True
     comparable = True
     paired_samples = True
+    effort = 2
     paired: ClassVar[bool] = False
     worthless: ClassVar[float | None] = None
     ends: ClassVar[tuple[float, float] | None] = None
@@ -186,6 +309,30 @@ class SampleMetric(Metric):
         clusters = own["processes"][0]["details"].get("clusters") if own["processes"] else None
         # Evidence of an earlier version knows neither.
         return cls.paired_scores(scores, others, clusters, own.get("weights", {}).get(cls.name))
+
+    @classmethod
+    def judged_again(cls, case: Case) -> Decision:
+        own = case.measurements()
+        try:
+            scores = cls.read_scores(own[0], own[1] if case.bound.versus else None)
+        except KeyError:
+            raise NotReproducible(f"the measurements hold no scores of {cls.name}") from None
+        return judge_samples(case.bound, scores, case.confidence, cls.better, paired=cls.paired)
+
+    @classmethod
+    def values_in(cls, measurement: Mapping[str, Any]) -> list[float]:
+        scores = measurement["scores"].get(cls.name)
+        return [sum(scores) / len(scores)] if scores else []
+
+    @classmethod
+    def shown(
+        cls, measurement: Mapping[str, Any], settings: Mapping[str, Any], factor: float
+    ) -> tuple[float, float | None, float | None] | None:
+        del factor
+        values = cls.values_in(measurement)
+        if not values:
+            return None
+        return values[0], *mean_bounds(cls.read_scores(measurement), float(settings["confidence"]))
 
     @classmethod
     def check(cls, outputs: Any, recipe: str) -> None:

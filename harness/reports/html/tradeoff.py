@@ -8,7 +8,7 @@ from typing import Any
 from harness.core.text import plain
 from harness.core.units import TIME
 from harness.judge.metrics import metrics
-from harness.judge.metrics.base import ArtifactMetric, Metric, ProcessMetric, SampleMetric
+from harness.judge.metrics.base import Metric
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Source, Spec, Table, recipe_of, short, source
 from harness.reports.html.recipes import Recipe, Region, front, recipes, regions
@@ -49,7 +49,7 @@ def _has(points: Sequence[Recipe], metric: type[Metric]) -> bool:
 
 def _speed(points: Sequence[Recipe]) -> type[Metric] | None:
     """The median time that most recipes have, else a rate."""
-    found = [m for m in metrics().values() if issubclass(m, ProcessMetric) and _has(points, m)]
+    found = [m for m in metrics().values() if m.per_process and _has(points, m)]
     times = [m for m in found if m.dimension is TIME and not m.name.endswith((".p95", ".p99", "first_inference"))]
     rates = [m for m in found if m.kind() in ("throughput", "rtf", "serving") and m.dimension is not TIME]
 
@@ -62,7 +62,7 @@ def _speed(points: Sequence[Recipe]) -> type[Metric] | None:
 
 def _accuracy(points: Sequence[Recipe]) -> type[Metric] | None:
     """The accuracy that most recipes have, else the likeness to the reference."""
-    found = [m for m in metrics().values() if issubclass(m, SampleMetric) and _has(points, m)]
+    found = [m for m in metrics().values() if m.paired_samples and _has(points, m)]
     return min(
         found,
         key=lambda m: (m.kind() != "accuracy", -sum(m.name in r.figures for r in points), m.name),
@@ -84,7 +84,7 @@ def _drawing(
     asked = [region for region in asked if across.name in region.limits or up.name in region.limits]
     limits = [[r.limits[m.name] for r in asked if m.name in r.limits] for m in (across, up)]
     lines = [[v for line in published for v in line["values"].get(m.name, ())] for m in (across, up)]
-    exact = issubclass(up, ArtifactMetric)
+    exact = up.of_files
     x = Axis.over(across.title, across.dimension, _edges(seen, across), limits[0] + lines[0], better=across.better)
     y = Axis.over(up.title, up.dimension, _edges(seen, up), limits[1] + lines[1], better=up.better, may_log=exact)
     ways = {"x": x.encoding("x"), "y": y.encoding("y", upward=True)}
