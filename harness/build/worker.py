@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         workload = _workload(request)
         job = PassContext(source, out, Path(scratch), work, workload, progress, Path(request["root"]))
         notes = run_step(cls(cls.Options(**request["options"])), job, request["options"])
+        _remove_folders(out, [folder for folder in (source, out, job.scratch, work) if folder])
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}
     if compared := notes.pop("compared", None):
@@ -98,6 +99,17 @@ def run_step(step: Pass, job: PassContext, chosen: Mapping[str, Any]) -> dict[st
         traceback.print_exc()
         raise KpiError(f"{where} stopped: {type(error).__name__}: {reason(error)}", step.remedy(error)) from error
     return notes
+
+
+def _remove_folders(out: Path, folders: Sequence[Path]) -> None:
+    """Libraries write into their settings where they read a model: the same files must come out on every machine."""
+    for file in out.rglob("*.json"):
+        text = portable = file.read_text(encoding="utf-8", errors="surrogateescape")
+        for folder in sorted(map(str, folders), key=len, reverse=True):
+            # As JSON has it: a backslash is two.
+            portable = portable.replace(json.dumps(folder)[1:-1], ".")
+        if portable != text:
+            file.write_text(portable, encoding="utf-8", errors="surrogateescape")
 
 
 def _portable(text: str, root: str) -> str:

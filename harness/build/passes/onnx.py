@@ -90,6 +90,7 @@ class Onnx(Pass):
         )
         if program is None:
             raise RuntimeError("torch.onnx.export returned nothing")
+        _remove_traces(program.model)
         return program
 
     def _trace(self, job: PassContext, model: torch.nn.Module, file: Path) -> None:
@@ -106,6 +107,16 @@ class Onnx(Pass):
             opset_version=self.options.opset,
             dynamo=False,
         )
+
+
+def _remove_traces(model: Any) -> None:
+    """Removes the stack traces that the exporter keeps at each node: they name folders of this machine.
+
+    The same network would be another file on another machine, and files are handed to others.
+    """
+    for graph in (model.graph, *(function.graph for function in model.functions.values())):
+        for node in graph.all_nodes():
+            node.metadata_props.clear()
 
 
 @contextmanager
