@@ -2,9 +2,9 @@
 
 Usage: PYTHONPATH=. python benchmarks/traces/record.py [--processes 300] [--out benchmarks/traces]
 
-A process measures for a tenth of a second; most of its life is its start, so that 300 take seven minutes on two cores.
-Artifacts are built first, where the store lacks them. Writes one JSON file for each artifact: where it was recorded, the median of
-each process in the order in which they ran, and which the validity signals called disturbed.
+A process measures for a tenth of a second; most of its life is its start, so that 300 take seven minutes on two
+cores. Artifacts are built first, where the store lacks them. Writes one JSON file for each artifact: where it was
+recorded, the median of each process in the order in which they ran, and which the validity signals called disturbed.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Watch:
         except SpecError as error:
             for problem in error.problems:
                 self.say(f"error: {problem}")
-            self.say(f"waiting for {self.kpis.name} to be mended")
+            self.say(f"waiting for {self.kpis.name} to be fixed")
             self.whole = False
             return {}
         self.whole = True

@@ -201,7 +201,8 @@ def test_a_server_dies_with_whoever_started_it(artifact: Path) -> None:
     owner = psutil.Popen([sys.executable, "-c", code], stdout=-1)
     assert owner.stdout is not None
     assert owner.stdout.readline() == b"up\n"
-    (server,) = [p for p in owner.children(recursive=True) if "open_inference" in " ".join(p.cmdline())]
+    alive = [p for p in owner.children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    (server,) = [p for p in alive if "open_inference" in " ".join(p.cmdline())]
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     server.wait(timeout=10)

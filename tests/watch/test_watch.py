@@ -123,12 +123,14 @@ def test_a_file_with_mistakes_is_waited_for(built: Project) -> None:
     with watching(built) as watched:
         watched.hears("watching 5 targets")
         built.change('"< 20 kB"', '"< 20 parsecs"')
-        watched.hears("error: kpis.toml: [[kpi]] \"stripes-int8\": size: unit 'parsecs' does not fit")
-        watched.hears("waiting for kpis.toml to be mended")
+        text = built.toml.read_text(encoding="utf-8")
+        line = text[: text.index("parsecs")].count("\n") + 1
+        watched.hears(f"error: kpis.toml:{line}: [[kpi]] \"stripes-int8\": size: unit 'parsecs' does not fit")
+        watched.hears("waiting for kpis.toml to be fixed")
         built.change("[machine.any-cpu]", "[machine.any-cpu")
         watched.hears("error: kpis.toml: not valid TOML")
         built.change("[machine.any-cpu", "[machine.any-cpu]")
-        watched.hears("waiting for kpis.toml to be mended")
+        watched.hears("waiting for kpis.toml to be fixed")
         built.change('"< 20 parsecs"', '"< 21 kB"')
         assert "affects no target" not in watched.hears("affects 1 of 5 targets")
         watched.hears("1 passed, 4 deselected")

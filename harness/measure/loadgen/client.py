@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from harness.core.errors import KpiError, Unavailable
+from harness.core.errors import KpiError
+from harness.core.libraries import require
 from harness.measure.loadgen.dialects import Wish
 from harness.measure.loadgen.endpoint import Endpoint
 from harness.measure.loadgen.prompts import served_prompts
@@ -41,10 +42,9 @@ class Client:
     def __init__(
         self, endpoint: Endpoint, prompts: Sequence[str] | Callable[[int], str] = (), wish: Wish | None = None
     ) -> None:
-        try:
-            import aiohttp
-        except ImportError as error:
-            raise Unavailable(f"aiohttp can't be imported: {error}", "pip install aiohttp") from error
+        require("aiohttp")
+        import aiohttp
+
         self.endpoint = endpoint
         self.wish = wish or Wish(1)
         self._target = endpoint.target(self.wish)

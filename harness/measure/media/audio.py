@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError, Unavailable
+from harness.core.libraries import require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 RATE = 16_000
 """Samples a second: Whisper's."""
-NEEDED = 'pip install "kpi-tests[speech]"'
 
 
 def read_audio(path: Path, longest_s: float) -> npt.NDArray[np.float32]:
@@ -23,10 +23,7 @@ def read_audio(path: Path, longest_s: float) -> npt.NDArray[np.float32]:
     Raises Unavailable when the file or the library is not here, KpiError when the file holds no sound, one that can't
     be decoded, or more than ``longest_s`` seconds: reading stops there, however long it is.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise Unavailable(f"av can't be imported: {error}", NEEDED) from error
+    av = require("av", '"kpi-tests[speech]"', "PyAV")
     _check_file(path)
     try:
         # A list of files (HLS, concat) may name others: nothing but files is opened.

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError, Unavailable, reason
+from harness.core.libraries import require
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-REMEDY = 'pip install "kpi-tests[video]"'
+INSTALL = '"kpi-tests[video]"'
 _WHOLE = "give the whole clip, or encode it anew"
 
 
@@ -32,11 +33,7 @@ class ClipInfo:
 
 def import_av() -> Any:
     """PyAV; Unavailable when it is not installed or can't be loaded."""
-    try:
-        import av
-    except ImportError as error:
-        raise Unavailable(f"PyAV can't be imported: {error}", REMEDY) from error
-    return av
+    return require("av", INSTALL, "PyAV")
 
 
 def look_at(path: Path) -> ClipInfo:

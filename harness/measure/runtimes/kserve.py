@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.errors import KpiError, Unavailable, reason
+from harness.core.libraries import require
 from harness.core.registry import options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime, Session, TensorSession
@@ -66,13 +67,8 @@ class KServe(Runtime):
         return "whatever server it is pointed at"
 
     def import_library(self) -> None:
-        try:
-            if self.options.protocol == "grpc":
-                import tritonclient.grpc
-            else:
-                import tritonclient.http  # noqa: F401 - its memory and import time are not the artifact's
-        except ImportError as error:
-            raise Unavailable(f"tritonclient can't be imported: {error}", "pip install tritonclient[all]") from error
+        # Its memory and import time are not the artifact's.
+        require(f"tritonclient.{self.options.protocol}", "tritonclient[all]")
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         del batch, profile

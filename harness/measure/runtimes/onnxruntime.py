@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.cores import confined
 from harness.core.errors import KpiError, Unavailable, reason
+from harness.core.libraries import require
 from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime, Session, TensorSession
@@ -91,10 +92,7 @@ class OnnxRuntime(Runtime):
         return ", ".join(onnxruntime.get_available_providers())
 
     def import_library(self) -> None:
-        try:
-            import onnxruntime  # noqa: F401 - its memory and import time are not the artifact's
-        except ImportError as error:
-            raise Unavailable(f"onnxruntime can't be imported: {error}", "pip install onnxruntime") from error
+        require("onnxruntime")  # its memory and import time are not the artifact's
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         import onnxruntime as ort

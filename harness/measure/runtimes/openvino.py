@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.core.errors import KpiError, Unavailable
+from harness.core.errors import KpiError
+from harness.core.libraries import require
 from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime, Session, TensorSession
@@ -52,10 +53,7 @@ class OpenVinoRuntime(Runtime):
         return devices()
 
     def import_library(self) -> None:
-        try:
-            import openvino  # noqa: F401 - its memory and import time are not the artifact's
-        except ImportError as error:
-            raise Unavailable(f"openvino can't be imported: {error}", "pip install openvino") from error
+        require("openvino")  # its memory and import time are not the artifact's
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         import openvino as ov

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.core.errors import KpiError, Unavailable, reason
+from harness.core.libraries import require
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime
 from harness.measure.runtimes.work import HeavyOp, convolution, recurrent, weighed
@@ -29,10 +30,9 @@ class GenAiRuntime(Runtime):
         return devices()
 
     def import_library(self) -> None:
-        try:
-            import openvino_genai  # noqa: F401 - its memory and import time are not the artifact's
-        except ImportError as error:
-            raise Unavailable(f"openvino-genai can't be imported: {error}", "pip install openvino-genai") from error
+        require(
+            "openvino_genai", "openvino-genai", "openvino-genai"
+        )  # its memory and import time are not the artifact's
 
 
 def devices() -> str:

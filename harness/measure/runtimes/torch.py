@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.build.artifact import read_artifact
 from harness.core.errors import KpiError, Unavailable, reason
+from harness.core.libraries import require
 from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime, Session, TensorSession
@@ -54,10 +55,7 @@ class TorchRuntime(Runtime):
         return f"CUDA {'available' if torch.cuda.is_available() else 'not available'}"
 
     def import_library(self) -> None:
-        try:
-            import torch  # noqa: F401 - its memory and import time are not the artifact's
-        except ImportError as error:
-            raise Unavailable(f"torch can't be imported: {error}", "pip install torch") from error
+        require("torch")  # its memory and import time are not the artifact's
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         import torch

@@ -67,6 +67,10 @@ class Server(TensorScenario):
             under_way = [pool.submit(ask, client) for client in clients]
             with suppress(threading.BrokenBarrierError):
                 gate.wait()
+            # Those that waited for the one that failed have failed too, and do not know why.
+            errors = [error for client in under_way if (error := client.exception()) is not None]
+            for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+                raise error
             spans = sorted(span for client in under_way for span in client.result())
         gc.enable()
         for client in clients[1:]:

@@ -9,7 +9,8 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from harness.core.errors import KpiError, Unavailable
+from harness.core.errors import KpiError
+from harness.core.libraries import require
 from harness.tasks.language.scoring.tokens import check_pairs
 from harness.tasks.speech.normalization import Normalize, words
 
@@ -90,11 +91,7 @@ def identity() -> dict[str, str]:
 
 
 def _jiwer() -> Any:
-    try:
-        import jiwer
-    except ImportError as error:
-        raise Unavailable(f"jiwer can't be imported: {error}", 'pip install "kpi-tests[speech]"') from error
-    return jiwer
+    return require("jiwer", '"kpi-tests[speech]"')
 
 
 def _normalized(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from harness.core.errors import KpiError, Unavailable, reason
+from harness.core.libraries import require
 from harness.core.registry import options_table
 from harness.measure.loadgen.client import Client
 from harness.measure.loadgen.dialects import DIALECTS
@@ -85,10 +86,7 @@ class HttpEndpoint(Runtime):
         return "whatever server it is pointed at"
 
     def import_library(self) -> None:
-        try:
-            import aiohttp  # noqa: F401 - its memory and import time are not the artifact's
-        except ImportError as error:
-            raise Unavailable(f"aiohttp can't be imported: {error}", "pip install aiohttp") from error
+        require("aiohttp")  # its memory and import time are not the artifact's
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         del batch, profile

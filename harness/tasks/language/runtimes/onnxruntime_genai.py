@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.cores import confined
 from harness.core.errors import KpiError, Unavailable, reason, suggest
+from harness.core.libraries import require
 from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime
@@ -70,11 +71,8 @@ class OnnxRuntimeGenAi(Runtime):
         return ", ".join(name for name in _PROVIDERS if _has(og, name))
 
     def import_library(self) -> None:
-        try:
-            import onnxruntime_genai  # noqa: F401 - its memory and import time are not the artifact's
-        except ImportError as error:
-            remedy = "pip install onnxruntime-genai"
-            raise Unavailable(f"onnxruntime-genai can't be imported: {error}", remedy) from error
+        # Its memory and import time are not the artifact's.
+        require("onnxruntime_genai", "onnxruntime-genai", "onnxruntime-genai")
 
     def load(self, artifact: Path, device: str, batch: int | None, *, profile: bool) -> Session:
         del batch, profile

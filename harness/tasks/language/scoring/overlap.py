@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.core.errors import Unavailable
+from harness.core.libraries import require
 from harness.tasks.language.scoring.tokens import check_pairs
 
 
@@ -73,11 +73,7 @@ def _bleu(*, effective_order: bool) -> Any:
 
 
 def _sacrebleu() -> Any:
-    try:
-        import sacrebleu.metrics
-    except ImportError as error:
-        raise Unavailable(f"sacrebleu can't be imported: {error}", "pip install sacrebleu") from error
-    return sacrebleu.metrics
+    return require("sacrebleu.metrics")
 
 
 def _sentences(metric: Any, outputs: Sequence[str], references: Sequence[str]) -> list[float]:

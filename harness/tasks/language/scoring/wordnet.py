@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import Unavailable
+from harness.core.libraries import require
 from harness.tasks.language.scoring.wordnet_files import Bytes, read
 
 FOLDER = "KPI_WORDNET"
@@ -51,10 +52,7 @@ def load() -> WordNet:
 
 @functools.cache
 def _load(folder: str, *, download: bool) -> WordNet:
-    try:
-        import nltk.data  # noqa: F401 - here only to say so early
-    except ImportError as error:
-        raise Unavailable(f"nltk can't be imported: {error}", "pip install nltk") from error
+    require("nltk.data")
     refused = []
     for origin, find in _places(folder, download=download):
         try:
