@@ -52,7 +52,7 @@ def main() -> int:
     workload, _, name = chosen.recipe.partition("/")
     recipe, metric = spec.recipe(workload, name), metrics()[chosen.metric]
     if not issubclass(metric, ProcessMetric):
-        parser.error(f"{chosen.metric} is no figure of a process")
+        parser.error(f"{chosen.metric} is not a figure of a process")
     target = replace(spec.targets[0], workload=workload, recipe=name, machine="any-cpu", metric_name=metric.name)
     with tempfile.TemporaryDirectory() as scratch:
         gate = Gate(spec, detect(), Store(), Path(scratch), lambda _: None)

@@ -3,7 +3,7 @@
     python examples/replay.py .kpi/latest/evidence.json
 
 A line for each target that disagrees, then how many were recomputed. Exit code: 0 where all of those agree, 1 where one
-does not, 2 for a file that can't be read. The formulas are in ``replay_formulas.py`` beside this file; all of it stands
+does not, 2 for a file that can't be read. The formulas are in ``replay_formulas.py`` next to this file; all of it is
 in words in docs/evidence.md, "Recomputing a verdict".
 """
 
@@ -274,7 +274,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         evidence = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(evidence, dict) or evidence.get("schema") != 1:
-            raise ValueError("it is no evidence of schema 1")
+            raise ValueError("it is not evidence of schema 1")
         lines, left = replay(evidence)
     except (OSError, *MALFORMED) as error:
         print(f"{path} can't be read: {told(error)}", file=sys.stderr)

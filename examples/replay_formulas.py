@@ -1,7 +1,7 @@
 """The formulas of ``replay.py``, in plain Python: figures of processes, quantiles, bounds of scores, errors of looks.
 
 Figures are in base units: seconds, bytes, joules, USD, a second's samples, requests or tokens, shares of 1. Every bound
-is one-sided with the given confidence (0.97 is 97 %). All of it stands in words in docs/evidence.md.
+is one-sided with the given confidence (0.97 is 97 %). All of it is described in docs/evidence.md.
 """
 
 import math

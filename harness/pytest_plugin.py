@@ -386,7 +386,7 @@ class KpiPlugin:
             terminalreporter.write_line(text)
 
     def pytest_unconfigure(self) -> None:
-        """Annotations stand last: what is printed before them can then not pretend to be one."""
+        """Annotations are printed last: what is printed before them can then not pretend to be one."""
         if self._announcer is not None:
             recorder = self.recorder
             self._announcer.end(recorder.evidence if recorder and recorder.active else None, self.options.kpis)

@@ -1,4 +1,4 @@
-"""Memory: the artifact fits beside what else runs."""
+"""Memory: the artifact fits next to what else runs."""
 
 from __future__ import annotations
 

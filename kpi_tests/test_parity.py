@@ -11,5 +11,5 @@ from harness.spec.model import Target
 
 @pytest.mark.parity
 def test_parity(target: Target, measured: Measured, judge: Judge) -> None:
-    """The artifact agrees with FP32, and stays sane on inputs nobody expects."""
+    """The artifact agrees with FP32, and stays sane on unusual inputs."""
     judge(target, measured)

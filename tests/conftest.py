@@ -99,7 +99,7 @@ def edit() -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def kpis_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the TOML is written: beside a fixture that is found, but is never imported to read the TOML."""
+    """Where the TOML is written: next to a fixture that is found, but is never imported to read the TOML."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "fixtures" / "tiny").mkdir(parents=True)
     (folder / "fixtures" / "tiny" / "__init__.py").touch()

@@ -3,7 +3,7 @@
 Usage: PYTHONPATH=. python benchmarks/verdicts/changes.py [--runs 4000]
 
 Two runs are drawn from the same world, each as long as its own verdict takes with the bound exactly on the true median:
-a run ends when it looks good, or bad, which is hard on whoever compares it. The second one is a factor of 1 + ``drift``
+a run ends when it looks good, or bad, which is hard on a later comparison. The second one is a factor of 1 + ``drift``
 slower or faster as a whole. Prints a Markdown table: what was called a change of these, and how often a true change of
 5, 10 and 20 % was. The exit code is 1 when more than the promised share was called changed.
 """

@@ -47,7 +47,7 @@ class Artifact:
 
 
 def write_manifest(path: Path, key: str, made: str, notes: Mapping[str, Any]) -> Artifact:
-    """Digests the files below ``path`` and writes the manifest beside them."""
+    """Digests the files below ``path`` and writes the manifest next to them."""
     files: dict[str, dict[str, Any]] = {}
     for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != MANIFEST):
         stat = file.stat()

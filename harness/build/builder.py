@@ -30,7 +30,7 @@ _DESCRIBE_TIMEOUT_S = 600.0
 
 
 class Builder:
-    """Artifacts of one ``kpis.toml``: each built once, here or by whoever built it before."""
+    """Artifacts of one ``kpis.toml``: each built once, here or earlier."""
 
     def __init__(
         self, spec: Spec, store: Store, environments: Environments, log: Path, progress: Callable[[str], None]

@@ -1,4 +1,4 @@
-"""Environments: other interpreters for libraries that can't live beside the main ones."""
+"""Environments: other interpreters for libraries that can't be installed next to the main ones."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Store:
         return self.root / "objects" / key
 
     def work(self, key: str) -> Path:
-        """Where whoever builds the artifact of ``key`` may keep its state; what is a day old is swept away."""
+        """Where the builder of the artifact ``key`` may keep its state; what is a day old is swept away."""
         return self.root / "building" / f"work-{key[:32]}"
 
     def get(self, key: str) -> Artifact | None:
@@ -61,7 +61,7 @@ class Store:
         try:
             artifact = read_artifact(path)
         except Damaged:
-            return None  # whoever holds the build lock sets it aside
+            return None  # the holder of the build lock sets it aside
         os.utime(path)
         return artifact
 

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command in sorted(commands().items()):
         own = added.add_parser(name, help=command.title, description=command.title)
         own.set_defaults(run=command.run, for_programs=command.for_programs)
-        # Also behind the command's name, where pytest's users expect it; SUPPRESS keeps what stands before it.
+        # Also behind the command's name, where pytest's users expect it; SUPPRESS keeps what comes before it.
         own.add_argument("--kpis", type=Path, default=argparse.SUPPRESS, help="the file of promises")
         command.arguments(own)
     return parser

@@ -1,4 +1,4 @@
-"""What a target promises: the little language of bounds that stands in ``kpis.toml``.
+"""The language of bounds in ``kpis.toml``.
 
 ====================================  ==========================================================
 written                               means

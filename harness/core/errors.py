@@ -55,7 +55,7 @@ class SpecError(KpiError):
 
 
 def suggest(name: object, known: Iterable[str], kind: str, *, cutoff: float = 0.5) -> str:
-    """Says that ``name`` is no known ``kind``, with the nearest match and what is allowed.
+    """Says that ``name`` is not a known ``kind``, with the nearest match and what is allowed.
 
     ``cutoff`` says how alike the nearest must be, from 0 to 1. Of very many names the nearest are listed.
     """

@@ -14,7 +14,7 @@ def line(data: Mapping[str, Any]) -> str:
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Every whole line; ValueError when one is no JSON. A last line without its end was cut off, and is left out.
+    """Every whole line; ValueError when one is not JSON. A last line without its end was cut off, and is left out.
 
     Only a line feed ends a line: texts hold other characters that Python takes for one, such as U+2028.
     """

@@ -1,4 +1,4 @@
-"""Where a recipe's processes run: on which processors, beside which memory, how many side by side."""
+"""Where a recipe's processes run: on which processors, next to which memory, how many at once."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Placement:
 
 
 def node_cores(node: int, nodes: Path = _NODES) -> str:
-    """The processors beside a memory node, as the kernel lists them; Unavailable when there is no such node."""
+    """The processors next to a memory node, as the kernel lists them; Unavailable when there is no such node."""
     try:
         return (nodes / f"node{node}" / "cpulist").read_text(encoding="ascii").strip()
     except OSError:

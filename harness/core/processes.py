@@ -17,7 +17,7 @@ from harness.core import registry
 from harness.core.errors import KpiError, Unavailable
 from harness.core.protocol import VERSION
 
-# NumPy's own threads wait by spinning: on small matrices, beside other work, they took seven times as long as one.
+# NumPy's own threads wait by spinning: on small matrices, while other work ran, they took seven times as long as one.
 # Nothing that is measured runs on them; who sets the variable keeps it.
 _THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has but the one
@@ -43,7 +43,7 @@ def call_worker(
     dies, prints something else or speaks another protocol. Standard error is appended to ``log``.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    # -P keeps the folder we happen to stand in out of the import path.
+    # -P keeps the current folder out of the import path.
     command = [*before, str(python or sys.executable), "-P", "-m", module]
     with log.open("ab") as errors:
         start = errors.tell()
@@ -90,7 +90,7 @@ def _converse(
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
-            raise KpiError(f"the worker printed something that is no answer: {line[:80]!r}")
+            raise KpiError(f"the worker printed something that is not an answer: {line[:80]!r}")
         if "progress" in message:
             progress(str(message["progress"]))
         else:

@@ -110,4 +110,4 @@ DIMENSIONS = {
     d.base: d
     for d in (TIME, BYTES, SAMPLE_RATE, REQUEST_RATE, TOKEN_RATE, SHARE, POINTS, NUMBER, FACTOR, COUNT, MONEY, ENERGY)
 }
-"""Every dimension by the base unit that stands in the evidence."""
+"""Every dimension by the base unit that is in the evidence."""

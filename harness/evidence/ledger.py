@@ -90,7 +90,7 @@ class Ledger:
         self._otherwise = "not measured"
 
     def record(self, key: tuple[str, str, str], answer: TargetResult) -> None:
-        """Writes the verdict of a target; ValueError for a target nobody promised, or one answered already."""
+        """Writes the verdict of a target; ValueError for one that is unknown or was answered already."""
         if key not in self._targets:
             raise ValueError(f"no such target in the ledger: {key}")
         if key in self._answers:

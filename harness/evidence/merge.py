@@ -18,7 +18,7 @@ from harness.judge.verdict import OF_PROCESSES, Verdict
 from harness.measure.machine.detect import processor_class
 
 _DECIDED = (Verdict.PASS, Verdict.FAIL)
-# What says more stands first: a proof, then what went wrong, then why nothing could be said.
+# What says more comes first: a proof, then what went wrong, then why nothing could be said.
 _RANK = (
     Verdict.FAIL,
     Verdict.ERROR,
@@ -115,7 +115,7 @@ def _class(evidence: Mapping[str, Any]) -> str:
 def _choose(
     name: str, answers: Sequence[tuple[str, Mapping[str, Any]]], classes: Mapping[str, str]
 ) -> tuple[dict[str, Any], str]:
-    """The answer that counts, and what is wrong with the others beside it."""
+    """The answer that counts, and what is wrong with the other answers."""
     ranked = sorted(answers, key=lambda answer: _RANK.index(Verdict(answer[1]["verdict"])))
     file, best = ranked[0]
     decided = {t["verdict"] for _, t in answers if t["verdict"] in _DECIDED}
@@ -124,7 +124,7 @@ def _choose(
         sides = ", ".join(f"{t['verdict']} in {n} ({classes[n]})" for n, t in answers if t["verdict"] in _DECIDED)
         return chosen, f"{name}: two machines disagree: {sides}"
     if not decided and best["verdict"] != Verdict.ERROR:
-        return chosen, f"{name}: nobody proved it ({best['verdict']}: {best['reason']})"
+        return chosen, f"{name}: not proven ({best['verdict']}: {best['reason']})"
     return chosen, ""
 
 
@@ -173,7 +173,7 @@ def _between_machines(
         "remedy": "",
         "file": files,
     }
-    return chosen, "" if judged.verdict in _DECIDED else f"{target['id']}: nobody proved it ({reason})"
+    return chosen, "" if judged.verdict in _DECIDED else f"{target['id']}: not proven ({reason})"
 
 
 def _count(targets: Sequence[Mapping[str, Any]]) -> dict[str, int]:

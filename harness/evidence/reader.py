@@ -13,7 +13,7 @@ from harness.judge.verdict import Verdict
 
 
 def read_evidence(path: Path, key: str | None) -> tuple[dict[str, Any], str]:
-    """The evidence in a file with what is wrong with its seal; KpiError when it is no evidence at all."""
+    """The evidence in a file with what is wrong with its seal; KpiError when it is not evidence at all."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -31,7 +31,7 @@ def parse_evidence(name: str, text: str, key: str | None) -> tuple[dict[str, Any
         raise KpiError(f"{name} is not JSON: {error}", "was it cut off?") from error
     wanted = ("schema", "targets", "measurements", "machine", "promises", "commit")
     if not isinstance(data, dict) or any(field not in data for field in wanted):
-        raise KpiError(f"{name} is no evidence of this version", "give the evidence.json of a run")
+        raise KpiError(f"{name} is not evidence of this version", "give the evidence.json of a run")
     if data["schema"] != 1:
         raise KpiError(f"{name} is written in schema {data['schema']}, this version reads 1")
     problem = broken(data, key)

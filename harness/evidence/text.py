@@ -20,7 +20,7 @@ ORDER = (
     Verdict.OFF_TARGET,
     Verdict.UNAVAILABLE,
 )
-"""What needs a person stands first."""
+"""What needs a person comes first."""
 
 
 def figure(target: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ PUBLISHED = (
     "badge.json",
     "gl-code-quality-report.json",
 )
-"""What ``.kpi/latest`` shows of a run, beside its ``results/``."""
+"""What ``.kpi/latest`` shows of a run, next to its ``results/``."""
 _LIBRARIES = (
     "hypothesis",
     "nncf",
@@ -155,7 +155,7 @@ def line(spec: Spec, target: Target, answer: TargetResult) -> dict[str, Any]:
 
 @cache
 def commit(root: Path) -> str:
-    """The git commit that the promises stand in, "-dirty" where files differ from it; empty outside a repository.
+    """The git commit that ``kpis.toml`` is in, "-dirty" where files differ from it; empty outside a repository.
 
     An image holds no repository: there it is what ``KPI_COMMIT`` says, which the image's build has set.
     """

@@ -35,7 +35,7 @@ class Side:
 
 
 def processes_needed(confidence: float) -> tuple[int, int]:
-    """How many processes each machine gives, and how many of them may stand on the wrong side of its median's bound.
+    """How many processes each machine gives, and how many of them may be on the wrong side of its median's bound.
 
     A fixed number: there is no look in between. Both medians must be known, so each gets half of the error; the
     number is the smallest that bears one exception. Formula: (n + 1) / 2^n <= (1 - confidence) / 2.

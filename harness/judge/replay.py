@@ -1,4 +1,4 @@
-"""Derives the verdict of a target anew from the evidence, and says where the two differ."""
+"""Recomputes the verdict of a target from the evidence and reports where the two differ."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def judges_targets(arguments: Iterable[str]) -> bool:
 
 
 def arguments_of(function: object) -> Sequence[str]:
-    """The names of a test function's arguments; none for what is no plain function."""
+    """The names of a test function's arguments; none for what is not a plain function."""
     code = getattr(function, "__code__", None)
     return code.co_varnames[: code.co_argcount] if code else ()
 

@@ -43,5 +43,5 @@ class FileBarrier:
             time.sleep(_LOOK_S)
 
     def abort(self) -> None:
-        """Tells whoever waits that not all will come."""
+        """Aborts the barrier: every waiter gets an error."""
         (Path(self.folder) / _CALLED_OFF).touch()

@@ -73,7 +73,7 @@ def together(records: Sequence[ProcessRecord]) -> ProcessRecord:
 
 
 def _instance(record: ProcessRecord) -> dict[str, Any]:
-    """What is kept of each instance beside what they did together."""
+    """What is kept of each instance besides what they did together."""
     return {
         "cores": record.system.get("cores"),
         "memory_policy": record.system.get("memory_policy"),

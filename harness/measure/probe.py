@@ -1,4 +1,4 @@
-"""The reference kernel: a fixed piece of work, timed beside every process to see whether the machine was disturbed."""
+"""The reference kernel: fixed work, timed before and after every process to see whether the machine was disturbed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ ROUNDS = 7
 def run_kernel() -> tuple[float, ...]:
     """Seconds of each of a few rounds of the same arithmetic and the same copies; standard library only.
 
-    It serves as a validity check, never as a scale factor: hashing follows the core's clock and whoever shares the
-    core, copying follows whoever shares the memory.
+    It serves as a validity check, never as a scale factor: hashing is slowed by the core's clock and by others on the
+    core, copying by others that use the memory.
     """
     times = []
     for _ in range(ROUNDS):

@@ -19,7 +19,7 @@ MOST_AGE_S = 3600.0
 
 @dataclass(frozen=True)
 class Resumed:
-    """The processes of one measurement, the pairs they stand in (by the other's id), the scores made of them."""
+    """The processes of one measurement, the pairs they are in (by the other's id), the scores made of them."""
 
     run: str
     folder: Path
@@ -33,7 +33,7 @@ class Resumed:
 def conditions(
     machine: Mapping[str, Any], inputs: Path, runtime: Mapping[str, str | None], **more: Any
 ) -> dict[str, Any]:
-    """What must be alike, beside the subject itself, for two measurements to be of the same thing.
+    """What must be alike, besides the subject itself, for two measurements to be of the same thing.
 
     ``machine`` is what was detected, the boot among it.
     """
@@ -66,7 +66,7 @@ def _came_to_its_end(run: Path) -> bool:
 def restore(
     folders: Sequence[Path], subject: str, tag: str, alike: Mapping[str, Any], now: datetime | None = None
 ) -> Resumed | None:
-    """The newest fitting measurement of a subject among stopped runs; None where it has to be measured anew.
+    """The newest fitting measurement of a subject among stopped runs; None where it has to be measured again.
 
     ``alike`` are the :func:`conditions` of now, as plain JSON. No process may be older than an hour.
     """
@@ -78,7 +78,7 @@ def restore(
                 data = json.loads(path.read_text(encoding="utf-8"))
                 records = [ProcessRecord.from_json(process) for process in data["processes"]]
             except (OSError, ValueError, KeyError):
-                continue  # not there, or written by another version: measured anew
+                continue  # not there, or written by another version: measured again
             young = all(datetime.fromisoformat(record.started).timestamp() >= oldest for record in records)
             kept = all((folder / "outputs" / record.outputs).exists() for record in records if record.outputs)
             if records and young and kept and data.get("conditions") == alike:

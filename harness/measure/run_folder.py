@@ -16,7 +16,7 @@ _ASIDE = ".stopped-"
 
 
 def run_folder(out: Path, started: datetime, *, resume: bool = False) -> tuple[Path, list[Path]]:
-    """Makes the folder of a run: ``.kpi/runs/<start time>`` beside the default ``.kpi/latest``, else ``out`` itself.
+    """Makes the folder of a run: ``.kpi/runs/<start time>`` next to the default ``.kpi/latest``, else ``out`` itself.
 
     Also returns the folders of earlier runs that were stopped, newest first, where the user wants to ``resume``.
     """

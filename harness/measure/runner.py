@@ -117,7 +117,7 @@ class Series:
 class MeasurementRunner:
     """All measurements of one run: artifacts are cached, measurements never.
 
-    Only where the user asked to go on with a run that was stopped, its folder stands in ``stopped``.
+    Only where the user asked to go on with a run that was stopped, its folder is in ``stopped``.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class MeasurementRunner:
         return self.series[subject.id]
 
     def conditions_of(self, subject: MeasurementSpec) -> dict[str, Any]:
-        """What must be alike, beside the subject itself, for another measurement to be of the same thing."""
+        """What must be alike, besides the subject itself, for another measurement to be of the same thing."""
         if subject.id not in self._known_conditions:
             interpreter = subject.interpreter
             versions = {name: interpreter.version(name) for name in runtimes()[subject.runtime].distributions}
@@ -220,8 +220,8 @@ class MeasurementRunner:
         """Runs a process of each of two subjects, next to each other: A B, then B A, and so on.
 
         A pair counts only when neither of its processes was disturbed: the two are next to each other in time, so that
-        what slows both cancels out, but what slows one may do so more than the other. Heat is no disturbance here: an
-        artifact that heats the machine is slowed by itself. Returns the seconds it took.
+        what slows both cancels out, but what slows one may do so more than the other. Heat is not a disturbance here:
+        an artifact that heats the machine is slowed by itself. Returns the seconds it took.
         """
         begin, both = time.monotonic(), [self.of(subject).records for subject in (a, b)]
         pairs = self.pairs_of(a, b)
@@ -264,7 +264,7 @@ class MeasurementRunner:
         record = dataclasses.replace(record, place=self._place)
         if not scenarios()[subject.scenario].timed:
             return record
-        # A kernel beside a busy neighbour of our own is only like those with such a neighbour.
+        # A kernel timed next to a busy neighbour of our own is only like those with such a neighbour.
         alike = [s for s in self.series.values() if s.subject.placement == subject.placement]
         seen = [r for s in alike for r in s.records]
         reason = record.disturbed or disturbance(record, best_kernel([*seen, record]))

@@ -8,7 +8,7 @@ from harness.core.statistics import median
 from harness.measure.records import ProcessRecord
 
 KERNEL_SLOWER = 1.25
-"""The reference kernel beside a process may be this much slower than the best seen in the run."""
+"""The reference kernel around a process may be this much slower than the best seen in the run."""
 STEAL = 0.05
 """Share of the processors' time that the hypervisor took away."""
 OTHERS = 0.15
@@ -18,7 +18,7 @@ SHORT_S = 0.2
 
 
 def kernel_time(record: ProcessRecord) -> float:
-    """Seconds of the reference kernel beside the process: the slower of before and after, each a median."""
+    """Seconds of the reference kernel around the process: the slower of before and after, each a median."""
     half = len(record.kernel_s) // 2
     return max(median(record.kernel_s[:half]), median(record.kernel_s[half:]))
 
@@ -47,7 +47,7 @@ def hopeless(records: Sequence[ProcessRecord], patience: int) -> bool:
 def _disturbances(record: ProcessRecord, best: float) -> Iterator[str]:
     slower = kernel_time(record) / best if record.kernel_s else 1.0
     if slower > KERNEL_SLOWER:
-        yield f"the reference kernel beside it was {slower:.2f} times slower than the best of this run"
+        yield f"the reference kernel around it was {slower:.2f} times slower than the best of this run"
     yield from _stopped_by_quota(record)
     yield from _taken(record)
     yield from _heated(record)

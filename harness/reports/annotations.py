@@ -32,7 +32,7 @@ class Annotation:
 
 
 def annotate(evidence: Mapping[str, Any], promises: Path) -> list[Annotation]:
-    """A remark for each target that failed, broke, or stayed undecided; what nobody asked for gets none.
+    """A remark for each target that failed, broke, or stayed undecided; what was not selected gets none.
 
     The rest of the verdicts say nothing against the artifact here. In a release whatever was not proven is an error.
     """

@@ -106,7 +106,7 @@ def _only_in(row: Row) -> str:
 
 
 def notes(row: Row) -> Iterator[str]:
-    """What to know about one target beside its figures."""
+    """What to know about one target besides its figures."""
     if row.was:
         yield f"was {row.was}"
     if row.bounds:
@@ -197,7 +197,7 @@ def _table(rows: list[Row], width: int) -> Table:
 
 
 def markdown(compared: Comparison) -> str:
-    """The comparison for a pull request: what is other than before stands first, the rest is folded away."""
+    """The comparison for a pull request: what has changed comes first, the rest is folded away."""
     lines = [f"# KPIs compared: {tally(compared)}", ""]
     lines += [f"- {word}: {cell(where(found))}" for word, found in (("base", compared.base), ("new", compared.new))]
     rows = sorted(_shown(compared), key=lambda row: (not row.regressed, not row.verdicts, row.state not in CHANGED))

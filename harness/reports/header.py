@@ -1,4 +1,4 @@
-"""What stands above a run: the file that is judged by, and the machine."""
+"""What is printed before a run: the file that is judged by, and the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What JUnit carries for each target beside its outcome: properties of the test case."""
+"""What JUnit carries for each target besides its outcome: properties of the test case."""
 
 from __future__ import annotations
 

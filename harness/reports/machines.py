@@ -106,7 +106,7 @@ def _notes(machines: Sequence[Seen]) -> Iterator[str]:
 def draw(machines: Sequence[Seen], file: Path) -> None:
     """Bars with their intervals, a panel for each metric, as SVG (or whatever the file's ending says).
 
-    Tails, loading and memory stand in the table alone. Raises Unavailable without matplotlib.
+    Tails, loading and memory are in the table alone. Raises Unavailable without matplotlib.
     """
     try:
         import matplotlib as mpl

@@ -24,7 +24,7 @@ _MARK = {
 
 
 def render(evidence: Mapping[str, Any], earlier: Earlier | None = None) -> str:
-    """The whole summary; what needs attention stands first: verdicts that changed since ``earlier`` runs, then all."""
+    """The whole summary; what needs attention comes first: verdicts that changed since ``earlier`` runs, then all."""
     lines = [
         f"# KPIs: {tally(evidence['verdicts'])}",
         "",

@@ -26,7 +26,7 @@ class Terminal(Protocol):
 
 
 class Progress:
-    """Draws only where somebody watches: ``terminal`` is None when the output is no terminal."""
+    """Draws only where somebody watches: ``terminal`` is None when the output is not a terminal."""
 
     def __init__(self, terminal: Terminal | None) -> None:
         self._terminal = terminal

@@ -144,5 +144,5 @@ class Recorder:
 
 
 def _dump(data: dict[str, Any]) -> str:
-    # NaN is no JSON: a stranger's reader would stumble.
+    # NaN is not JSON: a stranger's reader would stumble.
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -18,7 +18,7 @@ _LONGEST = 40
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A recipe with the table that would stand in the TOML; ``own`` is the one that the KPI has already."""
+    """A recipe with the table that would be in the TOML; ``own`` is the one that the KPI has already."""
 
     name: str
     table: Mapping[str, Any]

@@ -140,7 +140,7 @@ class Checker:
         return targets
 
     def steps(self, targets: list[Target]) -> tuple[list[tuple[Level, Target]], list[tuple[Level, Target]]]:
-        """The looks in their order, then what a verdict takes beside them."""
+        """The looks in their order, then what a verdict takes besides them."""
         looks = [(self._first(target), target) for target in sorted(targets, key=_cost)]
         rest = [(Level.VERDICT, target) for target in sorted(targets, key=_cost)]
         return looks, [step for step in rest if step not in looks]

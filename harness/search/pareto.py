@@ -1,4 +1,4 @@
-"""What was found: who is beaten by nobody, who came nearest, what each target costs."""
+"""Pareto front, closest miss, and the cost of each target."""
 
 from __future__ import annotations
 

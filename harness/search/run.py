@@ -156,7 +156,7 @@ class Search:
         return self._spec.workload_files[self.kpi.workload]
 
     def _own(self, start: float) -> Row:
-        """The recipe that the KPI has already, beside which the others stand."""
+        """The recipe that the KPI has already, with which the others are compared."""
         raw = tomllib.loads(self.file.read_bytes().decode("utf-8-sig"))
         table = raw["workload"][self.kpi.workload]["recipe"][self.kpi.recipe]
         recipe = self._spec.recipe(self.kpi.workload, self.kpi.recipe)

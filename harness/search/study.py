@@ -46,7 +46,7 @@ class Study:
                 raise
             raise KpiError(
                 f"{folder / 'study.db'} can't be used: {reason(error, 200)}",
-                "remove the folder to begin anew",
+                "remove the folder to start again",
             ) from error
         self._kept: dict[str, Any] = dict(self._checks.user_attrs)
 

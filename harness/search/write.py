@@ -16,7 +16,7 @@ _HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
 def add_recipe(path: Path, workload: str, name: str, table: Mapping[str, Any], comment: str) -> str:
-    """Adds ``[workload.WORKLOAD.recipe.NAME]`` and returns the change as a unified diff; empty when it stands there.
+    """Adds ``[workload.WORKLOAD.recipe.NAME]`` and returns the change as a unified diff; empty when it is there.
 
     It goes behind the last recipe of the workload where that can be told, else to the end of the file. What comes out
     is read again, and must be the old promises with the new recipe. Raises KpiError when that can't be had.
@@ -27,7 +27,7 @@ def add_recipe(path: Path, workload: str, name: str, table: Mapping[str, Any], c
     if name in before["workload"][workload].get("recipe", {}):
         if before["workload"][workload]["recipe"][name] == table:
             return ""
-        raise KpiError(f"{path.name}: [workload.{workload}.recipe.{name}] stands there already and is another one")
+        raise KpiError(f"{path.name}: [workload.{workload}.recipe.{name}] is there already and is another one")
     wanted = tomllib.loads(text.removeprefix("\ufeff"))
     wanted["workload"][workload].setdefault("recipe", {})[name] = dict(table)
     added = render(workload, name, table, comment)
@@ -112,7 +112,7 @@ def _above_comments(text: str, place: int) -> int:
     lines = text[:place].splitlines(keepends=True)
     while lines and lines[-1].lstrip().startswith("#"):
         place -= len(lines.pop())
-    # A title such as "# ---- machines ----" stands apart, with an empty line below it.
+    # A title such as "# ---- machines ----" is set apart, with an empty line below it.
     while len(lines) > 1 and not lines[-1].strip() and lines[-2].startswith("#"):
         place -= len(lines.pop())
         while lines and lines[-1].startswith("#"):

@@ -131,7 +131,7 @@ def against_mistakes(kpis: Sequence[Kpi], machines: Mapping[str, Machine]) -> It
 
 
 def price_mistakes(kpi: KpiTable, machine: object) -> Iterator[str]:
-    """The metrics of money among a KPI's, where its machine (a table as it stands in the file) has no price."""
+    """The metrics of money among a KPI's, where its machine (a table as it is in the file) has no price."""
     if isinstance(machine, dict) and machine.get("price") is None:
         for metric in kpi.targets:
             if metric in metrics() and metrics()[metric].priced:

@@ -73,7 +73,7 @@ def misplaced_runtime(name: str, made: str) -> str:
 
 
 def misspelled_headers(text: str, known: Collection[str]) -> Iterator[str]:
-    """Tables that may not stand in the file, of one that is not valid TOML: what the parser says may follow from it."""
+    """Unknown tables of a file that is not valid TOML: what the parser says may follow from them."""
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*(\[\[?)\s*([A-Za-z_-]+)\s*[.\]]", line)
         if header and header[2] not in known:

@@ -99,7 +99,7 @@ class _Reader(Recipes):
         return Spec(self.path, machines, workloads, tuple(kpis), measure, files, places)
 
     def plugins(self, names: Sequence[str]) -> None:
-        """From here on the packages beside the file are known; what they bring is checked before anything uses it."""
+        """From here on the packages next to the file are known; what they bring is checked before anything uses it."""
         found = []
         for name in dict.fromkeys(names):
             folder = self.path.parent.resolve() / name
@@ -200,7 +200,7 @@ class _Reader(Recipes):
                 except RuntimeError as error:
                     self.say(where, f"{key} = {plain[key]!r}: {error}")
         if plain["model"] is not None:
-            # A folder beside the TOML, or anywhere; otherwise the name of a repository on a hub.
+            # A folder next to the TOML, or anywhere; otherwise the name of a repository on a hub.
             model = folder / Path(os.path.expandvars(plain["model"]))
             if _is_folder(model) or Path(plain["model"]).is_absolute():
                 plain["model"] = str(model.resolve())
@@ -276,7 +276,7 @@ class _Reader(Recipes):
             if table is None:
                 continue
             if table.name in seen and not table.wrong("name"):
-                self.say(where, "the name stands twice; each KPI needs its own")
+                self.say(where, "duplicate KPI name; names must be unique")
             seen.add(table.name)
             if table.machine not in machines and not table.wrong("machine"):
                 self.say(where, f"machine: {suggest(table.machine, machines, 'machine')}", "machine")
@@ -321,7 +321,7 @@ class _Reader(Recipes):
                     self.say(where, f"{name}: {error}", "targets", name)
                     continue
                 if (name, bound.text) in [(n, p.text) for n, p in promises]:
-                    self.say(where, f"{name}: {text!r} stands twice", "targets", name)
+                    self.say(where, f"{name}: {text!r} is there twice", "targets", name)
                 promises.append((name, bound))
         for (name, bound), label in zip(promises, target_labels(promises), strict=True):
             yield Target(table.name, table.workload, table.recipe, table.machine, name, bound, label)

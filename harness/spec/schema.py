@@ -88,7 +88,7 @@ class RecipeTable(Table):
 
 
 class PublishedTable(Table):
-    """``[[workload.NAME.published]]``: somebody else's figures, shown beside ours."""
+    """``[[workload.NAME.published]]``: somebody else's figures, shown next to ours."""
 
     stand_ins: ClassVar[dict[str, Any]] = {"source": "", "recipe": "", "machine": "", "values": {}}
     source: str
@@ -240,7 +240,7 @@ def json_schema() -> dict[str, Any]:
             "plugins": {
                 "type": "array",
                 "items": {"type": "string"},
-                "description": "packages beside this file that bring tasks, passes, runtimes, scenarios or metrics",
+                "description": "packages next to this file that bring tasks, passes, runtimes, scenarios or metrics",
             },
         },
         "$defs": definitions,

@@ -3,13 +3,13 @@
 =====================================  ================================================================
 written                                means
 =====================================  ================================================================
-``{ choice = [0.5, 1.0] }``            one of these; tables and lists may stand there too
+``{ choice = [0.5, 1.0] }``            one of these; tables and lists may be choices too
 ``{ low = 1, high = 4 }``              a number from low to high; whole where both are
 ``..., step = 2``, ``..., log = true`` every second one; drawn evenly over orders of magnitude
 ``..., optional = true``               the key may also be left out
 =====================================  ================================================================
 
-In ``passes`` a choice may give a list: its passes stand there, none where it is empty.
+In ``passes`` a choice may give a list: its passes are inserted, none where it is empty.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _choice(data: Mapping[str, Any], place: str, say: Say) -> Any:
     for index, value in enumerate(values):
         label = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
         if label in labelled or label == ABSENT:
-            say(place, f"choice: {reprlib.repr(value)} stands twice")
+            say(place, f"choice: {reprlib.repr(value)} is there twice")
         labelled[label] = parse(value, f"{place}<{index}>", say)
     return Choice(labelled, optional is True)
 
@@ -166,7 +166,7 @@ def expand(node: Any, pick: Callable[[str, Node], Any], place: str = "") -> Any:
 
 
 class _Absent:
-    """Stands for a value that is not written."""
+    """A value that is not written."""
 
 
 ABSENT_VALUE = _Absent()

@@ -1,4 +1,4 @@
-"""The files that ``kpis.toml`` consists of: itself and those that it includes, and where each table stands."""
+"""The files that ``kpis.toml`` consists of: itself and those that it includes, and where each table is."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Sources:
     files: tuple[Source, ...]
     data: dict[str, Any]
     places: Mapping[Place, tuple[Source, Place]]
-    """Of the tables of included files: where each stands."""
+    """Of the tables of included files: where each is."""
 
     def locate(self, place: Place) -> tuple[Source, Place]:
-        """The file in which a place of ``data`` stands, and its place there."""
+        """The file in which a place of ``data`` is, and its place there."""
         for count in range(len(place), 0, -1):
             if place[:count] in self.places:
                 source, own = self.places[place[:count]]

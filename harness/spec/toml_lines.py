@@ -1,4 +1,4 @@
-"""At which line of a TOML file each table and key stands, which no reader of TOML says."""
+"""At which line of a TOML file each table and key is: no reader of TOML says it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def line_of(lines: Mapping[Place, int], place: Sequence[str | int]) -> int | Non
 
 
 def target_lines(text: str) -> dict[tuple[str, str], int]:
-    """The line of each (KPI, metric); of (KPI, "") the first of its table. Empty for a text that is no TOML."""
+    """The line of each (KPI, metric); of (KPI, "") the first of its table. Empty for a text that is not TOML."""
     try:
         kpis = tomllib.loads(text).get("kpi", ())
     except (ValueError, RecursionError):

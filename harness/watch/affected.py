@@ -34,7 +34,7 @@ _PROCESSOR = ("cpu", "gpu", "npu", "arch")  # what says which processor's intege
 _UNREAD = (".md", ".pyc", ".swp", ".swx", ".orig", ".rej", "~")
 
 Reasons = dict[str, str]
-"""Why a target must be judged anew, by the target's id."""
+"""Why a target must be judged again, by the target's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def by_promises(old: Spec, new: Spec) -> Reasons:
 
 
 def _why(old: Spec, new: Spec, target: Target) -> str:
-    """Why a target must be judged anew, empty when it need not be."""
+    """Why a target must be judged again, empty when it need not be."""
     kpi = new.kpi(target.kpi)
     before = next((other for other in old.kpis if other.name == kpi.name), None)
     if before is None:
@@ -173,7 +173,7 @@ def _users(spec: Spec, path: Path, folders: Folders, sources: Mapping[str, _Sour
 
 @dataclass(frozen=True, slots=True)
 class _Sources:
-    """The files of a workload: Python by import, what lies beside it, weights and data that the table names."""
+    """The files of a workload: Python by import, what is next to it, weights and data that the table names."""
 
     python: frozenset[Path]
     folders: tuple[Path, ...]
@@ -204,13 +204,13 @@ def _sources(spec: Spec) -> dict[str, _Sources]:
 
 
 def _code(root: Path, home: Path) -> tuple[frozenset[Path], tuple[Path, ...]]:
-    """The Python files of a fixture, and the folders of what lies beside them, its own first."""
+    """The Python files of a fixture, and the folders of what is next to them, its own first."""
     own = sorted(home.rglob("*.py")) if home.is_dir() else [home.with_suffix(".py")]
     parents = [folder / "__init__.py" for folder in home.parents if folder.is_relative_to(root)]
     python = closure(root, [*own, *(file for file in parents if file.is_file())])
-    # Data lie beside the code that reads them; above the fixture itself lie the other fixtures too.
-    beside = {file.parent for file in python} - {*home.parents}
-    return python, (*([home] if home.is_dir() else []), *sorted(beside))
+    # Data are next to the code that reads them; above the fixture itself are the other fixtures too.
+    near = {file.parent for file in python} - {*home.parents}
+    return python, (*([home] if home.is_dir() else []), *sorted(near))
 
 
 def followed(spec: Spec) -> list[Path]:

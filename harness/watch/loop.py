@@ -28,7 +28,7 @@ class Watch:
     def __init__(
         self, kpis: Path, arguments: Sequence[str], say: Callable[[str], None], renew: Callable[[], None]
     ) -> None:
-        """``renew`` starts the whole command anew, with the harness as it is on the disk, or returns."""
+        """``renew`` restarts the whole command with the harness as it is on the disk, or returns."""
         self.kpis = kpis.resolve()
         self.arguments = list(arguments)
         self.say = say

@@ -32,7 +32,7 @@ class Running:
             for number, handler in before.items():
                 signal.signal(number, handler)
         if meanwhile:
-            # Interrupted within the call it would have been started, with nobody left to end it.
+            # Interrupted within the call it would have been started, and nothing would end it.
             self.finish()
             raise KeyboardInterrupt
 

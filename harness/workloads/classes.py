@@ -1,4 +1,4 @@
-"""What classes an answer and a label stand for: decided once, the same for every metric of classifiers."""
+"""Which classes an answer and a label mean: decided once, the same for every metric of classifiers."""
 
 from __future__ import annotations
 

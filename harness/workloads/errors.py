@@ -103,7 +103,7 @@ def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
 
 
 def _own(filename: str, root: Path) -> str:
-    """The file relative to the project; empty for the harness, what is installed, and what is no file."""
+    """The file relative to the project; empty for the harness, what is installed, and what is not a file."""
     file, root = Path(filename), root.resolve()
     installed = [Path(folder).resolve() for folder in (sys.prefix, sys.base_prefix)]
     if not file.is_absolute() or not (file := file.resolve()).is_relative_to(root) or file.is_relative_to(_HARNESS):
@@ -135,7 +135,7 @@ def _said(error: BaseException) -> str:
         return f"{type(error).__name__}: {error.msg}"
     if isinstance(error, SystemExit):
         return f"it ended the process: SystemExit: {error.code}"
-    # The whole message: its reason may stand in any of its lines.
+    # The whole message: its reason may be in any of its lines.
     said = " ".join(str(error).split())
     return f"{type(error).__name__}: {said}"[:_MOST] if said else type(error).__name__
 

@@ -34,7 +34,7 @@ def named_folder(settings: Settings, require: Callable[[Path], None] = lambda _:
     """The folder that the workload's ``model`` names, None when it names none: config, safetensors, tokenizer.
 
     ``require`` looks at it before anything else does. Raises Unavailable when the weights are not here, KpiError when
-    they are a pickle that nobody said to trust.
+    they are a pickle that the user did not allow.
     """
     named = settings.model
     if named is None:
@@ -72,7 +72,7 @@ def _hub_folder(name: str) -> Path:
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except HFValidationError:
-        raise KpiError(f'model = "{name}" is no name of a repository', 'write "owner/name", or a folder') from None
+        raise KpiError(f'model = "{name}" is not a name of a repository', 'write "owner/name", or a folder') from None
     except LocalEntryNotFoundError:
         remedy = f"{GATED.format(name=name)}, then run `hf download {name}`"
         raise Unavailable(f"the weights of {name} are not here", remedy) from None

@@ -1,4 +1,4 @@
-"""Imports torchvision, also beside a torch build that its native library does not match."""
+"""Imports torchvision, also next to a torch build that its native library does not match."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _LIBRARIES: list[Any] = []  # torch forgets the declarations once their library 
 
 
 def import_torchvision() -> Any:
-    """Imports torchvision, also beside a torch build that its native library does not match.
+    """Imports torchvision, also next to a torch build that its native library does not match.
 
-    The wheel of the package index is a CUDA build.  Beside a CPU torch its operators stay
+    The wheel of the package index is a CUDA build.  Next to a CPU torch its operators stay
     undeclared and the import stops at `torchvision::nms`; declaring the two schemas first is enough,
     for no operator of the library is called here.
     """

@@ -177,7 +177,7 @@ def test_last_words_of_an_earlier_worker_are_not_repeated(call: Call) -> None:
     ids=lambda text: repr(text[:12]),
 )
 def test_garbage_is_no_answer(call: Call, printed: str) -> None:
-    with pytest.raises(KpiError, match="worker printed something that is no answer") as caught:
+    with pytest.raises(KpiError, match="worker printed something that is not an answer") as caught:
         call(
             f"import sys\nsys.stdin.read()\nsys.stdout.buffer.write({printed!r}.encode('latin-1') + b'\\n')", whole=True
         )

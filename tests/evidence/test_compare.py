@@ -68,7 +68,7 @@ def test_noise_is_no_change() -> None:
 
 
 def test_what_is_the_very_same_is_moved_by_the_machine_alone_and_says_how_far() -> None:
-    # The same artifact is 30 % slower in the second run: so another's 25 % is no change, its 100 % is.
+    # The same artifact is 30 % slower in the second run: so another's 25 % is not a change, its 100 % is.
     slower = [1.3 * s for s in FAST]
     base = [Made("control", FAST), Made("a", FAST, recipe="r"), Made("b", FAST, recipe="s")]
     new = [
@@ -206,12 +206,12 @@ def test_a_revision_means_its_run_on_the_same_machine(project: Path) -> None:
 
 
 MISTAKES = {
-    "no such thing": (["nope"], "'nope' is no file, run, start time or git revision"),
-    "an option of git": (["HEAD", "^HEAD"], "is no file"),
-    "a null byte": (["a\0b"], "is no file"),
-    "a name too long": (["x" * 5000], "is no file"),
+    "no such thing": (["nope"], "'nope' is not a file, run, start time or git revision"),
+    "an option of git": (["HEAD", "^HEAD"], "is not a file"),
+    "a null byte": (["a\0b"], "is not a file"),
+    "a name too long": (["x" * 5000], "is not a file"),
     "many runs": (["2026-01"], "names 3 runs"),
-    "a path that git lacks": (["HEAD:nope.json"], "is no file"),
+    "a path that git lacks": (["HEAD:nope.json"], "is not a file"),
     "a commit without a run": (["HEAD~1", "v0"], "of which no run is kept"),
     "no evidence": (["kept.txt"], "is not JSON"),
     "no folder of a run": (["empty"], "can't be read"),

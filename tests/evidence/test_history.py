@@ -107,7 +107,7 @@ def test_a_rebuild_keeps_runs_whose_evidence_is_gone_and_takes_files_from_elsewh
 
 
 DAMAGE = {
-    "no database": lambda path: path.write_bytes(b"this is no database, " * 100),
+    "no database": lambda path: path.write_bytes(b"this is not a database, " * 100),
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:5000]),
     "a page of noise": lambda path: path.write_bytes(
         path.read_bytes()[:4096] + b"\xa5" * 4096 + path.read_bytes()[8192:]
@@ -205,7 +205,7 @@ def test_a_run_is_entered_whatever_becomes_of_it_and_no_verdict_hangs_on_it(proj
     assert project.pytest("-k", "size").returncode == 0
     assert [p.metric for p in history.trend("stripes-int8")] == ["size"]
     assert history.runs()[0].evidence.exists()
-    # A run into a folder of its own is entered beside the others; one that stops is marked.
+    # A run into a folder of its own is entered next to the others; one that stops is marked.
     project.change('"< 20 kB"', '"< 2 kB"')
     assert project.pytest("-x", "-k", "size or agreement", "--kpi-out=here").returncode == 1
     runs = history.runs()

@@ -149,7 +149,7 @@ def edit(project: Project) -> None:
         (edit, "was changed after it was sealed"),
         (lambda p: (p.folder / ".kpi/latest/evidence.json").unlink(), "run pytest first"),
         (lambda p: (p.folder / PROVEN).write_text("mine"), "is a file"),
-        (lambda p: (p.folder / PROVEN / "thesis").mkdir(parents=True), "is there already and is no package"),
+        (lambda p: (p.folder / PROVEN / "thesis").mkdir(parents=True), "is there already and is not a package"),
     ],
 )
 def test_what_does_not_fit_is_refused_even_with_force(

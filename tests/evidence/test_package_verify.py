@@ -87,7 +87,7 @@ def targets(data: dict[str, Any], metric: str, **fields: object) -> None:
         (lambda p: (p / "evidence.json").unlink(), "evidence.json: is missing"),
         (lambda p: (p / "artifact/more.bin").write_bytes(b""), "artifact/more.bin: was added"),
         (lambda p: (p / "artifact/link").symlink_to("/etc/passwd"), "artifact/link: is a link"),
-        (lambda p: os.mkfifo(p / "pipe"), "pipe: is no plain file"),
+        (lambda p: os.mkfifo(p / "pipe"), "pipe: is not a plain file"),
         (lambda p: (p / "bad\nname").write_text("x"), "bad?name: has a name that no file should have"),
         (lambda p: (p / "README.md").write_text("# all is well\n"), "README.md: "),
         (lambda p: (p / "LICENCES.md").write_text("MIT"), "LICENCES.md: "),
@@ -157,7 +157,7 @@ def test_an_artifact_that_was_swapped_is_noticed(folder: Path) -> None:
     (folder / MODEL).write_bytes(b"another model")
     reseal(folder)
     assert f"{MODEL}: is not the file that the artifact was measured with" in differences(folder)
-    (folder / "artifact/more.bin").write_bytes(b"beside it")
+    (folder / "artifact/more.bin").write_bytes(b"next to it")
     (folder / "run.sh").write_bytes(b"rm -rf /")
     reseal(folder)
     found = differences(folder)
@@ -267,8 +267,8 @@ def test_archives_that_others_made_are_read_as_well(folder: Path) -> None:
         ("/etc/evil", 0o100644, "/etc/evil: has a name that leads out of the package"),
         ("artifact/more", 0o100644, "artifact/more: was added"),
         ("artifact/link", 0o120777, "artifact/link: is a link"),
-        ("artifact/pipe", 0o010644, "artifact/pipe: is no plain file"),
-        (MODEL, 0o100644, f"{MODEL}: stands twice"),
+        ("artifact/pipe", 0o010644, "artifact/pipe: is not a plain file"),
+        (MODEL, 0o100644, f"{MODEL}: is there twice"),
         ("n" * 60_000, 0o100644, "has a name that is too long"),
     ],
 )
@@ -287,9 +287,9 @@ def test_a_zip_with_more_in_it(folder: Path, name: str, mode: int, said: str) ->
         (tar_entry("artifact/more"), "artifact/more: was added"),
         (tar_entry("link", tarfile.SYMTYPE, "/etc/passwd"), "link: is a link"),
         (tar_entry("hard", tarfile.LNKTYPE, "package.json"), "hard: is a link"),
-        (tar_entry("device", tarfile.CHRTYPE), "device: is no plain file"),
-        (tar_entry("dir", tarfile.DIRTYPE), "dir: is no plain file"),
-        (tar_entry(MODEL), f"{MODEL}: stands twice"),
+        (tar_entry("device", tarfile.CHRTYPE), "device: is not a plain file"),
+        (tar_entry("dir", tarfile.DIRTYPE), "dir: is not a plain file"),
+        (tar_entry(MODEL), f"{MODEL}: is there twice"),
         (tar_entry("n" * 60_000), "has a name that is too long"),
     ],
 )

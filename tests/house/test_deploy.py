@@ -97,7 +97,7 @@ WRONG = {
     "unknown resource": broken(devices={"npu": 1}),
     "a typo": broken(core=4),
     "no run": {**DEFAULTS, "run": ""},
-    "run is no name": {**DEFAULTS, "run": "Run 1"},
+    "run is not a name": {**DEFAULTS, "run": "Run 1"},
     "no machines": {**DEFAULTS, "machines": {}},
     "a machine named as the merge": {**DEFAULTS, "machines": {"merge": DEFAULTS["machines"]["cpu"]}},
     "a time without end": {**DEFAULTS, "deadline": 0},
@@ -267,7 +267,7 @@ def test_pytest_selects_what_was_promised_for_the_device(project: Project, name:
 @pytest.mark.parametrize("change", [("--kpi-release", "--kpi-relase"), ("cpu", "cpu and"), ("cpu", "tpu")])
 def test_pytest_refuses_a_wrong_command(project: Project, change: tuple[str, str]) -> None:
     arguments = [change[1] if a == change[0] else a for a in MEASURING["cpu"]["args"]]
-    # 4: a mistake in the call; 5: nothing collected, what a name that is no device comes to.
+    # 4: a mistake in the call; 5: nothing collected, what a name that is not a device comes to.
     assert collect(project, *arguments).returncode in (4, 5)
 
 
@@ -310,7 +310,7 @@ def test_the_jobs_one_after_the_other(project: Project, tmp_path: Path) -> None:
     project.change('"latency.p50" = "< 50 ms"\n', "")  # what is quick to prove
     wait = [str(DEPLOY / "wait.py"), *here(MERGE["initContainers"][0]["args"])]
     merge = ["-m", "harness.cli.main", "merge", *here(MERGE["containers"][0]["args"])]
-    # The image's own --kpi-out stands before the PassContext's, which must win.
+    # The image's own --kpi-out comes before the Job's, which must win.
     first = here(["--kpi-out=/evidence/latest"])
     codes = {name: project.pytest(*first, *here(c["args"])).returncode for name, c in MEASURING.items()}
     assert [path.name for path in (tmp_path / "claim").iterdir()] == ["run-0"]

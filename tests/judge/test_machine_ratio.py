@@ -1,4 +1,4 @@
-"""What work costs on one machine beside another: two medians, two machines, one verdict."""
+"""What work costs on one machine next to another: two medians, two machines, one verdict."""
 
 from __future__ import annotations
 

@@ -251,7 +251,7 @@ def test_a_real_quota_is_read_and_its_stops_are_seen(group: Path) -> None:
 @pytest.mark.suite
 def test_a_container_smaller_than_promised_is_off_target(project: Project, group: Path) -> None:
     if (os.cpu_count() or 1) < 2:
-        pytest.skip("a quota of one processor is no limit on a machine with one")
+        pytest.skip("a quota of one processor is not a limit on a machine with one")
     limit = group / ("cpu.max" if (group / "cpu.max").exists() else "cpu.cfs_quota_us")
     limit.write_text("100000 100000" if limit.name == "cpu.max" else "100000", encoding="ascii")
     project.change('device = "cpu"', 'device = "cpu"\ncores = ">= 2"')

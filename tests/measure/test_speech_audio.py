@@ -38,7 +38,7 @@ def encode(path: Path, codec: str, rate: int, channels: int = 1) -> Path:
 
 
 def film(path: Path, *, sound: bool) -> Path:
-    """Writes a second of black pictures, with or without a tone beside them."""
+    """Writes a second of black pictures, with or without a tone next to them."""
     with av.open(str(path), "w") as container:
         pictures = container.add_stream("mpeg4", rate=10, width=64, height=64, pix_fmt="yuv420p")
         heard = container.add_stream("aac", rate=44_100, layout="mono") if sound else None
@@ -108,8 +108,8 @@ BAD = {
     "cut.flac": (lambda path: cut(encode(path, "flac", 16_000), 60), "cut.flac"),
     "silent.mp4": (lambda path: film(path, sound=False), "silent.mp4 holds no audio"),
     "headers.wav": (lambda path: path.write_bytes(wav_header()), "headers.wav holds an audio track without a sample"),
-    "folder.wav": (lambda path: path.mkdir(), "folder.wav is no file"),
-    "pipe.wav": (os.mkfifo, "pipe.wav is no file"),
+    "folder.wav": (lambda path: path.mkdir(), "folder.wav is not a file"),
+    "pipe.wav": (os.mkfifo, "pipe.wav is not a file"),
     "infinite.wav": (infinite, "infinite.wav holds samples that are no numbers"),
     "list.m3u8": (playlist, "list.m3u8"),
 }

@@ -1,4 +1,4 @@
-"""What is sampled beside the work: memory, processors, accelerators."""
+"""What is sampled while it works: memory, processors, accelerators."""
 
 from __future__ import annotations
 

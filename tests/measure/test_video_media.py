@@ -69,8 +69,8 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "zeros": (lambda path: path.write_bytes(bytes(100_000)), "the clip bad.mp4 can't be read as video"),
     "cut": (cut, "the clip bad.mp4 can't be read as video"),
     "sound": (sound, "the clip bad.mp4 holds no video, only audio"),
-    "folder": (lambda path: path.mkdir(), "the clip bad.mp4 is no file"),
-    "pipe": (os.mkfifo, "the clip bad.mp4 is no file"),
+    "folder": (lambda path: path.mkdir(), "the clip bad.mp4 is not a file"),
+    "pipe": (os.mkfifo, "the clip bad.mp4 is not a file"),
     "no frames": (lambda path: path.write_text("YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420\n"), "holds no frame"),
     "playlist": (lambda path: path.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n"), "can't be read"),
 }

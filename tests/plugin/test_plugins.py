@@ -155,7 +155,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.suite
-@pytest.mark.parametrize("installed", [False, True], ids=["beside the file", "installed"])
+@pytest.mark.parametrize("installed", [False, True], ids=["next to the file", "installed"])
 def test_the_example_works_from_a_wheel_in_another_folder(
     wheel: Path, tmp_path: Path, shared_store: Path, *, installed: bool
 ) -> None:

@@ -86,7 +86,7 @@ def test_where_it_cannot_stand_it_is_shown(tmp_path: Path) -> None:
 def test_twice_is_once_and_another_is_refused(tmp_path: Path) -> None:
     after, _ = written(tmp_path / "k.toml", TEXT)
     assert add_recipe(tmp_path / "k.toml", "a", "new", TABLE, "found") == ""
-    with pytest.raises(KpiError, match="stands there already"):
+    with pytest.raises(KpiError, match="is there already"):
         add_recipe(tmp_path / "k.toml", "a", "new", {"passes": ["onnx"]}, "found")
     assert (tmp_path / "k.toml").read_bytes().decode() == after
 

@@ -55,7 +55,7 @@ def test_a_space_is_no_mistake(problems: Problems, valid: str) -> None:
         ("high = 2 }", "high = 2, step = 0 }", "runtime.threads", "step = 0: must be above 0"),
         ('"throughput"]', '"thruput"]', "search.wide] runtime", "hint = 'thruput'"),
         ("[8, 16]", "[]", "calibration", "must be a list of at least one value"),
-        ("[8, 16]", "[8, 8]", "calibration", "8 stands twice"),
+        ("[8, 16]", "[8, 8]", "calibration", "8 is there twice"),
         ("[8, 16]", "[8, 0]", "search.wide] passes[2] (nncf)", "calibration must be at least 1"),
         ('pass = "nncf"', 'pass = "ncnf"', "search.wide] passes[2]", 'did you mean "nncf"'),
         (", []] }", ', ["torch"]] }', "search.wide] passes[2]", 'pass "torch" reads'),

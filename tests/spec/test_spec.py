@@ -110,7 +110,7 @@ def test_two_kpis_need_two_names(problems: Problems, valid: str) -> None:
     again = valid[valid.index("[[kpi]]") :]
     told = problems(valid + again)
     assert len(told) == 1
-    assert told[0].startswith('kpis.toml: [[kpi]] "tiny-fast": the name stands twice')
+    assert told[0].startswith('kpis.toml: [[kpi]] "tiny-fast": duplicate KPI name')
     assert problems(valid + again.replace('"tiny-fast"', '"tiny-too"')) == ()
 
 

@@ -30,7 +30,7 @@ MISTAKES = {
     "direction, a share": ('"drop <= 1 pp vs fp32"', '"<= 90 %"', "accuracy.top1", "is better higher; write '>'"),
     "against itself": ("0.5 x fp32", "0.5 x int8", "latency.p50", "compares the recipe with itself"),
     "drop of a time": ("<= 0.5 x fp32", "drop <= 1 ms vs fp32", "latency.p50", "no paired samples"),
-    "twice": ('"<= 0.5 x fp32"', '"< 3 ms"', "latency.p50", "'< 3 ms' stands twice"),
+    "twice": ('"<= 0.5 x fp32"', '"< 3 ms"', "latency.p50", "'< 3 ms' is there twice"),
     "empty list": ('["< 3 ms", "<= 0.5 x fp32"]', "[]", "latency.p50", "promises nothing"),
     "no text": ('"< 5 MB"', "5", '"tiny-fast"', "targets.size"),
     "proof compared": ('"size" =', '"quantized.ops" = ">= 1 x fp32"\n"size" =', "quantized.ops", "can't be compared"),

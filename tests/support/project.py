@@ -50,7 +50,7 @@ class Project:
         self.change(FEW_LOOKS, "")
 
     def leave_alone(self) -> None:
-        """As if on a machine of its own: what runs beside the tests is no disturbance, so that FAIL can be decided."""
+        """As if on a machine of its own: what else runs is not a disturbance, so that FAIL can be decided."""
         (self.folder / "conftest.py").write_text(
             "from harness.measure import runner\n\nrunner.disturbance = lambda *_: ''\n", encoding="utf-8"
         )
@@ -111,7 +111,7 @@ class Project:
         return found
 
     def verdicts(self) -> dict[str, str]:
-        """Verdict by target id; fails when a target stands twice."""
+        """Verdict by target id; fails when a target is there twice."""
         targets = self.evidence()["targets"]
         by_id = {target["id"]: target["verdict"] for target in targets}
         assert len(by_id) == len(targets)

@@ -97,7 +97,7 @@ Read = Callable[..., Spec]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Fixtures that share code and data: ``two`` imports ``shared``, which reads what lies beside it."""
+    """Fixtures that share code and data: ``two`` imports ``shared``, which reads what lies next to it."""
     for name, text in {
         "fixtures/__init__.py": "",
         "fixtures/one/__init__.py": "from . import numbers\n",
@@ -295,7 +295,7 @@ def test_imports_are_followed_however_they_are_written(tmp_path: Path) -> None:
         "a/c.py": "import a.b\n",
         "a/d/__init__.py": "",
         "a/d/e.py": "from ..i import j\n",
-        "a/i.py": "this is no Python(\n",
+        "a/i.py": "this is not Python(\n",
         "g/h.py": "from a.d import *\n",
         "k.py": "import a.b",
     }.items():

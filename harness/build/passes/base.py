@@ -58,7 +58,7 @@ class Pass(ABC):
     ``input_formats`` are the formats it reads ("reference" is the workload's own model, not yet a file),
     ``output_format`` is the format it writes. Where its code changes, comments and docstrings aside, artifacts made
     before are not reused. ``requires`` names the distributions whose versions belong to the artifact's identity;
-    ``environment`` is where they are, None beside the harness. ``effort`` is about how many seconds the pass takes
+    ``environment`` is where they are, None where the harness is. ``effort`` is about how many seconds the pass takes
     on two cores: what is cheap is judged first. ``files`` are the options that name files from the TOML's folder
     on: what such a file holds belongs to the identity, not what it is called.
     """

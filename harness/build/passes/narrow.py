@@ -41,7 +41,8 @@ class Narrow(Pass):
 
         ``width``: the share of the channels; ``pixels``: a side of the pictures inside; ``steps``: training steps on 32
         training samples each, none: the weights that the fixture ships; ``settle``: training samples on which batch
-        normalization's averages are taken anew, since they depend on the size of the pictures, 0: as they were trained.
+        normalization's averages are computed again, since they depend on the size of the pictures, 0: as they were
+        trained.
         """
 
         width: float = 0.5
@@ -132,7 +133,7 @@ def distillation(
 
 
 def settle(network: torch.nn.Module, inputs: list[tuple[torch.Tensor, ...]]) -> None:
-    """Takes the averages of every batch normalization anew, over all ``inputs`` alike."""
+    """Computes the averages of every batch normalization again, over all ``inputs`` alike."""
     import torch
 
     found = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.build.passes.base import PassContext, Quantizer
 from harness.build.passes.ignored import check_ignored, ignored_in_onnx
-from harness.build.passes.onnx_files import prepare, weights_beside
+from harness.build.passes.onnx_files import has_external_weights, prepare
 from harness.core.registry import options_table
 
 
@@ -56,6 +56,6 @@ class OnnxDynamicInt8(Quantizer):
             weight_type=QuantType.QUInt8,
             # The quantizer splits each Gemm into a product of its own name and a sum before it looks at this list.
             nodes_to_exclude=[*ignored, *(f"{name}_MatMul" for name in ignored)],
-            use_external_data_format=weights_beside(prepared),
+            use_external_data_format=has_external_weights(prepared),
         )
         return {"per_channel": self.options.per_channel, "ignored": ignored}

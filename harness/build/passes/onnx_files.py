@@ -1,4 +1,4 @@
-"""ONNX models on disk: one file, or weights in a file beside the graph where they are too large for one."""
+"""ONNX models on disk: one file, or weights in a file next to the graph where they are too large for one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ PROTOBUF_LIMIT = 1_500_000_000
 """Bytes of weights from which on they go to a file of their own: a single ONNX file ends at 2 GiB."""
 
 
-def weights_beside(model: Path) -> bool:
-    """Whether the weights of a model lie in files beside the graph, or are so large that they must."""
+def has_external_weights(model: Path) -> bool:
+    """Whether the weights of a model lie in files next to the graph, or are so large that they must."""
     import onnx
     from onnx.external_data_helper import uses_external_data
 
@@ -38,7 +38,7 @@ def opset(model: Any) -> int:
 
 
 def remove(model: Path) -> None:
-    """Removes a graph and the weights beside it: writers of external data append to a file that exists."""
+    """Removes a graph and the weights next to it: writers of external data append to a file that exists."""
     for file in (model, model.with_name(f"{model.name}.data")):
         file.unlink(missing_ok=True)
 
@@ -54,12 +54,12 @@ def prepare(source: Path, out: Path, *, least_opset: int = 0, remedy: str = "") 
 
     if (found := opset(onnx.load(source, load_external_data=False))) < least_opset:
         source = _raised(source, out.with_name(f"opset-{least_opset}.onnx"), found, least_opset, remedy)
-    beside = weights_beside(source)
+    external = has_external_weights(source)
     quant_pre_process(
         str(source),
         str(out),
         skip_symbolic_shape=True,
-        save_as_external_data=beside,
+        save_as_external_data=external,
         all_tensors_to_one_file=True,
         external_data_location=f"{out.name}.data",
     )

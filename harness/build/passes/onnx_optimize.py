@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from harness.build.passes.base import Pass, PassContext
-from harness.build.passes.onnx_files import weights_beside
+from harness.build.passes.onnx_files import has_external_weights
 from harness.core.registry import options_table
 
 
@@ -35,7 +35,7 @@ class OnnxOptimize(Pass):
         }[self.options.level]
         settings.optimized_model_filepath = str(job.out / "model.onnx")
         settings.log_severity_level = 3
-        if weights_beside(job.input("model.onnx")):
+        if has_external_weights(job.input("model.onnx")):
             # Otherwise the graph would still point at the weights in the folder that it was read from.
             settings.add_session_config_entry(
                 "session.optimized_model_external_initializers_file_name", "model.onnx.data"

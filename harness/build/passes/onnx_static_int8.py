@@ -10,7 +10,7 @@ from harness.build.passes.base import PassContext, Quantizer
 from harness.build.passes.data import Arrays, Calibration, accuracy, batches, parse_drop
 from harness.build.passes.ignored import check_ignored, ignored_in_onnx
 from harness.build.passes.mixed_precision import quantize_within
-from harness.build.passes.onnx_files import prepare, remove, session_of, weights_beside
+from harness.build.passes.onnx_files import has_external_weights, prepare, remove, session_of
 from harness.core.registry import check_counts, options_table
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class _Quantizer:
         self._options = options
         self._samples = samples
         self._ignored = ignored
-        self._beside = weights_beside(prepared)
+        self._external = has_external_weights(prepared)
 
     def write(self, out: Path, *, exclude: Sequence[str] = (), only: Sequence[str] | None = None) -> None:
         """Writes the graph with all operators quantized but those to exclude, or with those in ``only`` quantized."""
@@ -133,7 +133,7 @@ class _Quantizer:
             }[self._options.method],
             nodes_to_quantize=None if only is None else list(only),
             nodes_to_exclude=[*self._ignored, *exclude],
-            use_external_data_format=self._beside,
+            use_external_data_format=self._external,
             calibration_cache_path=str(self._job.scratch / "calibration.json"),
             # Histograms are made of whole activations: of a few samples at a time, whatever their number.
             extra_options={"CalibStridedMinMax": _STRIDE},

@@ -37,9 +37,9 @@ class Command(ABC):
 
 
 def folder_of_runs(kpis: Path) -> Path:
-    """``.kpi`` beside the file of promises, or where pytest was called."""
-    beside, here = kpis.resolve().parent / ".kpi", Path.cwd() / ".kpi"
-    return beside if beside.exists() or not here.exists() else here
+    """``.kpi`` next to the file of promises, or where pytest was called."""
+    near, here = kpis.resolve().parent / ".kpi", Path.cwd() / ".kpi"
+    return near if near.exists() or not here.exists() else here
 
 
 def console() -> Console:
@@ -49,7 +49,7 @@ def console() -> Console:
 
 def evidence_argument(parser: argparse.ArgumentParser) -> None:
     """The option ``--evidence`` of a command that reads a run."""
-    parser.add_argument("--evidence", type=Path, help="default: .kpi/latest/evidence.json beside the file of promises")
+    parser.add_argument("--evidence", type=Path, help="default: .kpi/latest/evidence.json next to the file of promises")
 
 
 def read_asked(chosen: argparse.Namespace) -> tuple[Path, dict[str, Any], str]:

@@ -25,7 +25,7 @@ class Report(Command):
         parser.add_argument(
             "evidence", nargs="?", type=Path, metavar="EVIDENCE", help="of any run (default: of the latest)"
         )
-        parser.add_argument("--out", type=Path, metavar="FILE", help="default: report.html beside the evidence")
+        parser.add_argument("--out", type=Path, metavar="FILE", help="default: report.html next to the evidence")
 
     @classmethod
     def run(cls, chosen: argparse.Namespace) -> int:

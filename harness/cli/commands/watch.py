@@ -41,7 +41,7 @@ def _say(text: str) -> None:
 
 
 def _renew() -> None:
-    """Starts the command anew in this very process, unless the harness can't be loaded as it is now."""
+    """Restarts the command in this process, unless the harness can't be loaded as it is now."""
     from harness.watch.loop import importable
 
     if importable():

@@ -46,7 +46,7 @@ class Change:
 
 
 IMMATERIAL = 0.001
-"""Exact figures that differ by less than this share are the same: a comment in a file is no change of its size."""
+"""Exact figures that differ by less than this share are the same: a comment in a file is not a change of its size."""
 
 
 def state(change: Change, better: str, margin: float = 0.0) -> State:

@@ -44,7 +44,7 @@ class Row:
 
     ``kpi`` is its name in the new run, ``was`` the old one where that differs; ``because`` says what else is different
     about what was measured, ``said`` why nothing is called a change, or what is special. ``alarm`` is whether a change
-    stands out among all that were compared.
+    is exceptional among all that were compared.
     """
 
     kpi: str
@@ -232,7 +232,7 @@ class _Judge:
         return None, "only `kpi merge` decides it"
 
     def alarming(self, rows: Sequence[Row], margins: Sequence[float]) -> tuple[Row, ...]:
-        """The rows, marked where a change stands out among all: at most 1 - confidence of the alarms are false.
+        """The rows, marked where a change is exceptional among all: at most 1 - confidence of the alarms are false.
 
         Benjamini and Hochberg 1995, Journal of the Royal Statistical Society B 57:289: of m comparisons the k with the
         least chance are alarms where each would still be a change at an error of k / m of the promised one.

@@ -1,4 +1,4 @@
-"""The history: what every run answered, in a small database beside the runs, made again from their evidence."""
+"""The history: what every run answered, in a small database next to the runs, made again from their evidence."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class History:
         self.path = folder / FILE
 
     def record(self, evidence: Mapping[str, Any], file: Path) -> None:
-        """Enters a sealed run, in one transaction; a run that is in already is entered anew."""
+        """Enters a sealed run, in one transaction; a run that is already there is replaced."""
         self._enter([(evidence, file)])
 
     def rebuild(self, more: Iterable[Path] = ()) -> tuple[int, list[str]]:
@@ -121,7 +121,7 @@ class History:
     def trend(self, *kpis: str) -> list[Point]:
         """What the runs answered of the KPIs (of all, when none is named), the newest run last.
 
-        Targets that nobody asked for in a run are left out.
+        Targets that a run did not select are left out.
         """
         where = f"AND kpi IN ({', '.join('?' * len(kpis))})" if kpis else ""
         rows = self._read(

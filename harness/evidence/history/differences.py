@@ -1,4 +1,4 @@
-"""What else two runs differ in: recipe, artifact, versions, options, so that a change has its reason beside it."""
+"""What else two runs differ in: recipe, artifact, versions, options, so that a change comes with its reason."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def differences(old: Target, fresh: Target, base: Mapping[str, Any], new: Mappin
 
 
 def _conditions(measurement: Mapping[str, Any]) -> dict[str, Any]:
-    """What was in force beside the options: libraries' versions, the harness, the data."""
+    """What was in force besides the options: libraries' versions, the harness, the data."""
     known = measurement.get("conditions") or {}
     kept = {name: known.get(name) for name in ("harness", "seconds", "samples")}
     return {**kept, **(known.get("runtime") or {}), "model or data": str(known.get("inputs"))[:7]}

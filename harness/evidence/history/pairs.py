@@ -9,7 +9,7 @@ Target = Mapping[str, Any]
 
 
 def renamed_kpis(base: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """KPIs that stand under another name with the same workload, recipe, machine and targets: (old, new)."""
+    """KPIs that have another name with the same workload, recipe, machine and targets: (old, new)."""
     before, after = _promises(base), _promises(new)
     gone = {name: what for name, what in before.items() if name not in after}
     for name, what in after.items():

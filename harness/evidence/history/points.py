@@ -74,7 +74,7 @@ Earlier = Mapping[tuple[str, str, str, str | None], Sequence[Point]]
 def before(target: Mapping[str, Any], earlier: Earlier) -> Point | None:
     """What was last answered of a target: of the same bound where several are promised; None where nothing was.
 
-    A target that nobody asked for now has no earlier answer to be held against.
+    A target that was not selected now has no earlier answer to compare with.
     """
     if not answered(target):
         return None

@@ -81,7 +81,7 @@ def find(wanted: str, history: History, folder: Path, machine: str | None = None
     said = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}") or ""
     if not re.fullmatch(r"[0-9a-f]{40,64}", commit := said.strip()):
         raise KpiError(
-            f"{wanted!r} is no file, run, start time or git revision",
+            f"{wanted!r} is not a file, run, start time or git revision",
             "give an evidence.json, a folder of a run, an id or time as `kpi history` shows them, REV or REV:PATH",
         )
     own = [run for run in runs if run.commit.removesuffix("-dirty") == commit and run.evidence.exists()]
@@ -125,7 +125,7 @@ def _by_name(wanted: str, runs: Sequence[Run]) -> Run | None:
 
 
 def _stamp(text: str) -> str:
-    """A time's digits down to milliseconds, whatever stands between them; empty for what is no time."""
+    """A time's digits down to milliseconds, whatever separates them; empty for what is not a time."""
     match = re.fullmatch(r"(\d{4}-[\dT:. -]*?)(?:Z|\+00:00)?", text.strip())
     return re.sub(r"\D", "", match[1])[:17] if match else ""
 

@@ -41,7 +41,7 @@ def card(
         "",
         *_table(targets),
         "",
-        f"Confidence {100 * evidence['settings']['confidence']:g} %; every raw sample stands in `evidence.json`.",
+        f"Confidence {100 * evidence['settings']['confidence']:g} %; every raw sample is in `evidence.json`.",
         "",
         "## Machine",
         "",
@@ -67,7 +67,7 @@ def card(
         "",
         "## Check it",
         "",
-        "`kpi verify` of this folder or archive digests every file and derives every verdict anew.",
+        "`kpi verify` of this folder or archive digests every file and recomputes every verdict.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -34,7 +34,7 @@ _BINDS = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.OFF_TARGET,
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The files of a package: bytes of those that are written anew, paths of the artifact's own.
+    """The files of a package: bytes of those that are written now, paths of the artifact's own.
 
     ``sizes`` are bytes, ``digests`` SHA-256, both by path within the package; ``digest`` is the root over them.
     ``values`` are what was measured, in base units, by target as in ``p50``.
@@ -53,7 +53,7 @@ class Contents:
 
 
 class NotProven(KpiError):
-    """The evidence does not prove the KPI, and nobody said that it is to be packed all the same."""
+    """The evidence does not prove the KPI, and the user did not ask to pack it all the same."""
 
 
 def collect(kpi: str, evidence_file: Path, store: Store, *, force: bool) -> Contents:
@@ -82,7 +82,7 @@ def proof_gap(kpi: str, evidence: Mapping[str, Any]) -> str:
 
 
 def _binding_target(targets: Sequence[Mapping[str, Any]]) -> str:
-    """The target that stands most in the way of calling a KPI proven, with its reason; empty when all passed."""
+    """The target that most prevents a KPI from being proven, with its reason; empty when all passed."""
     missed = [target for target in targets if target["verdict"] != Verdict.PASS]
     if not missed:
         return ""

@@ -19,7 +19,7 @@ _MOST = 10
 def earlier_run(kpi: str, latest: Path, history: History) -> str:
     """What to name in place of the latest run, where that did not measure some of the KPI's targets; else empty.
 
-    Where a target was measured and missed, an earlier run is no way out, and none is named.
+    Where a target was measured and missed, an earlier run does not help, and none is named.
     """
     targets = [t for t in json.loads(latest.read_text(encoding="utf-8"))["targets"] if t["kpi"] == kpi]
     if not any(not answered(t) for t in targets) or any(answered(t) and t["verdict"] != "PASS" for t in targets):

@@ -72,7 +72,7 @@ def _read(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
         if within and line.startswith(_ITEM):
             entry = json.loads(line.removeprefix(_ITEM))
             if not isinstance(entry, dict):
-                raise ValueError("a verdict of its front matter is no table")
+                raise ValueError("a verdict of its front matter is not a table")
             yield entry
         else:
             within = line == f"{VERDICTS}:"
@@ -99,7 +99,7 @@ def scalar(value: object) -> str:
 
 
 def _parts(text: str) -> Iterator[tuple[str, bool]]:
-    """What stands in quotes, and what does not, in turn."""
+    """What is in quotes, and what is not, in turn."""
     for part in re.split(r'("(?:[^"\\]|\\.)*")', text):
         yield part, part.startswith('"')
 

@@ -1,4 +1,4 @@
-"""Reads the files of a package without unpacking it, whoever made it: no link is followed, no limit passed."""
+"""Reads the files of a package without unpacking it, trusted or not: no link is followed, no limit passed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Opened:
 
 
 def unsafe(name: str) -> str:
-    """Why a name may not stand in a package; empty when it may."""
+    """Why a name is not allowed in a package; empty when it may."""
     if len(name) > _LONGEST or any(len(part.encode(errors="replace")) > _LONGEST_PART for part in name.split("/")):
         return "has a name that is too long"
     if not name.isprintable() or "\\" in name or ":" in name.partition("/")[0]:
@@ -72,7 +72,7 @@ def opened(path: Path) -> Iterator[Opened]:
     except FileNotFoundError:
         raise KpiError(f"{path} is not there") from None
     except tarfile.TarError as error:
-        raise KpiError(f"{path} is no package: {error}", "give a folder, a zip or a tar.gz") from None
+        raise KpiError(f"{path} is not a package: {error}", "give a folder, a zip or a tar.gz") from None
     except UNREADABLE as error:
         said = str(error) or type(error).__name__
         raise KpiError(f"{path} can't be read: {said}", "is it a package, and whole?") from None
@@ -83,7 +83,7 @@ def _closed() -> IO[bytes]:
 
 
 def _no_manifest(path: Path) -> KpiError:
-    return KpiError(f"{path} is no package: {PACKAGE} is not its first file", "unpacked or repacked? verify the folder")
+    return KpiError(f"{path} is not a package: {PACKAGE} is not its first file", "repacked? verify the folder")
 
 
 # ---- a folder -----------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def _folder(root: Path) -> Opened:
         with _plain(manifest)() as file:
             content = file.read(_FIRST)
     except FileNotFoundError:
-        raise KpiError(f"{root} is no package: it has no {PACKAGE}") from None
+        raise KpiError(f"{root} is not a package: it has no {PACKAGE}") from None
     return Opened(content, _walk(root, "", 0), lambda _size, _count: None)
 
 
@@ -111,17 +111,17 @@ def _walk(folder: Path, prefix: str, depth: int) -> Iterator[Member]:
             elif stat.S_ISREG(mode):
                 yield _member(name, _plain(Path(entry.path)))
             else:
-                yield Member(name, "is a link" if stat.S_ISLNK(mode) else "is no plain file", _closed)
+                yield Member(name, "is a link" if stat.S_ISLNK(mode) else "is not a plain file", _closed)
 
 
 def _plain(path: Path) -> Callable[[], IO[bytes]]:
-    """Opens a file that is no link and nothing that could block."""
+    """Opens a file that is not a link and nothing that could block."""
 
     def opener() -> IO[bytes]:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(f"{path.name} is no plain file")
+            raise OSError(f"{path.name} is not a plain file")
         return os.fdopen(descriptor, "rb")
 
     return opener
@@ -152,7 +152,7 @@ def _zipped(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Iterato
         if kind == stat.S_IFLNK:
             yield Member(name, "is a link", _closed)
         elif kind not in (0, stat.S_IFREG) or entry.is_dir():
-            yield Member(name, "is no plain file", _closed)
+            yield Member(name, "is not a plain file", _closed)
         else:
             yield _member(name, lambda entry=entry: archive.open(entry))  # type: ignore[misc]
 
@@ -195,7 +195,7 @@ def _tarred(archive: tarfile.TarFile) -> Iterator[Member]:
         if entry.isreg():
             yield _member(entry.name, lambda entry=entry: _extracted(archive, entry))  # type: ignore[misc]
         else:
-            yield Member(entry.name, "is a link" if entry.issym() or entry.islnk() else "is no plain file", _closed)
+            yield Member(entry.name, "is a link" if entry.issym() or entry.islnk() else "is not a plain file", _closed)
 
 
 def _extracted(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:

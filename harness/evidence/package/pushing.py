@@ -29,7 +29,7 @@ class Push(ABC):
     scheme: ClassVar[str]
 
     def __init__(self, target: str) -> None:
-        """``target`` is what stands behind the scheme."""
+        """``target`` is what follows the scheme."""
         self.target = target
 
     @abstractmethod

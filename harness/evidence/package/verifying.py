@@ -43,7 +43,7 @@ class Verified:
 
 
 def verify(path: Path) -> Verified:
-    """Checks a folder or an archive; KpiError when it is no package at all."""
+    """Checks a folder or an archive; KpiError when it is not a package at all."""
     key = os.environ.get(KEY_VARIABLE)
     with opened(path) as package:
         manifest = _manifest(path, package)
@@ -79,7 +79,7 @@ def _manifest(path: Path, package: Opened) -> dict[str, Any]:
         if not {"kpi", "digest", "artifact", "evidence", "proven", "forced", "binding", "harness"} <= set(data):
             raise KeyError("kpi")
     except _MALFORMED as error:
-        raise KpiError(_short(f"{path}: {PACKAGE} is no manifest of a package: {error}"), "was it cut off?") from None
+        raise KpiError(_short(f"{path}: {PACKAGE} is not a package manifest: {error}"), "was it cut off?") from None
     manifest: dict[str, Any] = data
     return manifest
 
@@ -91,7 +91,7 @@ def _contents(package: Opened, listed: Mapping[str, Mapping[str, Any]], said: li
     for member in package.others:
         name = member.name
         if name in seen:
-            said.append(f"{_short(name)}: stands twice")
+            said.append(f"{_short(name)}: is there twice")
         elif member.problem:
             said.append(f"{_short(name)}: {member.problem}")
         elif name not in listed:
@@ -174,7 +174,7 @@ def _verdicts(targets: list[Mapping[str, Any]], evidence: Mapping[str, Any], art
 
 
 def _artifact(manifest: Mapping[str, Any], made: Mapping[str, Any]) -> Iterator[str]:
-    """Whether the artifact is whole, its own manifest unchanged, and nothing stands beside it."""
+    """Whether the artifact is whole, its own manifest unchanged, and no other file is there."""
     if manifest_checksum(made) != made["checksum"] or files_digest(made["files"]) != made["digest"]:
         yield f"{_MANIFEST_FILE}: was changed after it was made"
     if made["digest"] != manifest["artifact"]["digest"]:
@@ -188,8 +188,8 @@ def _artifact(manifest: Mapping[str, Any], made: Mapping[str, Any]) -> Iterator[
     for name in sorted(set(packed) | set(known)):
         if packed.get(name) != known.get(name):
             yield f"{FILES}/{_short(name)}: is not the file that the artifact was measured with"
-    beside = set(manifest["files"]) - {f"{FILES}/{name}" for name in packed} - set(_READ)
-    yield from (f"{_short(name)}: belongs to no package" for name in sorted(beside))
+    extra = set(manifest["files"]) - {f"{FILES}/{name}" for name in packed} - set(_READ)
+    yield from (f"{_short(name)}: belongs to no package" for name in sorted(extra))
 
 
 def _card(contents: Mapping[str, bytes], targets: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -40,7 +40,7 @@ def suffix_of(path: Path) -> str:
 
 
 def write(contents: Contents, out: Path) -> None:
-    """Writes the package beside ``out``, then renames it there; KpiError in one line when that can't be done.
+    """Writes the package next to ``out``, then renames it there; KpiError in one line when that can't be done.
 
     An archive, or the folder of an earlier package, is replaced; any other folder is refused.
     """
@@ -67,13 +67,13 @@ def check_place(out: Path) -> None:
         if out.is_dir():
             raise KpiError(f"{out} is a folder", "name another file with --out")
     elif out.is_dir() and any(out.iterdir()) and not (out / PACKAGE).is_file():
-        raise KpiError(f"{out} is there already and is no package", "name another folder with --out")
+        raise KpiError(f"{out} is there already and is not a package", "name another folder with --out")
     elif out.exists() and not out.is_dir():
         raise KpiError(f"{out} is a file", f"name a folder, or a file that ends in {', '.join(SUFFIXES)}")
 
 
 def settle(fresh: Path, out: Path, before: Path) -> None:
-    """Renames ``fresh`` to ``out``; a folder that stands there is moved to ``before``, and back when that fails."""
+    """Renames ``fresh`` to ``out``; a folder that is there is moved to ``before``, and back when that fails."""
     replaced = out.is_dir()
     if replaced:
         out.rename(before)

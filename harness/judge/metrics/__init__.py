@@ -1,4 +1,4 @@
-"""One metric per file: formula, unit and source stand in its docstring."""
+"""One metric per file: formula, unit and source are in its docstring."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ class ProcessMetric(Metric):
 
     @classmethod
     def tail_of(cls, process: ProcessRecord) -> Sequence[float]:
-        """The requests that the figure is a tail of; none where it is no tail."""
+        """The requests that the figure is a tail of; none where it is not a tail."""
         del process
         return ()
 
@@ -203,7 +203,7 @@ class ProcessMetric(Metric):
 
 
 class PricedMetric(ProcessMetric):
-    """An amount of money: ``of`` gives hours of the machine, and whoever judges multiplies by what an hour costs."""
+    """An amount of money: ``of`` gives machine-hours; ``factor`` is the price of an hour."""
 
     dimension = MONEY
     better = "lower"
@@ -253,7 +253,7 @@ class ProofMetric(Metric):
 
     @classmethod
     def remarks(cls, process: ProcessRecord) -> list[str]:
-        """What a person should know beside the value, a line each."""
+        """What a person should know besides the value, a line each."""
         del process
         return []
 
@@ -348,13 +348,13 @@ class SampleMetric(Metric):
 
     @classmethod
     def remarks(cls, outputs: Any, reference: Any) -> list[str]:
-        """What a person should know beside the score, a line each, such as samples that differ."""
+        """What a person should know besides the score, a line each, such as samples that differ."""
         del outputs, reference
         return []
 
     @classmethod
     def identity(cls) -> dict[str, str]:
-        """What scores depend on beside the outputs: implementations, versions, dictionaries."""
+        """What scores depend on besides the outputs: implementations, versions, dictionaries."""
         return {}
 
     @classmethod

@@ -35,7 +35,7 @@ class CostRatio(MachineRatioMetric):
     """Formula: the median cost of a sample (a token) / that of the KPI named in ``against``, on its machine."""
 
     name = "cost.ratio"
-    title = "cost beside another machine"
+    title = "cost relative to another machine"
     dimension = NUMBER
     scenario = "offline"
     figure = CostPerMillion

@@ -55,7 +55,7 @@ class Client:
         self._answered = 0.0
 
     async def _open(self) -> aiohttp.ClientSession:
-        # No limit: requests that wait here for a connection would be a queue that nobody sees.
+        # No limit: requests that wait here for a connection would be a hidden queue.
         connector = self._aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_S)
         timeout = self._aiohttp.ClientTimeout(total=self.endpoint.timeout_s, ceil_threshold=float("inf"))
         return self._aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self.endpoint.headers)

@@ -141,7 +141,7 @@ class OpenAiChat(_OpenAi):
 
 
 class OpenAiCompletions(_OpenAi):
-    """``/v1/completions``: the prompt as it stands."""
+    """``/v1/completions``: the prompt as it is."""
 
     name = "openai"
 

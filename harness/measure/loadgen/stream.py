@@ -12,7 +12,7 @@ from harness.measure.loadgen.dialects import Dialect, Wish
 from harness.measure.loadgen.reply import Reply
 
 _MOST = 1 << 20
-"""Bytes of one event; of a whole answer that is no stream, sixteen times as many."""
+"""Bytes of one event; of a whole answer that is not a stream, sixteen times as many."""
 
 
 class Wrong(Exception):
@@ -104,12 +104,12 @@ class Reading:
         end = time.perf_counter()
         if not self.wish.stream:
             self._take(bytes(self._whole), end)
-            # Without a stream nobody knows when the first token came.
+            # Without a stream the time of the first token is unknown.
             self._first = self._first_content = self._last = None
             tokens = self._tokens
         else:
             if self.dialect.end and not self._ended:
-                # A page of HTML is no stream that was cut off.
+                # A page of HTML is not a stream that was cut off.
                 kind = "cut off" if self.begun else "not understood"
                 raise Wrong(kind, "the stream ended without its last event")
             tokens = self._texts if self._tokens is None else self._tokens

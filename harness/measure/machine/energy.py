@@ -26,7 +26,7 @@ class Counter:
 class EnergyMeter:
     """The machine's energy counters.
 
-    ``package-<n>`` and ``dram-<n>``: all that a processor and its memory take, whoever uses them, by RAPL (Linux's
+    ``package-<n>`` and ``dram-<n>``: all that a processor and its memory take, for every program, by RAPL (Linux's
     powercap); ``nvidia<n>``: the whole board since the driver was loaded, by NVML (Volta or newer).
     """
 

@@ -23,8 +23,8 @@ _EVER = 16
 class Heat:
     """What the system says at one moment.
 
-    ``events``: how often heat has slowed processors down since the start, None where nobody counts; ``cooling``: level
-    and highest level of each device that cools by slowing down; ``firmware``: the bits of ``get_throttled``;
+    ``events``: how often heat has slowed processors down since the start, None where that is not counted; ``cooling``:
+    level and highest level of each device that cools by slowing down; ``firmware``: the bits of ``get_throttled``;
     ``clocks``: the highest permitted clock in kHz, by policy of cpufreq. Without the first three, heat is not visible:
     a clock may be limited for other reasons.
     """
@@ -67,7 +67,7 @@ def throttle_events(cpus: Path) -> int | None:
     """How often heat has slowed the processors down since the start, where Linux counts it (x86); None elsewhere.
 
     Source: the kernel's ABI/testing/sysfs-devices-system-cpu, ``thermal_throttle``. A package's count shows at each of
-    its cores, so that the largest stands for all.
+    its cores, so that the largest counts for all.
     """
     counts: dict[str, list[int]] = {"core": [], "package": []}
     for kind, found in counts.items():

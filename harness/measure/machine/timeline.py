@@ -1,4 +1,4 @@
-"""Memory, processor and accelerator use of a process over time, sampled beside the work."""
+"""Memory, processor and accelerator use of a process over time, sampled while it works."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def _check_file(path: Path) -> None:
         raise Unavailable(f"the recording {path} can't be read: {error.strerror}", "check the path") from None
     if not path.is_file():
         # Opening a pipe would wait for a writer for ever.
-        raise KpiError(f"{path.name} is no file", "name a recording")
+        raise KpiError(f"{path.name} is not a file", "name a recording")
     if size == 0:
         raise KpiError(f"{path.name} is empty: 0 bytes", "record it again")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 INSTALL = '"kpi-tests[video]"'
-_WHOLE = "give the whole clip, or encode it anew"
+_WHOLE = "give the whole clip, or encode it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ def read_frames(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames of a clip in the order in which they are shown, RGB, uint8 (height, width, 3).
 
     The clip is opened at once, frames are decoded as they are asked for. Raises Unavailable when the file is not there,
-    KpiError when it is no clip, holds no video, or is damaged: then it says how many frames could be read. A decoder's
-    attempt to hide damage is not taken for a frame.
+    KpiError when it is not a clip, holds no video, or is damaged: then it says how many frames could be read. A
+    decoder's attempt to hide damage is not taken for a frame.
     """
     frames = _decoded(path)
     next(frames)
@@ -102,7 +102,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     if not path.exists():
         raise Unavailable(f"the clip {path} is not here", "check the workload's `data` in kpis.toml")
     if not path.is_file():
-        raise KpiError(f"the clip {path.name} is no file", "let `data` name a video file")
+        raise KpiError(f"the clip {path.name} is not a file", "let `data` name a video file")
     if not path.stat().st_size:
         raise KpiError(f"the clip {path.name} is empty", _WHOLE)
     try:

@@ -15,7 +15,7 @@ _BRIEF_S = 20.0
 class Container:
     """One container, by its name. Raises Unavailable where Docker, its daemon or the image is not here.
 
-    An image is never fetched while something is measured: it takes minutes, and whoever runs this may not want it.
+    An image is never fetched while something is measured: it takes minutes, and may not be wanted.
     """
 
     def __init__(self, image: str) -> None:
@@ -33,7 +33,7 @@ class Container:
     def command(self, arguments: Sequence[str], port: int, device: str) -> list[str]:
         """What starts it in the foreground: ``{artifact}`` is /model inside, ``{port}`` is ``port`` outside as well.
 
-        The host's network is shared, so that no proxy of Docker's stands between the client and the server.
+        The host's network is shared, so that there is no proxy of Docker's between the client and the server.
         """
         gpus = ["--gpus", "all"] if device == "gpu" else []
         inside = [part.replace("{artifact}", "/model").replace("{port}", str(port)) for part in arguments]

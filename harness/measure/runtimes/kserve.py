@@ -109,7 +109,7 @@ class Client:
 
             self._client = triton.InferenceServerClient(url)
             self._limits: dict[str, Any] = {"client_timeout": options.timeout_s}
-            # Whether it is there, it must say at once: who accepts a connection and is silent is no server.
+            # Whether it is there, it must say at once: who accepts a connection and is silent is not a server.
             self._brief: dict[str, Any] = {"client_timeout": min(_BRIEF_S, options.timeout_s)}
         else:
             import tritonclient.http as triton
@@ -123,7 +123,7 @@ class Client:
         self._outputs: list[Any] | None = None
 
     def ready(self) -> bool:
-        """Whether the server is up with the model; False while nobody answers."""
+        """Whether the server is up with the model; False while there is no answer."""
         try:
             return bool(self._client.is_server_ready(**self._brief) and self._model_ready())
         except Exception:  # noqa: BLE001 - refused, reset, not yet speaking: all of them mean "not yet"

@@ -112,7 +112,7 @@ class OnnxRuntime(Runtime):
             settings.enable_profiling = True
             settings.profile_file_prefix = str(Path(folder.name) / "profile")
             if short == "CPU":
-                # Weights that are packed for the processor are missing from the profile; their shapes stand here.
+                # Weights that are packed for the processor are missing from the profile; their shapes are here.
                 settings.optimized_model_filepath = str(Path(folder.name) / _EXECUTED)
                 settings.add_session_config_entry(
                     "session.optimized_model_external_initializers_file_name", f"{_EXECUTED}.data"

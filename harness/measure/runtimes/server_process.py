@@ -34,7 +34,7 @@ class ServerProcess:
         except (KeyError, ValueError, IndexError) as error:
             known = ", ".join("{" + name + "}" for name in filled)
             raise KpiError(f"the server's command has an unknown place {error}", f"known are {known}") from None
-        # A file, not a pipe: nobody reads while it runs, and a full pipe would stop the server.
+        # A file, not a pipe: it is not read while the server runs, and a full pipe would stop the server.
         self._output = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed in stop; appended to, since the place is shared
         try:
             self._process = subprocess.Popen(

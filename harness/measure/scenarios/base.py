@@ -54,8 +54,8 @@ class Scenario(ABC, Generic[S]):
     ``session_type`` is the kind of session that it asks requests of.
     ``timed`` says whether its figures are times: then a disturbed process does not count. ``profiled`` asks for a
     session with the runtime's profiler on, which would disturb times. ``watched`` asks for a timeline of memory and
-    processors, for requests that are long beside a look at them. ``divisible`` says that it can play a part of its
-    data. ``finite`` says that the first answer must hold no NaN and no infinity.
+    processors, for requests that are long compared with a look at them. ``divisible`` says that it can play a part of
+    its data. ``finite`` says that the first answer must hold no NaN and no infinity.
     """
 
     name: ClassVar[str]

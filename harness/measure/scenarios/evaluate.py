@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Evaluate(TensorScenario, ProducesOutputs):
-    """Every evaluation sample once, in order; the outputs go to a file beside the evidence."""
+    """Every evaluation sample once, in order; the outputs go to a file next to the evidence."""
 
     name = "evaluate"
     title = "the evaluation split"

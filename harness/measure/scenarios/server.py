@@ -123,7 +123,7 @@ def _ask(
         for feeds in requests[:3]:
             client.run(feeds)
     except BaseException:
-        gate.abort()  # nobody shall wait for this one
+        gate.abort()  # no other thread may wait for this one
         raise
     gate.wait()
     clock, spans, begin = time.perf_counter, list[Span](), time.perf_counter()

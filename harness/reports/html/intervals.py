@@ -15,7 +15,7 @@ _MIDDLE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Places in percent of the width; the bound stands at 30. ``margin`` is the value's distance, as a share of it."""
+    """Places in percent of the width; the bound is at 30. ``margin`` is the value's distance, as a share of it."""
 
     value: float
     low: float

@@ -1,4 +1,4 @@
-"""The ledger as rows: what was promised, what was found, by how much, and all that stands behind it."""
+"""The ledger as rows: what was promised, what was found, by how much, and all that it rests on."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MARKS = {
 }
 UNASKED = "unselected"
 DETAILED = 400
-"""Of so many targets, those that need a person first, the page holds all that stands behind them."""
+"""Of so many targets, those that need a person first, the page holds all that they rest on."""
 _PLAIN_K = re.compile(r"[\w.:+\-\[\]/]+\Z")
 
 
@@ -75,7 +75,7 @@ class Count:
 
 
 def rows(evidence: Mapping[str, Any]) -> list[Row]:
-    """Every promised target; those that need a person first, those nobody asked for last."""
+    """Every promised target; those that need a person first, those that were not selected last."""
     by_id = {m["id"]: m for m in evidence["measurements"]}
 
     def rank(target: Mapping[str, Any]) -> int:
@@ -148,7 +148,7 @@ def _spare(where: Drawn | None, *, upper: bool) -> str:
 def _facts(
     target: Mapping[str, Any], evidence: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[str, str]]:
-    """All that stands behind a verdict: in the words of ``kpi explain``, then digests and identities in full."""
+    """All that a verdict rests on: in the words of ``kpi explain``, then digests and identities in full."""
     for line in explain(target, evidence):
         what, _, said = line.partition(" ")
         yield what, plain(said.strip())
@@ -164,7 +164,7 @@ def _facts(
 
 
 def _command(target: Mapping[str, Any]) -> str:
-    """The command that measures this target anew; a name that -k can't say is asked for by what it can."""
+    """The command that measures this target again; a name that -k can't say is asked for by what it can."""
     name = str(target["id"])
     words = name if _PLAIN_K.match(name) else f"{target['workload']} and {target['metric'].rpartition('.')[2]}"
     return f"pytest -k {shlex.quote(plain(words))}"

@@ -15,7 +15,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What stands at the top of the page; ``problems`` are why merged evidence is not green."""
+    """What is at the top of the page; ``problems`` are why merged evidence is not green."""
 
     cpu: str
     cores: int

@@ -16,7 +16,7 @@ _LONG = 120
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The numbers of a figure, for whoever can't or won't look at it; the first cell of a row names it."""
+    """The numbers of a figure, for readers who can't see it; the first cell of a row names it."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]

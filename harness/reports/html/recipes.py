@@ -80,7 +80,7 @@ def _good(figure: Figure) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """What a KPI asks of its recipe in absolute figures, by metric; in base units, as written beside it."""
+    """What a KPI asks of its recipe in absolute figures, by metric; in base units, as written next to it."""
 
     kpi: str
     recipe: str

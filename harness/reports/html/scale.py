@@ -83,7 +83,7 @@ class Axis:
         return {"type": "log" if self.log else "linear", "domain": domain, "nice": False}
 
     def encoding(self, name: str, *, upward: bool = False, **axis: Any) -> dict[str, Any]:
-        """A field along this axis; ``upward`` turns it where less is better, so that better stands above."""
+        """A field along this axis; ``upward`` turns it where less is better, so that better is above."""
         scale = self.scale() | ({"reverse": True} if upward and self.better == "lower" else {})
         shown = {"title": self.title, "tickCount": 5, "format": "~g" if self.log else "~r", **axis}
         if not self.log:

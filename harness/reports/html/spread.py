@@ -87,7 +87,7 @@ def _drawing(scenario: str, measurements: Sequence[Mapping[str, Any]], evidence:
     height = round(y * _ROW)
     disturbed = len(notes)
     if disturbed > _FEW:
-        notes = [*notes[:_FEW], f"{disturbed - _FEW} more were disturbed; why stands among the numbers"]
+        notes = [*notes[:_FEW], f"{disturbed - _FEW} more were disturbed; the reasons are among the numbers"]
     return Drawing(
         name=f"spread-{scenario}",
         title=f"Time of {what}, process by process",

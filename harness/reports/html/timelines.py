@@ -101,7 +101,7 @@ def _thinned(points: Sequence[Sequence[float]]) -> list[Sequence[float]]:
 
 
 def over_the_run(evidence: Mapping[str, Any]) -> Iterator[Drawing]:
-    """What every process held and what the processors did beside it, from the first to the last."""
+    """What every process held and what the processors did meanwhile, from the first to the last."""
     found = sorted(
         ((m, place, p) for m in evidence["measurements"] for place, p in enumerate(m["processes"], 1)),
         key=lambda entry: str(entry[2]["started"]),
@@ -207,7 +207,7 @@ def _processors(found: Found, x: Axis, since: Any) -> Drawing | None:
     worst = max(float(p["system"].get("others") or 0) + float(p["system"].get("steal") or 0) for _, _, p in found)
     return Drawing(
         name="run-processors",
-        title="What the processors did beside every process",
+        title="What the processors did during every process",
         caption="A bar is a process, as wide as it lived. Blue: its own; amber: other programs; red: the hypervisor. "
         "A quiet machine is blue alone.",
         alt=f"Use of the processors during {len(found)} processes; others and the hypervisor took at most "

@@ -216,16 +216,16 @@ def _points(
     )  # fmt: skip
     for row in rows:
         same = [other for other in rows if _together(row, other, across[1], up[1])]
-        row["beside"] = ", ".join(sorted((other["number"] for other in same), key=int)) if len(same) > 1 else ""
-    # Numbers of recipes that lie upon each other would be one blot: they stand together beside it.
-    if crowds := {row["beside"]: row for row in rows if row["beside"]}:
-        beside = {**ways, "text": {"field": "beside"}, "tooltip": shown}
+        row["crowd"] = ", ".join(sorted((other["number"] for other in same), key=int)) if len(same) > 1 else ""
+    # Numbers of recipes that lie upon each other would be one blot: they are written together next to it.
+    if crowds := {row["crowd"]: row for row in rows if row["crowd"]}:
+        numbers = {**ways, "text": {"field": "crowd"}, "tooltip": shown}
         yield vega.layer(
-            "text", list(crowds.values()), beside, fontWeight="bold", fill=vega.INK, align="left", dx=17, dy=-11
+            "text", list(crowds.values()), numbers, fontWeight="bold", fill=vega.INK, align="left", dx=17, dy=-11
         )
     yield vega.layer(
         "text",
-        [row for row in rows if not row["beside"]],
+        [row for row in rows if not row["crowd"]],
         {
             **ways,
             "text": {"field": "number"},
@@ -243,7 +243,7 @@ def _together(one: Mapping[str, Any], other: Mapping[str, Any], x: Axis, y: Axis
 def _published(
     lines: Sequence[Mapping[str, Any]], across: Way, up: Way, ways: Mapping[str, Any]
 ) -> tuple[list[Spec], list[str]]:
-    """Figures of others as marked lines, and what each mark stands for."""
+    """Figures of others as marked lines, and what each mark means."""
     specs: list[Spec] = []
     said = []
     rows: list[dict[str, Any]]
@@ -260,7 +260,7 @@ def _published(
             specs.append(vega.layer("rule", rows, own, stroke=vega.MUTED, strokeDash=[4, 4], strokeWidth=1.2))
         rows.sort(key=lambda row: row[key])
         for turn in range(_TURNS):
-            # The names of lines that stand close together take turns along them.
+            # The names of lines that are close together take turns along them.
             if named := rows[turn::_TURNS]:
                 there = {"y": {"value": 8 + 13 * turn}} if key == "x" else {"x": {"value": 4 + 24 * turn}}
                 aside = {"dx": 3} if key == "x" else {"dy": -6}

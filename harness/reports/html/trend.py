@@ -59,7 +59,7 @@ def trends(rows: Sequence[Point]) -> Iterator[Drawing]:
         title="From run to run",
         caption="Choose a target. A line is a machine: figures of different machines are never joined. Bars are the "
         "intervals that the verdicts used; a hollow mark did not pass.",
-        alt=f"{len(values)} values of {len(moving)} targets on {len(names)} machines; the numbers stand below.",
+        alt=f"{len(values)} values of {len(moving)} targets on {len(names)} machines; the numbers are below.",
         spec=vega.chart(_layers(values, list(names.values())), _HEIGHT, params=[{"name": "chosen", "value": "0"}]),
         height=_HEIGHT,
         table=Table(("target", "machine", "runs", "first", "latest", "verdict"), tuple(table)),

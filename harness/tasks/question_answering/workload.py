@@ -164,7 +164,7 @@ class QuestionAnswering(TensorWorkload):
         return {"exact_match": result.exact_match, "f1": result.f1}
 
     def write_samples(self, folder: Path, count: int) -> None:
-        """Writes request samples as tensors, and beside them all evaluation questions with their windows."""
+        """Writes request samples as tensors, and next to them all evaluation questions with their windows."""
         import numpy as np
 
         questions = self.questions("evaluation")

@@ -28,7 +28,7 @@ STAGES = ("decode", "prepare", "segment", "decide", "draw", "encode")
 
 
 class Pipeline:
-    """One stream. The clip begins anew when it ends; ``kept`` is where its first pass is written, drawn, if at all."""
+    """One stream. The clip is repeated; ``kept`` is where its first pass is written, drawn, if at all."""
 
     def __init__(
         self, session: TensorSession, fixture: VideoSegmentation, clip: Path, kept: Path | None = None
@@ -43,7 +43,7 @@ class Pipeline:
         self._later = None if kept is None else self._open(None)
 
     def take(self) -> tuple[npt.NDArray[np.uint8], float]:
-        """The next frame, and the seconds of decoding it; that the clip begins anew is not the frame's time."""
+        """The next frame, and the seconds of decoding it; restarting the clip is not counted."""
         clock = time.perf_counter
         begun = clock()
         frame = next(self._frames, None)

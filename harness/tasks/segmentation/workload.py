@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Tensors = dict[str, npt.NDArray[np.generic]]
 
 CLIP = "clip"
-"""The clip's name beside the request samples, before its ending."""
+"""The clip's name next to the request samples, before its ending."""
 MASKS = "masks.npz"
 _MOST = 2_000_000_000
 _LAYOUT = "a folder with the clip and masks/*.png, one a frame, whose values are classes"
@@ -43,7 +43,7 @@ class VideoSegmentation(TensorWorkload):
 
     @abstractmethod
     def own_masks(self) -> Pixels | None:
-        """The classes of the pixels of its frames, (frames, height, width); None where nobody drew them."""
+        """The classes of the pixels of its frames, (frames, height, width); None where there are none."""
 
     @abstractmethod
     def prepare(self, frame: Pixels) -> Tensors:
@@ -72,11 +72,11 @@ class VideoSegmentation(TensorWorkload):
         """Text that changes when the clip or its masks do. Raises Unavailable when the clip is not here."""
         files = [self.clip, *self._mask_files()]
         if odd := next((path for path in files if not path.is_file()), None):
-            raise KpiError(f"the clip {odd.name} is no file", "let `data` name a video file")
+            raise KpiError(f"the clip {odd.name} is not a file", "let `data` name a video file")
         return json.dumps([[path.name, remembered_digest(path, self.settings.cache)] for path in files])
 
     def write_samples(self, folder: Path, count: int) -> None:
-        """The first frames as tensors; beside them the clip, whole, and its masks. Every frame is decoded once."""
+        """The first frames as tensors; next to them the clip, whole, and its masks. Every frame is decoded once."""
         import numpy as np
 
         from harness.measure.media.decoding import read_frames
@@ -148,7 +148,7 @@ def nearest(mask: Pixels, height: int, width: int) -> Pixels:
 
 
 def clip_in(folder: Path) -> Path:
-    """The clip beside the request samples."""
+    """The clip next to the request samples."""
     found = sorted(folder.glob(f"{CLIP}.*"))
     if not found:
         raise KpiError("the workload gives no clip", "this scenario is for workloads of video segmentation")

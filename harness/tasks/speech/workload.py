@@ -58,7 +58,7 @@ class Speech(Workload):
     """A model of the Whisper architecture, and recordings to recognize.
 
     The table's ``model`` (a folder, or the name of a repository on the hub whose files are here) replaces the
-    fixture's own; its ``data`` replaces the recordings: a folder with ``transcripts.jsonl`` beside them, or such a
+    fixture's own; its ``data`` replaces the recordings: a folder with ``transcripts.jsonl`` next to them, or such a
     file of JSON lines with ``audio`` and ``text``.
     """
 
@@ -88,7 +88,7 @@ class Speech(Workload):
         return json.dumps(parts)
 
     def write_samples(self, folder: Path, count: int) -> None:
-        """Writes all evaluation recordings, decoded, one behind the other; beside them what is said in each."""
+        """Writes all evaluation recordings, decoded, one behind the other; next to them what is said in each."""
         del count
         import numpy as np
 
@@ -189,7 +189,7 @@ def _clip(text: str, where: str, folder: Path) -> Clip:
         if not isinstance(data, dict) or not isinstance(data.get(key), str):
             raise KpiError(f'{where} lacks "{key}"', f"write {_EXAMPLE}")
     if not data["audio"].strip() or "\0" in data["audio"]:
-        raise KpiError(f'{where}: "audio" is no path', f"write {_EXAMPLE}")
+        raise KpiError(f'{where}: "audio" is not a path', f"write {_EXAMPLE}")
     if not words(data["text"]):
         raise KpiError(f'{where}: "text" holds no word', "remove the line, or say what is heard")
     return Clip(folder / data["audio"], data["text"], where, str(data.get("cluster", "")))

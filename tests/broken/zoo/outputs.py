@@ -66,7 +66,7 @@ def swapped() -> torch.nn.Module:
 
 FAULTS = {
     "features-taken-for-logits": Fault(
-        "it answers features and logits, and nobody said which are scored", "has 2 outputs: features, logits",
+        "it answers features and logits, and does not say which are scored", "has 2 outputs: features, logits",
         network=lambda: around(after=both), outputs=("features", "logits"),
     ),
     "outputs-named-the-other-way-round": Fault(

@@ -110,7 +110,7 @@ def test_weights_that_are_no_pair_are_refused(travel: Path) -> None:
     with pytest.raises(KpiError, match=r"the two matrices of model\.layers\.0\.self_attn\.q_proj do not fit"):
         read_adapter(travel)
     save_file({"base_model.model.lm_head.weight": np.ones((2, 2), np.float32)}, file)
-    with pytest.raises(KpiError, match=r"lm_head\.weight is no weight of LoRA"):
+    with pytest.raises(KpiError, match=r"lm_head\.weight is not a weight of LoRA"):
         read_adapter(travel)
 
 

@@ -119,13 +119,13 @@ def test_a_server_that_does_not_come_up_ends_in_one_line(
 
 
 def test_the_work_of_a_server_that_somebody_else_started_is_the_artifacts_own() -> None:
-    """Else a server beside the client would be a disturbance, and nothing measured with it would count."""
+    """Else a server next to the client would be a disturbance, and nothing measured with it would count."""
     (port,) = free_ports(1)
     busy = (
         "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); end = time.time() + 30\n"
         "while time.time() < end: pass"
     )
-    # Its parent ends at once, so that it is no child of this process.
+    # Its parent ends at once, so that it is not a child of this process.
     orphan = (
         "import subprocess, sys\n"
         f"command = [sys.executable, '-c', {busy!r}, {str(port)!r}]\n"

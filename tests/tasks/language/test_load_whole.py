@@ -60,7 +60,7 @@ def test_every_figure_is_measured_and_every_request_answered(served: Project) ->
         )
         assert process["proof"]["runtime"] == "HTTP endpoint, openai-chat"
         assert '"device": "CPU"' in process["proof"]["details"]["server"]
-        # The server's work is the artifact's: it is no disturbance.
+        # The server's work is the artifact's: it is not a disturbance.
         assert process["system"]["own"] > 0
 
 

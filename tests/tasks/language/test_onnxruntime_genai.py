@@ -242,7 +242,7 @@ def spoil(project: Project, recipe: str) -> KpiError:
 
 
 def own_model(project: Project, chat: ModuleType) -> Path:
-    """A model beside the TOML, to be spoilt."""
+    """A model next to the TOML, to be spoilt."""
     folder = project.folder / "models/own"
     chat.make_model(folder)
     project.change('reference = "fp32"\n', 'reference = "fp32"\nmodel = "models/own"\n')
@@ -326,7 +326,7 @@ def test_an_olive_workflow_makes_a_graph_smaller(adapters: Project) -> None:
     ("workflow", "said"),
     [
         ({"passes": {"a": {"type": "ModelBuildr"}}}, 'unknown Olive pass "ModelBuildr"; did you mean "ModelBuilder"'),
-        ("{", "workflow.json is no JSON"),
+        ("{", "workflow.json is not JSON"),
         ({"engine": {}}, 'workflow.json has no "passes"'),
         ({"passes": {"a": {}}}, 'pass "a" has no "type"'),
         (quantize(bits="few"), "workflow.json: Olive stopped: "),

@@ -62,7 +62,7 @@ def test_synonyms_count(words_known: WordNet) -> None:
     # Six tokens, all matched, in one chunk.
     assert meteor.scores(OUTPUTS[:1], REFERENCES[:1], words_known) == pytest.approx([1 - 0.5 / 6**3])
     alone = [("physician", "doctor"), ("car", "automobile"), ("car", "doctor"), ("", "doctor"), (" ", "a b")]
-    # NLTK looks synonyms up by stem: "automobil" is no word of WordNet's.
+    # NLTK looks synonyms up by stem: "automobil" is not a word of WordNet's.
     assert meteor.scores(*zip(*alone, strict=True), words_known) == [0.5, 0.0, 0.0, 0.0, 0.0]
 
 

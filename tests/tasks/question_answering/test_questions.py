@@ -177,7 +177,7 @@ WRONG = {
     squad(answers=[{"text": "", "answer_start": 0}]): 'an answer needs "text" and "answer_start"',
     squad(answers=[{"text": "Rome"}]): 'an answer needs "text" and "answer_start"',
     squad(answers={"text": ["Rome"], "answer_start": []}): '"answers" needs as many "text" as "answer_start"',
-    squad(answers="Rome"): '"answers" is no list',
+    squad(answers="Rome"): '"answers" is not a list',
     squad(context=" ", answers=[]): '"context" is empty',
     squad(question=""): '"question" is empty',
     squad(question=5): 'lacks "question"',

@@ -21,7 +21,7 @@ MASKS = Path(__file__).resolve().parents[3] / "fixtures/video/masks.npz"
 
 def theirs(found: np.ndarray, wanted: np.ndarray, classes: int, *, per_class: bool = False) -> np.ndarray:
     """torchmetrics' figures of frames."""
-    import_torchvision()  # torchmetrics would import it by itself, and fail beside a CPU build of torch
+    import_torchvision()  # torchmetrics would import it by itself, and fail next to a CPU build of torch
     from torchmetrics.functional.segmentation import mean_iou as reference
 
     pair = [torch.from_numpy(masks.astype(np.int64)) for masks in (found, wanted)]

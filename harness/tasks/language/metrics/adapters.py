@@ -75,8 +75,8 @@ class ParityAdapter(SampleMetric):
 class AdapterSwitch(ProcessMetric):
     """Formula: the median over switches of (first token's time - time when another adapter was asked for).
 
-    It includes the first token, for until then nobody has anything of the switch: the prompt is read again, since no
-    adapter can go on from another's cache. What the same prompt takes without a switch stands in the evidence
+    It includes the first token, for until then the switch has no visible effect: the prompt is read again, since no
+    adapter can go on from another's cache. What the same prompt takes without a switch is in the evidence
     (``stayed_s``). All adapters are loaded before; off counts as one of them.
     """
 

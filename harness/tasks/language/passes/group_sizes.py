@@ -46,7 +46,7 @@ def layers_of(file: Path) -> dict[str, Layer]:
 
 
 def _stored(node: Any) -> Any:
-    """The constant that a weight is computed from, past its scales and conversions; None where it is no constant."""
+    """The constant that a weight is computed from, past its scales and conversions; None where it is not a constant."""
     while node.get_type_name() in _THROUGH:
         node = node.input_value(0).get_node()
     return node if node.get_type_name() == "Constant" else None

@@ -14,8 +14,8 @@ def rounded(weight: torch.Tensor, block: int = BLOCK) -> torch.Tensor:
     """``weight`` (out, in) as MatMulNBits' symmetric 4 bits give it back: -8 to 7 times a scale for each block.
 
     The value of a block that is farthest from 0 becomes -8 times the scale, which may be negative. So a weight that is
-    rounded already stays what it is, whoever rounds it again. Source: ``quantize_matmul_4bits`` of ONNX Runtime 1.31,
-    with which a test compares this.
+    rounded already stays what it is, also when it is rounded again. Source: ``quantize_matmul_4bits`` of ONNX Runtime
+    1.31, with which a test compares this.
     """
     import torch
 

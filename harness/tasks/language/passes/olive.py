@@ -22,7 +22,7 @@ _NOTES = frozenset(
 )
 _OTHER_BUILDER = (
     "Olive 0.13's ModelBuilder is for onnxruntime-genai 0.14: put the pass onnx-genai before this one, or pin 0.14.1 "
-    "in environments/olive.txt beside the TOML"
+    "in environments/olive.txt next to the TOML"
 )
 
 
@@ -101,11 +101,11 @@ def _made(out: Path) -> list[Path]:
 
 
 def read_workflow(file: Path) -> dict[str, Any]:
-    """The workflow; KpiError when it is none. Its passes stand by name, each with its ``type``."""
+    """The workflow; KpiError when it is none. Its passes are given by name, each with its ``type``."""
     try:
         found: Any = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise KpiError(f"{file.name} is no JSON: {error}", "write it as `olive run --config` takes it") from None
+        raise KpiError(f"{file.name} is not JSON: {error}", "write it as `olive run --config` takes it") from None
     steps = found.get("passes") if isinstance(found, dict) else None
     if not isinstance(steps, dict) or not steps:
         raise KpiError(f'{file.name} has no "passes"', "write it as `olive run --config` takes it")

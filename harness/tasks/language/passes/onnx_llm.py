@@ -53,7 +53,7 @@ def read_graph(file: Path) -> Any:
 
 
 def copy_beside(source: Path, out: Path, *, graph: bool = False, adapters: bool = True) -> None:
-    """Copies what stands beside a graph, and on request the graph itself; the manifest is the other artifact's."""
+    """Copies what belongs to a graph, and on request the graph itself; the manifest is the other artifact's."""
     for file in sorted(p for p in source.rglob("*") if p.is_file() and p.name != "manifest.json"):
         relative = file.relative_to(source)
         if (graph or not relative.name.startswith(GRAPH)) and (adapters or relative.parts[0] != ADAPTERS):
@@ -135,7 +135,7 @@ def open_for_adapters(file: Path, out: Path) -> None:
         graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, shape))
         empty = onnx.helper.make_tensor(tensor.name, tensor.data_type, [rows, 0] if first else [0, columns], [])
         tensor.CopyFrom(empty)
-    # What stands between the two matrices is as wide as the rank.
+    # What is between the two matrices is as wide as the rank.
     between = [value for value in graph.value_info if "/lora_A/" in value.name]
     for value in between:
         graph.value_info.remove(value)

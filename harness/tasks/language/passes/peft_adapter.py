@@ -46,7 +46,7 @@ def read_adapter(folder: Path) -> Mapping[str, LowRank]:
         module, part, rest = key.removeprefix(_PREFIX).rpartition(".lora_A.weight")
         if not part or rest:
             if not key.endswith(".lora_B.weight"):
-                raise KpiError(f"adapter {folder.name}: {key} is no weight of LoRA", "train one with PEFT's LoraConfig")
+                raise KpiError(f"adapter {folder.name}: {key} is not a weight of LoRA", "train it with PEFT")
             continue
         other = arrays.get(key.replace(".lora_A.", ".lora_B."))
         if other is None or array.ndim != 2 or other.ndim != 2 or other.shape[1] != array.shape[0]:  # noqa: PLR2004

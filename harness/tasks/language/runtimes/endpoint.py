@@ -133,7 +133,7 @@ class HttpEndpoint(Runtime):
 
 
 class EndpointSession(Session):
-    """A server that is ready; whoever drives it opens connections of its own to ``endpoint``."""
+    """A server that is ready; a client opens its own connections to ``endpoint``."""
 
     def __init__(
         self, endpoint: Endpoint, server: ServerProcess | None, container: Container | None, device: str
@@ -149,7 +149,7 @@ class EndpointSession(Session):
         return self._state(paths) == ""
 
     def require(self, paths: tuple[str, ...]) -> None:
-        """Unavailable when nobody answers there, or not as a server that is ready."""
+        """Unavailable when there is no answer, or not that of a server that is ready."""
         if said := self._state(paths):
             raise Unavailable(f"no server is ready at {self.endpoint.url}: {said}", "start it, or check url and ready")
 
@@ -188,7 +188,7 @@ class EndpointSession(Session):
         return found if isinstance(found, dict) else {}
 
     def adopt(self) -> None:
-        """Counts the server's processor time as the artifact's own, where it runs on this machine beside us."""
+        """Counts the server's processor time as the artifact's own, where it runs on this machine too."""
         if self._container is not None and (process := self._container.process()):
             adopt(process)
         elif self._server is None:

@@ -121,7 +121,7 @@ class Capacity(Scenario[EndpointSession]):
         return client.opened(poisson(rate, count))
 
     def _seen(self, replies: list[Reply]) -> dict[str, Any]:
-        """A try as it stands in the evidence."""
+        """A try as it is in the evidence."""
         good = [reply.latency for reply in replies if not reply.error]
         tail = percentile(good, self.options.percentile / 100) if good else None
         return {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def two_tokens(
     prompt: str, *, exactly: bool = False
 ) -> Callable[[LanguageSession], Mapping[str, npt.NDArray[np.generic]]]:
-    """What asks for two tokens; nobody compares them, so none are given back. ``exactly`` as of ``generate``."""
+    """What asks for two tokens; they are not compared, so none are returned. ``exactly`` as of ``generate``."""
 
     def ask(session: LanguageSession) -> Mapping[str, npt.NDArray[np.generic]]:
         session.generate(prompt, 2, exactly=exactly)

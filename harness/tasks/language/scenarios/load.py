@@ -47,7 +47,7 @@ class Load(Scenario[EndpointSession]):
         ``concurrency``: clients of the closed loop; ``rate``: requests a second, which nothing else limits;
         ``requests``: how many, else as many as the time of a process permits. ``tokens``: the most of an answer;
         ``exactly``: the end token is ignored, so that every answer has as many; ``words``: the length of the prompts,
-        else the evaluation prompts as they stand; ``stream``: whether answers come piece by piece. ``limit_s``,
+        else the evaluation prompts as they are; ``stream``: whether answers come piece by piece. ``limit_s``,
         ``ttft_limit_s``, ``tpot_limit_s``: what goodput counts. ``driver``: aiohttp, or ab for figures as
         ApacheBench takes them. ``repeat_prompts``: whether a prompt may be sent again, so that a server's cache of
         prefixes answers in part; else no two requests begin alike.

@@ -17,7 +17,8 @@ _CONFIDENCE = 0.97
 def score(file: Path) -> Iterator[tuple[str, str]]:
     """Name and text of each score: means with one-sided 97 % bounds, then what they were computed with.
 
-    Raises KpiError when the file is no list of objects with ``output`` and ``reference``, Unavailable without WordNet.
+    Raises KpiError when the file is not a list of objects with ``output`` and ``reference``, Unavailable without
+    WordNet.
     """
     outputs, references, cut_off = _read(file)
     words = wordnet.load()
@@ -45,7 +46,7 @@ def _read(file: Path) -> tuple[list[str], list[str], int]:
     except (ValueError, RecursionError):
         raise KpiError(f"{file.name} is not JSON", "was it cut off?") from None
     if not isinstance(data, list) or not data:
-        raise KpiError(f"{file.name} is no list of answers", 'expected [{"output": "...", "reference": "..."}, ...]')
+        raise KpiError(f"{file.name} is not a list of answers", 'expected [{"output": "...", "reference": "..."}, ...]')
     pairs = []
     for number, entry in enumerate(data, 1):
         pair = [entry.get(key) if isinstance(entry, dict) else None for key in ("output", "reference")]

@@ -71,14 +71,14 @@ class _Graph:
         node.input[place] = name
 
     def reroute(self, old: str, new: str) -> None:
-        """Whoever took one output takes another."""
+        """Consumers of one output get another."""
         for node in self.graph.node:
             for place, name in enumerate(node.input):
                 if name == old:
                     node.input[place] = new
 
     def drop_unused(self) -> None:
-        """Forgets nodes and weights that nobody takes any more."""
+        """Removes nodes and weights that are not used any more."""
         outputs = {value.name for value in self.graph.output}
         while True:
             used = Counter(name for node in self.graph.node for name in node.input)
@@ -134,7 +134,7 @@ def _gather_first(graph: _Graph, dequantize: Any, gather: Any) -> None:
     gather.input[0] = table
     gather.output[0] = f"{rows}_stored"
     dequantize.input[0] = gather.output[0]
-    # Nodes stand in the order in which they run.
+    # Nodes are in the order in which they run.
     nodes = graph.graph.node
     nodes.remove(dequantize)
     nodes.insert(list(nodes).index(gather) + 1, dequantize)

@@ -42,7 +42,7 @@ def read_squad(path: Path) -> list[Question]:
 
 
 def _entries(text: str, name: str) -> Iterator[tuple[str, Any]]:
-    """Every question as a flat object, with where it stands."""
+    """Every question as a flat object, with its place."""
     try:
         whole = json.loads(text)
     except (ValueError, RecursionError):
@@ -67,7 +67,7 @@ def _entries(text: str, name: str) -> Iterator[tuple[str, Any]]:
 
 def _question(data: Any, where: str) -> Question:
     if not isinstance(data, dict):
-        raise KpiError(f"{where} is no object", 'write {"id", "context", "question", "answers"}')
+        raise KpiError(f"{where} is not an object", 'write {"id", "context", "question", "answers"}')
     for key in ("context", "question"):
         if not isinstance(data.get(key), str):
             raise KpiError(f'{where} lacks "{key}"', f'give "{key}" as text')
@@ -80,7 +80,7 @@ def _question(data: Any, where: str) -> Question:
             raise KpiError(f'{where}: "answers" needs as many "text" as "answer_start"', "give both as lists")
         answers = [{"text": t, "answer_start": s} for t, s in zip(texts, starts, strict=True)]
     if not isinstance(answers, list):
-        raise KpiError(f'{where}: "answers" is no list', "give a list, empty where there is no answer")
+        raise KpiError(f'{where}: "answers" is not a list', "give a list, empty where there is no answer")
     return Question(
         str(data.get("id", where)),
         data["context"],
@@ -96,6 +96,6 @@ def _answer(answer: Any, context: str, where: str) -> tuple[str, int]:
         raise KpiError(f'{where}: an answer needs "text" and "answer_start"', "give both")
     if start < 0 or context[start : start + len(text)] != text:
         elsewhere = context.find(text)
-        remedy = f"it stands at {elsewhere}" if elsewhere >= 0 else "it stands nowhere in the context"
+        remedy = f"it is at {elsewhere}" if elsewhere >= 0 else "it is not in the context"
         raise KpiError(f"{where}: the answer {text[:40]!r} is not at {start} of its context", remedy)
     return text, start

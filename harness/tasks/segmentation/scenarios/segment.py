@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Segmented:
-    """The classes found in each pixel, (frames, height, width), and the right ones; None where nobody drew masks."""
+    """The classes found in each pixel, (frames, height, width), and the right ones; None where there are no masks."""
 
     found: Masks
     wanted: Masks | None
@@ -36,7 +36,7 @@ class Segmented:
 
 
 class Segment(TensorScenario, ProducesOutputs):
-    """Every frame once, in order; the masks go to a file, the drawn clip beside ``results/*.json``."""
+    """Every frame once, in order; the masks go to a file, the drawn clip next to ``results/*.json``."""
 
     name = "segment"
     title = "every frame of the clip"
@@ -52,7 +52,7 @@ class Segment(TensorScenario, ProducesOutputs):
 
     @classmethod
     def publish(cls, file: Path, results: Path) -> None:
-        """``results.json`` of a recipe: for each frame the IoU of each class; beside it the drawn clip."""
+        """``results.json`` of a recipe: for each frame the IoU of each class; next to it the drawn clip."""
         import numpy as np
 
         seen = cls.read(file)

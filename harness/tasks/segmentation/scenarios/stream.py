@@ -29,7 +29,7 @@ class Stream(TensorScenario):
     """Each frame decoded, prepared, segmented, decided, drawn and encoded before the next is begun.
 
     A sample is the time of a frame from its first stage to its last; the times of the stages are the process's series.
-    The clip begins anew when it ends. What was drawn of its first pass is kept beside the evidence. With ``fps``
+    The clip is repeated. What was drawn of its first pass is kept next to the evidence. With ``fps``
     frames come as a camera gives them: one is due every 1 / fps seconds, its time counts from then, and it is dropped
     when a newer one overtakes it before it is taken.
     """

@@ -100,7 +100,7 @@ class Streams(TensorScenario):
                     gate.wait()
                     return follow(pipeline, time.perf_counter() + number / (count * fps), fps, total, stopped)
             except BaseException:
-                gate.abort()  # nobody shall wait for this one
+                gate.abort()  # no other thread may wait for this one
                 over.set()
                 raise
 

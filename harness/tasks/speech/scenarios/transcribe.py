@@ -1,4 +1,4 @@
-"""A speech recognizer hears one utterance after another: how fast beside the sound."""
+"""A speech recognizer hears one utterance after another: how fast relative to the sound."""
 
 from __future__ import annotations
 
