@@ -88,4 +88,4 @@ def test_the_command_writes_a_table_and_a_picture(
     broken = tmp_path / "broken.json"
     broken.write_text(json.dumps({"schema": 1}), encoding="utf-8")
     assert main(["compare-machines", str(broken)]) == 1
-    assert "no evidence" in capsys.readouterr().err
+    assert "is not evidence" in capsys.readouterr().err
