@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Literal, TypeVar, dataclass_transform
@@ -78,6 +78,8 @@ def environment() -> dict[str, str]:
 
 def load(plugin: Plugin) -> ModuleType:
     """The package of a plug-in. Raises KpiError, with the reason, where it can't be imported."""
+    if plugin.folder is not None and _is_taken(plugin.name, plugin.folder):
+        raise KpiError(f'plug-in "{plugin.name}" has the name of another package', "rename the plug-in")
     if plugin.name in sys.modules:
         return sys.modules[plugin.name]
     try:
@@ -86,6 +88,17 @@ def load(plugin: Plugin) -> ModuleType:
         return _load_from(plugin.name, plugin.folder)
     except Exception as error:
         raise KpiError(f'plug-in "{plugin.name}" can\'t be imported: {reason(error)}') from error
+
+
+def _is_taken(name: str, folder: Path) -> bool:
+    """Whether importing ``name`` gives, or would give, anything but the package in ``folder``."""
+    try:
+        found = find_spec(name)
+    except ValueError:  # imported already, by hand
+        return False
+    return found is not None and folder.resolve() not in {
+        Path(place).resolve() for place in found.submodule_search_locations or ()
+    }
 
 
 def source_files(cls: type) -> tuple[Path, frozenset[Path]]:

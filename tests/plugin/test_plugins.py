@@ -90,6 +90,16 @@ def test_what_is_wrong_with_a_plug_in_is_one_line(
     assert said in told
 
 
+@pytest.mark.parametrize("name", ["json", "numpy", "harness"])
+def test_a_plug_in_with_the_name_of_a_library_is_refused(tmp_path: Path, valid: str, name: str) -> None:
+    for package in (name, "fixtures/tiny"):
+        (tmp_path / package).mkdir(parents=True)
+        (tmp_path / package / "__init__.py").touch()
+    (tmp_path / "kpis.toml").write_text(f'plugins = ["{name}"]\n{valid}', encoding="utf-8")
+    with pytest.raises(SpecError, match=f'plug-in "{name}" has the name of another package'):
+        read_spec(tmp_path / "kpis.toml")
+
+
 def test_the_plug_ins_of_one_file_are_not_those_of_the_next(tmp_path: Path, kpis_file: Path, valid: str) -> None:
     kpis_file.write_text(valid, encoding="utf-8")
     shutil.copytree(EXAMPLE, tmp_path / "example")
