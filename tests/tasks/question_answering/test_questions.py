@@ -241,7 +241,8 @@ def test_ones_own_folder_of_questions_is_trained_on_and_judged_by(questions: Pro
     questions.change("epochs = 20", "epochs = 1")
     done = questions.pytest("-k", "qat and f1 and not control or int8 and exact", timeout=600)
     targets = {t["id"]: t for t in questions.evidence()["targets"]}
-    assert targets["qat:f1"]["n"] == 5, done.stdout
+    # Two of the five questions are repeats: they count once.
+    assert targets["qat:f1"]["n"] == 3, done.stdout
     (first,) = {a["artifact"] for a in targets.values() if a["id"] == "qat:f1"}
     (data / "train-v1.json").write_text("".join(json.dumps(q) + "\n" for q in asked[1:]), encoding="utf-8")
     questions.pytest("-k", "qat and f1 and not control", timeout=600)
