@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.cli.commands import commands
 from harness.core.errors import KpiError, SpecError
 from harness.reports.annotations import Guard, on_github, print_github
+from harness.spec.sources import use_plugins
 
 USAGE = 4
 """The exit code for a mistake in the call or in ``kpis.toml``: pytest's own."""
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plain_text = not (chosen.for_programs or getattr(chosen, "json", False))
     guard = Guard(sys.stdout) if on_github() and plain_text else None
     try:
+        use_plugins(chosen.kpis)
         code: int = chosen.run(chosen)
     except SpecError as error:
         for problem in error.problems:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from harness.core.bounds import MEDIAN, Bound, Relation
@@ -25,7 +26,7 @@ def records_of(measurement: Mapping[str, Any]) -> list[ProcessRecord]:
     return [ProcessRecord.from_json(process) for process in measurement["processes"]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """One target as the evidence holds it; ``artifact`` is its own where its files are at hand."""
 
@@ -50,6 +51,7 @@ class Case:
         """The confidence of the target: of several attempts each may have its own."""
         return float(self.target["confidence"] or self.confidence)
 
+    @cached_property
     def measurements(self) -> list[Mapping[str, Any]]:
         """What the verdict rests on, the target's own recipe first. Raises NotReproducible where it is missing."""
         by_id = {measurement["id"]: measurement for measurement in self.evidence["measurements"]}
@@ -64,7 +66,7 @@ class Case:
 
     def pairs(self) -> Sequence[tuple[int, int]]:
         """The undisturbed pairs of the first two measurements, as places in their processes."""
-        own, other = self.measurements()[:2]
+        own, other = self.measurements[:2]
         pairs = own["pairs"].get(other["id"].rpartition(":")[2])  # merged evidence puts the file's name before it
         if pairs is None:
             raise NotReproducible(f"{own['id']} lists no pairs with {other['id']}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.core.bounds import Bound
 from harness.core.statistics import median, median_bounds
+from harness.judge.case import records_of
 from harness.judge.verdict import Basis, Decision, Verdict
 from harness.measure.records import ProcessRecord
 
@@ -75,15 +76,9 @@ def _ratio(a: float, b: float, unknown: float) -> float:
 def side_in(evidence: Mapping[str, Any], kpi: str, scenario: str, metric: type[PricedMetric]) -> Side | None:
     """What a KPI's processes cost in the evidence of a run; None unless it ran on the KPI's machine."""
     found = next((k for k in evidence["kpis"] if k["name"] == kpi), None)
-    if found is None or found["elsewhere"] or not found.get("usd_per_hour"):
+    if found is None or found["elsewhere"]:
         return None
-    recipe = f"{found['workload']}/{found['recipe']}"
-    measured = [m for m in evidence["measurements"] if m["recipe"] == recipe and m["scenario"] == scenario]
-    measured.sort(key=lambda m: m["device"] != found["device"])
-    if not measured:
-        return None
-    records = [ProcessRecord.from_json(process) for process in measured[0]["processes"]]
-    return Side.of(metric, records, float(found["usd_per_hour"]))
+    return _side(found, evidence["measurements"], scenario, metric)
 
 
 def sides_in(
@@ -95,7 +90,7 @@ def sides_in(
     names = (target["kpi"], own["against"])
     files = _files(target, evidence)
     found = [
-        _side(kpis[name], evidence, target["scenario"], metric, file)
+        _side(kpis[name], _of_file(evidence, file), target["scenario"], metric.figure)
         if file
         else side_in(evidence, name, target["scenario"], metric.figure)
         for name, file in zip(names, files, strict=True)
@@ -115,20 +110,18 @@ def _files(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> tuple[str,
     return next(((a, b) for a, b in pairs if wanted == (a if a == b else f"{a} over {b}")), ("", ""))
 
 
+def _of_file(evidence: Mapping[str, Any], file: str) -> Iterator[Mapping[str, Any]]:
+    """Of merged evidence, the measurements that came from one file."""
+    return (m for m in evidence["measurements"] if m["id"].startswith(f"{file}:"))
+
+
 def _side(
-    kpi: Mapping[str, Any], evidence: Mapping[str, Any], scenario: str, metric: type[MachineRatioMetric], file: str
+    kpi: Mapping[str, Any], measurements: Iterable[Mapping[str, Any]], scenario: str, metric: type[PricedMetric]
 ) -> Side | None:
+    """What a KPI's processes cost among measurements; those on its own device come first."""
     recipe = f"{kpi['workload']}/{kpi['recipe']}"
-    measured = [
-        m
-        for m in evidence["measurements"]
-        if m["id"].startswith(f"{file}:") and m["recipe"] == recipe and m["scenario"] == scenario
-    ]
+    measured = [m for m in measurements if m["recipe"] == recipe and m["scenario"] == scenario]
     measured.sort(key=lambda m: m["device"] != kpi["device"])
-    if not measured or not kpi["usd_per_hour"]:
+    if not measured or not kpi.get("usd_per_hour"):
         return None
-    return Side.of(
-        metric.figure,
-        [ProcessRecord.from_json(process) for process in measured[0]["processes"]],
-        float(kpi["usd_per_hour"]),
-    )
+    return Side.of(metric, records_of(measured[0]), float(kpi["usd_per_hour"]))

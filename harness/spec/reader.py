@@ -27,7 +27,7 @@ from harness.spec.checks import (
 from harness.spec.hints import unknown_metric, unknown_task
 from harness.spec.model import Kpi, Machine, MeasureSettings, Published, Recipe, Spec, Target, WorkloadSpec
 from harness.spec.recipes import Recipes
-from harness.spec.sources import Sources, read_sources
+from harness.spec.sources import Sources, plugin_folder, read_sources
 from harness.spec.tasks import tasks
 
 _MEASURES = (
@@ -102,7 +102,7 @@ class _Reader(Recipes):
         """From here on the packages next to the file are known; what they bring is checked before anything uses it."""
         found = []
         for name in dict.fromkeys(names):
-            folder = self.path.parent.resolve() / name
+            folder = plugin_folder(self.path, name)
             if not _is_file(folder / "__init__.py"):
                 near = [p.parent.name for p in self.path.parent.glob("*/__init__.py")]
                 what = f"{suggest(name, near, 'package')}; a package is a folder with an __init__.py"

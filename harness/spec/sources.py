@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import SpecError
+from harness.core.registry import Plugin, use
 from harness.spec.hints import misspelled_headers
 from harness.spec.toml_lines import Place, line_of, table_lines
 
@@ -96,6 +97,21 @@ def files_of(path: Path) -> list[Path]:
         return [path, *included_files(path, tomllib.loads(path.read_bytes().decode("utf-8-sig")))]
     except (OSError, ValueError, RecursionError):
         return [path]
+
+
+def plugin_folder(path: Path, name: str) -> Path:
+    """Where the plug-in of a name is that ``kpis.toml`` at ``path`` names, or would be."""
+    return path.parent.resolve() / name
+
+
+def use_plugins(path: Path) -> None:
+    """Makes the plug-ins known that the file names, for what only reads evidence; mistakes are for a reader to tell."""
+    try:
+        names = tomllib.loads(path.read_bytes().decode("utf-8-sig")).get("plugins", [])
+    except (OSError, ValueError, RecursionError):
+        return
+    folders = {n: plugin_folder(path, n) for n in names if isinstance(n, str)} if isinstance(names, list) else {}
+    use([Plugin(name, folder) for name, folder in folders.items() if (folder / "__init__.py").is_file()])
 
 
 def _patterns(data: Mapping[str, Any]) -> list[str]:

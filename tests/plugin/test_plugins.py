@@ -192,6 +192,26 @@ def test_the_example_works_from_a_wheel_in_another_folder(
 
 
 @pytest.mark.suite
+def test_commands_on_evidence_know_the_plug_ins_of_the_project(tmp_path: Path, shared_store: Path) -> None:
+    project = copied_project(EXAMPLE, tmp_path / "p", shared_store)
+    assert project.pytest().returncode == 0
+    file = ".kpi/latest/evidence.json"
+    for command in (
+        ["explain", "tides"],
+        ["merge", file, "--out", "merged"],
+        ["compare", file, file],
+        ["package", "tides", "--out", "packed"],
+    ):
+        done = project.cli(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    project.change('plugins = ["forecasting"]\n', "")
+    done = project.cli("merge", file, "--out", "merged")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith('error: this version does not know the metric "error.mase" (if a plug-in brings it: ')
+
+
+@pytest.mark.suite
 def test_a_worker_under_another_interpreter_finds_the_plug_ins(project: Project) -> None:
     shutil.copytree(EXAMPLE / "forecasting", project.folder / "forecasting")
     toml = project.toml.read_text(encoding="utf-8")

@@ -26,11 +26,11 @@ from harness.evidence.history.differences import differences, measurements_of
 from harness.evidence.history.pairs import Target, renamed_kpis, target_pairs
 from harness.evidence.history.points import answered
 from harness.evidence.history.runs import Found
+from harness.judge.case import records_of
 from harness.judge.machine_ratio import Side
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric, ProcessMetric, SampleMetric
 from harness.judge.verdict import Verdict
-from harness.measure.records import ProcessRecord
 
 _LOST = (Verdict.FAIL, Verdict.ERROR, Verdict.UNAVAILABLE)
 _ROUNDING = 1e-9
@@ -311,7 +311,7 @@ def _side(metric: type[ProcessMetric], target: Target, evidence: Mapping[str, An
     """What each process says, or each undisturbed pair of processes, as the verdict counts them."""
     own = measurements_of(target, evidence)
     hourly = metric.factor(target["usd_per_hour"])
-    records = [[ProcessRecord.from_json(process) for process in m["processes"]] for m in own[:2]]
+    records = [records_of(m) for m in own[:2]]
     if not target["versus"]:
         return Side([hourly * metric.of(r) for r in records[0]], [bool(r.disturbed) for r in records[0]])
     # A merge writes its file's name before the ids, not into the pairs.

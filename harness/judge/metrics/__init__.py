@@ -6,10 +6,21 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+from harness.core.errors import KpiError
 from harness.core.registry import Plugin, discover, plugins
 from harness.judge.metrics.base import Metric
 
 _PERCENTILE = re.compile(r"(.+)\.p([5-9]\d(?:\.\d{1,3})?)", re.ASCII)
+
+
+class UnknownMetric(KpiError, KeyError):
+    """No metric has this name; a KeyError, so that ``get`` and ``in`` work as of every mapping."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f'this version does not know the metric "{name}"',
+            "if a plug-in brings it: name the file whose `plugins` has it, --kpis FILE",
+        )
 
 
 class Metrics(Mapping[str, type[Metric]]):
@@ -33,14 +44,14 @@ class Metrics(Mapping[str, type[Metric]]):
         return len(self._listed)
 
     def _percentile(self, name: str) -> type[Metric]:
-        """Another percentile of a series whose median is a metric; KeyError where there is none."""
+        """Another percentile of a series whose median is a metric; UnknownMetric where there is none."""
         match = _PERCENTILE.fullmatch(name)
         if match is None:
-            raise KeyError(name)
+            raise UnknownMetric(name)
         base, percent = match[1], match[2]
         median = self._listed.get(f"{base}.p50") or self._listed.get(base)
         if median is None or not hasattr(median, "quantile"):
-            raise KeyError(name)
+            raise UnknownMetric(name)
         said = {
             "name": name,
             "title": f"{percent}th percentile of {median.title.removeprefix('median ')}",

@@ -144,10 +144,10 @@ class ProcessMetric(Metric):
     @classmethod
     def judged_again(cls, case: Case) -> Decision:
         confidence, factor = case.attempt_confidence, cls.factor(case.target["usd_per_hour"])
-        both = [[cls.estimate(r, confidence, factor) for r in records_of(m)] for m in case.measurements()[:2]]
+        both = [[cls.estimate(r, confidence, factor) for r in records_of(m)] for m in case.measurements[:2]]
         # What was undecided is judged on what there was then.
         if case.bound.versus is None:
-            disturbed = [bool(record["disturbed"]) for record in case.measurements()[0]["processes"]][: case.seen]
+            disturbed = [bool(record["disturbed"]) for record in case.measurements[0]["processes"]][: case.seen]
             looks = case.looks(float(case.settings["drift"]))
             return judge_processes(
                 case.bound, both[0][: case.seen], looks=looks, confidence=confidence, disturbed=disturbed
@@ -245,7 +245,7 @@ class ProofMetric(Metric):
 
     @classmethod
     def judged_again(cls, case: Case) -> Decision:
-        return judge_exact(case.bound, cls.of(records_of(case.measurements()[0])[0]))
+        return judge_exact(case.bound, cls.of(records_of(case.measurements[0])[0]))
 
     @classmethod
     def values_in(cls, measurement: Mapping[str, Any]) -> list[float]:
@@ -312,7 +312,7 @@ class SampleMetric(Metric):
 
     @classmethod
     def judged_again(cls, case: Case) -> Decision:
-        own = case.measurements()
+        own = case.measurements
         try:
             scores = cls.read_scores(own[0], own[1] if case.bound.versus else None)
         except KeyError:

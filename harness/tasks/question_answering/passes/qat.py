@@ -145,6 +145,20 @@ def trained(job: PassContext, name: str) -> tuple[QuestionAnswering, torch.nn.Mo
     return workload, model.eval()
 
 
+class QatExport(Pass):
+    """A pass that writes the trained network in a format that runtimes read."""
+
+    input_formats = frozenset({FORMAT})
+
+    @property
+    def tolerance(self) -> float:
+        """The runtime multiplies integers where training rounded floats: values differ by a step of eight bits."""
+        return 0.15
+
+    def source_network(self, job: PassContext) -> torch.nn.Module:
+        return trained(job, self.name)[1]
+
+
 def prepare_nncf(job: PassContext, *, compiled: bool) -> None:
     """Has NNCF compile its quantizers, kept in the store and waited for, or take those that torch's operators make up.
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.build.passes.base import Pass, PassContext
+from harness.build.passes.base import PassContext
 from harness.core.errors import KpiError
-from harness.tasks.question_answering.passes.qat import FORMAT, QUANTIZERS, trained
+from harness.tasks.question_answering.passes.qat import QUANTIZERS, QatExport, trained
 from harness.tasks.question_answering.passes.qdq import fold_weights
-
-if TYPE_CHECKING:
-    import torch
 
 _OPSET = 17
 
 
-class QatOnnx(Pass):
+class QatOnnx(QatExport):
     """``torch.onnx.export`` with every quantizer told to write the pairs that ONNX Runtime knows.
 
     A plain export would write OpenVINO's own FakeQuantize, which no other runtime loads. Weights are stored as
@@ -24,17 +21,8 @@ class QatOnnx(Pass):
 
     name = "qat-onnx"
     title = "export of the trained network to ONNX"
-    input_formats = frozenset({FORMAT})
     output_format = "onnx"
     requires = ("torch", "transformers", "nncf", "onnx")
-
-    @property
-    def tolerance(self) -> float:
-        """The runtime multiplies integers where training rounded floats: values differ by a step of eight bits."""
-        return 0.15
-
-    def source_network(self, job: PassContext) -> torch.nn.Module:
-        return trained(job, self.name)[1]
 
     def run(self, job: PassContext) -> dict[str, Any]:
         import onnx

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.build.passes.base import Pass, PassContext
-from harness.tasks.question_answering.passes.qat import FORMAT, trained
-
-if TYPE_CHECKING:
-    import torch
+from harness.build.passes.base import PassContext
+from harness.tasks.question_answering.passes.qat import QatExport, trained
 
 
-class QatOpenVino(Pass):
+class QatOpenVino(QatExport):
     """``openvino.convert_model``: fake quantizers become INT8 weights with FakeQuantize operations."""
 
     name = "qat-openvino"
     title = "export of the trained network to OpenVINO"
-    input_formats = frozenset({FORMAT})
     output_format = "openvino"
     requires = ("torch", "transformers", "nncf", "openvino")
-
-    @property
-    def tolerance(self) -> float:
-        """The runtime multiplies integers where training rounded floats: values differ by a step of eight bits."""
-        return 0.15
-
-    def source_network(self, job: PassContext) -> torch.nn.Module:
-        return trained(job, self.name)[1]
 
     def run(self, job: PassContext) -> dict[str, Any]:
         import openvino as ov
