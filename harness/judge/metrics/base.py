@@ -144,7 +144,8 @@ class ProcessMetric(Metric):
     @classmethod
     def judged_again(cls, case: Case) -> Decision:
         confidence, factor = case.attempt_confidence, cls.factor(case.target["usd_per_hour"])
-        both = [[cls.estimate(r, confidence, factor) for r in records_of(m)] for m in case.measurements[:2]]
+        # What a process supports does not depend on the attempt, as in the gate.
+        both = [[cls.estimate(r, case.confidence, factor) for r in records_of(m)] for m in case.measurements[:2]]
         # What was undecided is judged on what there was then.
         if case.bound.versus is None:
             disturbed = [bool(record["disturbed"]) for record in case.measurements[0]["processes"]][: case.seen]

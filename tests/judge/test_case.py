@@ -1,0 +1,49 @@
+"""A target is judged again from the evidence as the gate had judged it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.core.attempts import SPENT, confidence_of
+from harness.core.bounds import parse_bound
+from harness.core.statistics import looks_for
+from harness.core.units import TIME
+from harness.judge.case import Case
+from harness.judge.metrics import metrics
+from harness.judge.metrics.base import ProcessMetric
+from harness.judge.verdict import judge_processes
+from harness.measure.records import ProcessRecord, Proof
+
+LOOKS = (6, 9, 12, 16, 20, 26, 32, 40)
+
+
+def record(seed: int) -> ProcessRecord:
+    samples = np.random.default_rng(seed).lognormal(-7, 0.3, 400)
+    proof = Proof(runtime="r", version="1", device="CPU", precision="f32")
+    return ProcessRecord("2026-01-01", 1.0, 0.1, 0.1, 1, 1, proof, samples_s=tuple(map(float, samples)), completed=400)
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 5])
+def test_a_tail_is_judged_again_as_it_was_at_every_attempt(attempt: int) -> None:
+    confidence = confidence_of(attempt, 0.97, SPENT)
+    records, bound = [record(seed) for seed in range(40)], parse_bound("< 1 s", TIME)
+    tail = metrics()["latency.p95"]
+    assert issubclass(tail, ProcessMetric)
+    judged = judge_processes(
+        bound,
+        [tail.estimate(r, 0.97) for r in records],
+        looks=looks_for(LOOKS, confidence, 0.02, bound.share),
+        confidence=confidence,
+    )
+    target: dict[str, Any] = {
+        "measurements": ["m"], "artifact": "a", "confidence": confidence, "usd_per_hour": None, "n": judged.n,
+        "verdict": judged.verdict, "would_be": None,
+    }  # fmt: skip
+    against = [look.against for look in looks_for(LOOKS, 0.97, 0.02, bound.share)]
+    settings = {"confidence": 0.97, "looks": list(LOOKS), "against": against, "drift": 0.02}
+    measurement = {"id": "m", "artifact": "a", "processes": [r.to_json() for r in records]}
+    case = Case(target, {"settings": settings, "measurements": [measurement]}, bound)
+    assert tail.judged_again(case) == judged
