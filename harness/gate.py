@@ -23,7 +23,7 @@ from harness.judge.metrics.base import ArtifactMetric, MachineRatioMetric, Proce
 from harness.judge.samples import samples_per_scenario
 from harness.judge.scoring import Scorer
 from harness.judge.trial import ProcessTrial
-from harness.judge.verdict import Decision, Estimate, Verdict, judge_exact, too_near
+from harness.judge.verdict import Decision, Verdict, judge_exact, too_near
 from harness.measure.machine.detect import Detected, mismatch, other_processor
 from harness.measure.records import ProcessRecord
 from harness.measure.rounds import Rounds
@@ -337,7 +337,7 @@ class Gate:
             self._trials[key] = ProcessTrial(
                 target.bound,
                 subjects,
-                lambda record: self._estimate(metric, record, target),
+                lambda record: metric.estimate(record, settings.confidence, self.spec.hourly(target)),
                 self.campaign,
                 looks=looks_for(settings.looks, confidence, settings.drift, target.bound.share),
                 confidence=confidence,
@@ -359,9 +359,6 @@ class Gate:
         self._require_device(target)
         recipes = self.spec.recipes_of(target)
         return [self.subject(target, recipe, self.builder.artifact(recipe)) for recipe in recipes]
-
-    def _estimate(self, metric: type[ProcessMetric], record: ProcessRecord, target: Target) -> Estimate:
-        return metric.estimate(record, self.spec.measure.confidence, self.spec.hourly(target))
 
     def _disturbed(self, subjects: list[MeasurementSpec]) -> str:
         """How often processes were disturbed, with the latest reason; empty when none was."""

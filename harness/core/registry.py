@@ -72,8 +72,12 @@ def plugins() -> tuple[Plugin, ...]:
 
 def environment() -> dict[str, str]:
     """What a worker's environment must hold to find the same plug-ins, also under another interpreter."""
-    folders = {p.name: str(Path(load(p).__path__[0]).resolve()) for p in plugins() if p not in _families()}
-    return {VARIABLE: json.dumps(folders)}
+    return {VARIABLE: json.dumps({name: str(folder) for name, folder in _foreign_folders().items()})}
+
+
+def _foreign_folders() -> dict[str, Path]:
+    """Where the plug-ins are that are not the harness's own, by the package's name."""
+    return {p.name: Path(load(p).__path__[0]).resolve() for p in plugins() if p not in _families()}
 
 
 def load(plugin: Plugin) -> ModuleType:
@@ -116,8 +120,7 @@ def source_files(cls: type) -> tuple[Path, frozenset[Path]]:
 
 def plugin_digests() -> dict[str, str]:
     """The code of each plug-in that is not the harness's own, as a digest by its package's name."""
-    folders = {p.name: Path(load(p).__path__[0]).resolve() for p in plugins() if p not in _families()}
-    return {name: code_digest(folder.parent, folder.rglob("*.py")) for name, folder in folders.items()}
+    return {name: code_digest(folder.parent, folder.rglob("*.py")) for name, folder in _foreign_folders().items()}
 
 
 def _load_from(name: str, folder: Path) -> ModuleType:

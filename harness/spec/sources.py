@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,19 @@ SHARED = ("machine", "workload", "kpi")
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Source:
-    """One file: ``name`` as messages show it, ``lines`` of its tables and keys."""
+    """One file: ``name`` as messages show it, what its ``text`` says as ``data``."""
 
     path: Path
     name: str
     data: Mapping[str, Any]
-    lines: Mapping[Place, int] = field(default_factory=dict)
+    text: str = ""
+
+    @cached_property
+    def lines(self) -> Mapping[Place, int]:
+        """The lines of its tables and keys; looked for only where there is a mistake to tell."""
+        return table_lines(self.text)
 
     def at(self, place: Sequence[str | int]) -> str:
         """``kpis.toml:12``: the file, with the line of the place where it is known."""
@@ -151,4 +157,4 @@ def _read(path: Path, name: str) -> Source:
         raise SpecError([*headers, f"{name}: not valid TOML: {error}"]) from None
     except RecursionError:
         raise SpecError([f"{name}: tables are nested too deep"]) from None
-    return Source(path, name, data, table_lines(text))
+    return Source(path, name, data, text)
