@@ -47,13 +47,13 @@ def test_what_was_adjusted_is_read_from_what_was_written() -> None:
 class Narrow(RandomLlama):
     """A Llama of one layer, 192 wide: a group of 128 fits its last product alone."""
 
-    shape = Shape(seed=1, vocabulary=1024, hidden=192, layers=1, heads=3, key_value_heads=3, intermediate=256)
+    shape = Shape(seed=1, vocabulary=4096, hidden=192, layers=1, heads=3, key_value_heads=3, intermediate=256)
     tokenizer = ROOT / "fixtures/translation/model"
-    prompts_are = "none"
+    prompts_are = "one word"
 
     def own_prompts(self, split: str) -> list[Prompt]:
         del split
-        return []
+        return [Prompt("cat", "Katze")]
 
 
 @pytest.fixture(scope="module")
