@@ -22,6 +22,7 @@ import replay_formulas as formulas
 import replay_looks
 from replay_bounds import SHARE, wrong_bound
 from replay_formulas import Judged, NoFigure
+from replay_quantiles import percentile
 
 Json = dict[str, Any]
 UNDECIDED, MOST_PROCESSES = "INCONCLUSIVE", 1000
@@ -59,9 +60,7 @@ def judge_processes(target: Json, settings: Json, own: Json, other: Json | None)
     metric, drift, sizes = target["metric"], settings["drift"], settings["looks"]
     sure = target["confidence"] or settings["confidence"]
     factor = (target["usd_per_hour"] or 1.0) if metric in formulas.PRICED else 1.0
-    mine, *others = [
-        [formulas.estimate(metric, p, settings["confidence"]) for p in m["processes"]] for m in (own, other) if m
-    ]
+    mine, *others = [formulas.estimates(metric, m["processes"], settings) for m in (own, other) if m]
     if other is None:
         estimates = [(factor * value, factor * low, factor * high) for value, low, high in mine]
         disturbed = [bool(process["disturbed"]) for process in own["processes"]]
@@ -125,7 +124,7 @@ def judge_machines(target: Json, evidence: Json) -> Judged:
         raise NoFigure("the processes of one of the two machines are missing")
     low = sorted(own_clean[:n])[1] / sorted(other[:n])[-2] if min(len(own_clean), len(other)) >= n else -math.inf
     high = sorted(own[:n])[-2] / sorted(other_clean[:n])[1] if min(len(own), len(other_clean)) >= n else math.inf
-    value = formulas.percentile(own[:n]) / formulas.percentile(other[:n])
+    value = percentile(own[:n]) / percentile(other[:n])
     return decided(target, low, high), value, low, high, min(len(own), len(other), n)
 
 

@@ -12,6 +12,8 @@ from functools import cache
 from statistics import NormalDist
 from typing import Any
 
+from replay_quantiles import percentile, tail_bounds, tail_correlation
+
 Json = dict[str, Any]
 Bounds = tuple[float, float]
 Estimate = tuple[float, float, float]  # of a process: its own value, the lowest and the highest that it speaks for
@@ -111,7 +113,15 @@ def percentile_of(metric: str) -> tuple[str, float] | None:
     return (found[0], round(float(percent) / 100, 6)) if found and PERCENT.fullmatch(percent) else None
 
 
-def estimate(metric: str, process: Json, confidence: float) -> Estimate:
+def estimates(metric: str, processes: Sequence[Json], settings: Json) -> list[Estimate]:
+    """The figures of processes with what each speaks for; slow requests of the first look's say how alike they are."""
+    alike, found = 0.0, percentile_of(metric)
+    if found and settings.get("tails") == "effective samples":
+        alike = tail_correlation([series(process, found[0]) for process in processes[: settings["looks"][0]]], found[1])
+    return [estimate(metric, process, settings["confidence"], alike) for process in processes]
+
+
+def estimate(metric: str, process: Json, confidence: float, alike: float = 0.0) -> Estimate:
     """A process's own figure with what it speaks for; only a tail has bounds of its own."""
     if metric in FIGURES:
         value = float(FIGURES[metric](process))
@@ -126,26 +136,7 @@ def estimate(metric: str, process: Json, confidence: float) -> Estimate:
         return value, value, value
     if n < math.ceil(math.log(1 - confidence) / math.log(quantile)):
         raise NoFigure(f"{n} samples of a process are too few")
-    low, high = binomial_quantile(1 - confidence, n, quantile), binomial_quantile(confidence, n, quantile)
-    return value, values[low - 1], values[high]
-
-
-def percentile(values: Sequence[float], quantile: float = 0.5) -> float:
-    """A quantile by linear interpolation (Hyndman and Fan 1996, type 7), in the unit of the values."""
-    ordered, place = sorted(values), (len(values) - 1) * quantile
-    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
-    return low if low == high else low + (high - low) * (place - math.floor(place))
-
-
-@cache
-def binomial_quantile(share: float, n: int, chance: float) -> int:
-    """The fewest of ``n``, each coming with a ``chance``, that are not exceeded with a probability of ``share``."""
-    k, total = -1, 0.0
-    while total < share and k < n:
-        k += 1
-        ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-        total += math.exp(ways + k * math.log(chance) + (n - k) * math.log1p(-chance))
-    return k
+    return value, *tail_bounds(values, quantile, confidence, alike)
 
 
 def incomplete_beta(x: float, a: float, b: float) -> float:

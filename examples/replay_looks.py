@@ -5,8 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from replay_formulas import Estimate, Judged, percentile
+from replay_quantiles import percentile
+
+if TYPE_CHECKING:
+    from replay_formulas import Estimate, Judged
 
 Look = tuple[int, int, int, float]
 """Processes, exceptions for PASS, exceptions for FAIL, margin."""

@@ -30,7 +30,7 @@ from harness.measure.rounds import Rounds
 from harness.measure.runner import MeasurementRunner, MeasurementSpec
 from harness.measure.runtimes import runtimes
 from harness.measure.scenarios import scenarios
-from harness.measure.sequence import back_to_back
+from harness.measure.sequence import back_to_back, too_alike
 from harness.measure.threads import thread_notes
 from harness.measure.validity import hopeless
 from harness.spec.model import Recipe, Spec, Target
@@ -149,7 +149,7 @@ class Gate:
         seconds, order, attempt = time.monotonic() - start, None, 1
         if trial is not None:
             seconds, order, attempt = trial.spent_s, trial.order(), self._attempt(target, trial.subjects)
-            notes += (*back_to_back(order), *attempt_note(attempt, self.spec.measure.attempts))
+            notes += (*back_to_back(order), *too_alike(order), *attempt_note(attempt, self.spec.measure.attempts))
         return Measured(judgement, artifacts[0], measurements, disturbed, notes, seconds, order, attempt)
 
     def _measure_machines(self, target: Target, metric: type[MachineRatioMetric], start: float) -> Measured:
@@ -337,14 +337,16 @@ class Gate:
             self._trials[key] = ProcessTrial(
                 target.bound,
                 subjects,
-                lambda record: metric.estimate(record, settings.confidence, self.spec.hourly(target)),
+                lambda records: metric.estimates(
+                    records, settings.confidence, self.spec.hourly(target), first=settings.looks[0]
+                ),
                 self.campaign,
                 looks=looks_for(settings.looks, confidence, settings.drift, target.bound.share),
                 confidence=confidence,
                 budget_s=settings.budget_s,
                 patience=settings.patience,
                 gates=not self.standing(target),
-                tail_of=metric.tail_of,
+                within=lambda records: metric.within(records, settings.confidence),
             )
             self._rounds.add(self._trials[key])
         return self._trials[key]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
 
 def percentile(samples: Sequence[float], quantile: float) -> float:
@@ -36,25 +37,56 @@ def samples_needed(quantile: float, confidence: float) -> int:
     return math.ceil(math.log(1 - confidence) / math.log(quantile))
 
 
-def percentile_bounds(samples: Sequence[float], quantile: float, confidence: float) -> tuple[float, float]:
+def percentile_bounds(
+    samples: Sequence[float], quantile: float, confidence: float, correlation: float = 0.0
+) -> tuple[float, float]:
     """One-sided bounds (low, high) of a quantile, each with ``confidence``, from order statistics.
 
     The number of samples below the quantile is binomial (n, quantile), whatever the distribution; ``high`` is the
     smallest order statistic that is not below it with the confidence, infinite when there are too few samples.
-    Source: Hahn and Meeker, Statistical Intervals, 5.2. Valid for independent samples.
+    Source: Hahn and Meeker, Statistical Intervals, 5.2. Samples whose excesses follow one another (``correlation``,
+    see ``tail_correlation``) count as ``effective_samples``: the order statistics are those at the same share.
     """
     from scipy.stats import binom
 
     ordered = sorted(samples)
     n = len(ordered)
-    rank = int(binom.ppf(confidence, n, quantile)) + 1
-    high = ordered[rank - 1] if rank <= n else math.inf
+    worth = math.floor(effective_samples(n, correlation))
+    if worth < 1:
+        return -math.inf, math.inf
+    rank = int(binom.ppf(confidence, worth, quantile)) + 1
+    high = ordered[n - 1 - (worth - rank) * n // worth] if rank <= worth else math.inf
     # P(X(r) > quantile) = P(at most r - 1 samples are below it): the largest r that keeps it within 1 - confidence.
-    low_rank = int(binom.ppf(1 - confidence, n, quantile))
-    while low_rank > 0 and binom.cdf(low_rank - 1, n, quantile) > 1 - confidence:
+    low_rank = int(binom.ppf(1 - confidence, worth, quantile))
+    while low_rank > 0 and binom.cdf(low_rank - 1, worth, quantile) > 1 - confidence:
         low_rank -= 1
-    low = ordered[low_rank - 1] if low_rank > 0 else -math.inf
+    low = ordered[low_rank * n // worth - 1] if low_rank > 0 else -math.inf
     return low, high
+
+
+def effective_samples(n: int, correlation: float) -> float:
+    """How many independent samples ``n`` are worth whose neighbours correlate. Formula: n (1 - r) / (1 + r), r >= 0."""
+    kept = max(0.0, correlation)
+    return n * (1 - kept) / (1 + kept)
+
+
+def tail_correlation(processes: Sequence[Sequence[float]], quantile: float) -> float:
+    """How far slow requests follow one another: the correlation of neighbours' being above the quantile, at least 0.
+
+    ``processes`` are samples in the order in which they were taken; each process has a quantile of its own, and all
+    share one correlation, since a process has few requests above it. What a tail's bound rests on is this, not the
+    correlation of the times themselves, which is larger. 0 where nothing is above.
+    """
+    together = apart = 0.0
+    for samples in processes:
+        if not samples:
+            continue
+        level = percentile(samples, quantile)
+        above = [float(value > level) for value in samples]
+        mean = math.fsum(above) / len(above)
+        together += math.fsum((a - mean) * (b - mean) for a, b in pairwise(above))
+        apart += math.fsum((a - mean) ** 2 for a in above)
+    return max(0.0, together / apart) if apart else 0.0
 
 
 _ROUNDING = 1e-12

@@ -105,8 +105,8 @@ def _ordered(target: Mapping[str, Any]) -> str:
     if order["runs_test"] is not None:
         said += f", as few runs by chance: p = {order['runs_test']:.2g}"
     if inside := order.get("within"):
-        said += f"; requests of a process correlate by {inside['correlation']:.2f}: {inside['samples']:g} are worth "
-        said += f"{inside['effective']:.0f}"
+        said += f"; slow requests of a process correlate by {inside['correlation']:.2f}: {inside['samples']:g} are "
+        said += f"worth {inside['effective']:.0f}"
     return said
 
 

@@ -19,6 +19,7 @@ from harness.core.registry import plugin_digests
 from harness.core.score_bounds import METHOD
 from harness.core.statistics import plan_looks
 from harness.evidence.ledger import Ledger, TargetResult, json_number
+from harness.judge.case import TAILS
 from harness.measure.machine.detect import Detected, mismatch, other_processor
 from harness.spec.model import Spec, Target
 
@@ -83,6 +84,7 @@ def evidence(
     settings["margin"] = [look.margin for look in looks]
     settings["pair_drift"] = spec.measure.drift
     settings["scores"] = METHOD
+    settings["tails"] = TAILS
     return {
         "schema": SCHEMA,
         "harness": harness.__version__,

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from harness.build.artifact import Artifact
 
 
+TAILS = "effective samples"
+"""How the bounds of a tail count requests, in the settings of the evidence."""
+
+
 class NotReproducible(Exception):
     """The evidence does not hold what the verdict rests on."""
 
@@ -24,6 +28,11 @@ class NotReproducible(Exception):
 def records_of(measurement: Mapping[str, Any]) -> list[ProcessRecord]:
     """The processes of a measurement of the evidence."""
     return [ProcessRecord.from_json(process) for process in measurement["processes"]]
+
+
+def first_look(settings: Mapping[str, Any]) -> int:
+    """The processes of a run's first look; 0 in evidence of an earlier version, which took requests as independent."""
+    return int(settings["looks"][0]) if settings.get("tails") == TAILS else 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,11 @@ class Case:
         """The settings of the run."""
         settings: Mapping[str, Any] = self.evidence["settings"]
         return settings
+
+    @property
+    def first(self) -> int:
+        """How many processes say how far slow requests follow one another."""
+        return first_look(self.settings)
 
     @property
     def confidence(self) -> float:

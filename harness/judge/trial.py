@@ -13,16 +13,18 @@ from harness.core.units import TIME
 from harness.judge.verdict import Basis, Decision, Estimate, Verdict, can_decide, judge_processes
 from harness.measure.records import ProcessRecord
 from harness.measure.runner import MeasurementRunner, MeasurementSpec
-from harness.measure.sequence import order_of, within
+from harness.measure.sequence import order_of
 from harness.measure.validity import hopeless
 
-Reading = Callable[[ProcessRecord], Estimate]
+Reading = Callable[[Sequence[ProcessRecord]], list[Estimate]]
+Inside = Callable[[Sequence[ProcessRecord]], dict[str, float]]
 
 
 class ProcessTrial:
     """What is known of a target while its processes are run, and whether more of them would help.
 
-    ``reading`` takes the target's figure from a process; ``tail_of`` gives the requests that a tail is a tail of.
+    ``reading`` takes the target's figure from each process; ``within`` says of the processes of the first look how far
+    slow requests of a tail follow one another.
     After ``patience`` disturbed processes, or pairs in a row, the machine is not expected to calm down. Off target
     (``gates`` is false) one look is enough.
     """
@@ -38,7 +40,7 @@ class ProcessTrial:
         confidence: float,
         budget_s: float,
         patience: int,
-        tail_of: Callable[[ProcessRecord], Sequence[float]],
+        within: Inside,
         gates: bool = True,
     ) -> None:
         self.bound = bound
@@ -52,10 +54,9 @@ class ProcessTrial:
         self._budget_s = budget_s
         self._reading = reading
         self._patience = patience
-        self._tail_of = tail_of
+        self._within = within
         self._campaign = campaign
         self._asked = 0
-        self._known: list[list[Estimate]] = [[] for _ in self.subjects]
         self.judgement = self._judged([], [])
         # A run that was stopped may have measured enough.
         self.look(0.0)
@@ -97,8 +98,8 @@ class ProcessTrial:
             places = [of[i].place for of, i in zip(records, members, strict=True)]
             spans.append((min(places), max(places)))
         found = order_of(spans, [estimate.value for estimate in estimates[: len(spans)]])
-        tails = [self._tail_of(record) for record in records[0]]
-        return found | ({"within": within(tails)} if any(tails) else {})
+        inside = self._within(records[0][: self.looks[0].processes])
+        return found | ({"within": inside} if inside else {})
 
     def _judged(self, estimates: Sequence[Estimate], disturbed: Sequence[bool]) -> Decision:
         of = Basis.PAIRS if self.bound.versus else Basis.PROCESSES
@@ -142,9 +143,8 @@ class ProcessTrial:
     def _estimates(self) -> tuple[list[Estimate], list[bool]]:
         """The figures of what counts so far, and which of them were disturbed: of pairs none that counts."""
         both = [self._campaign.of(subject).records for subject in self.subjects]
-        for known, records in zip(self._known, both, strict=True):
-            known += [self._reading(record) for record in records[len(known) :]]
+        known = [self._reading(records) for records in both]
         if self.bound.versus is None:
-            return self._known[0], [bool(record.disturbed) for record in both[0]]
-        own, others = self._known
+            return known[0], [bool(record.disturbed) for record in both[0]]
+        own, others = known
         return [own[i].over(others[j]) for i, j in self._pairs()], []

@@ -11,6 +11,7 @@ from typing import Any
 from harness.core.statistics import median
 
 _FEWEST = 6
+_MOST_ALIKE = 0.99
 
 
 def order_of(spans: Sequence[tuple[int, int]], values: Sequence[float]) -> dict[str, Any]:
@@ -27,21 +28,6 @@ def order_of(spans: Sequence[tuple[int, int]], values: Sequence[float]) -> dict[
     }
 
 
-def within(processes: Sequence[Sequence[float]]) -> dict[str, float]:
-    """How alike neighbouring requests of a process are, and how many independent ones they are worth; medians.
-
-    Formula: n (1 - r) / (1 + r), r the correlation of neighbours' ranks, at least 0. Empty where nothing can be said.
-    """
-    known = [(len(samples), max(0.0, r)) for samples in processes if (r := correlation(samples)) is not None]
-    if not known:
-        return {}
-    return {
-        "samples": median([n for n, _ in known]),
-        "correlation": round(median([r for _, r in known]), 4),
-        "effective": round(median([n * (1 - r) / (1 + r) for n, r in known]), 1),
-    }
-
-
 def back_to_back(order: Mapping[str, Any]) -> Iterator[str]:
     """Says so where most processes directly followed one of their own."""
     followed, count = order["back_to_back"], len(order["places"])
@@ -49,6 +35,19 @@ def back_to_back(order: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{followed + 1} of {count} ran back to back: nothing else was measured in between, so that neighbours may "
             "resemble each other, and the verdict is less sure than it says"
+        )
+
+
+def too_alike(order: Mapping[str, Any]) -> Iterator[str]:
+    """Says so where slow requests follow one another so often that a tail has no upper bound."""
+    inside = order.get("within")
+    if inside and inside["effective"] < inside["needed"]:
+        kept = min(inside["correlation"], _MOST_ALIKE)
+        enough = math.ceil(inside["needed"] * (1 + kept) / (1 - kept))
+        yield (
+            f"slow requests follow one another (correlation {inside['correlation']:.2f}): the {inside['samples']:g} of "
+            f"a process are worth {inside['effective']:.0f} independent ones, and this tail needs {inside['needed']}; "
+            f"samples = {enough} in [measure] would do"
         )
 
 

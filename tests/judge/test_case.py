@@ -11,7 +11,7 @@ from harness.core.attempts import SPENT, confidence_of
 from harness.core.bounds import parse_bound
 from harness.core.statistics import looks_for
 from harness.core.units import TIME
-from harness.judge.case import Case
+from harness.judge.case import TAILS, Case
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import ProcessMetric
 from harness.judge.verdict import judge_processes
@@ -21,7 +21,8 @@ LOOKS = (6, 9, 12, 16, 20, 26, 32, 40)
 
 
 def record(seed: int) -> ProcessRecord:
-    samples = np.random.default_rng(seed).lognormal(-7, 0.3, 400)
+    # Each request resembles the one before it.
+    samples = np.exp(np.convolve(np.random.default_rng(seed).normal(-3.5, 0.3, 401), [1, 1], "valid"))
     proof = Proof(runtime="r", version="1", device="CPU", precision="f32")
     return ProcessRecord("2026-01-01", 1.0, 0.1, 0.1, 1, 1, proof, samples_s=tuple(map(float, samples)), completed=400)
 
@@ -34,7 +35,7 @@ def test_a_tail_is_judged_again_as_it_was_at_every_attempt(attempt: int) -> None
     assert issubclass(tail, ProcessMetric)
     judged = judge_processes(
         bound,
-        [tail.estimate(r, 0.97) for r in records],
+        tail.estimates(records, 0.97, first=LOOKS[0]),
         looks=looks_for(LOOKS, confidence, 0.02, bound.share),
         confidence=confidence,
     )
@@ -43,7 +44,10 @@ def test_a_tail_is_judged_again_as_it_was_at_every_attempt(attempt: int) -> None
         "verdict": judged.verdict, "would_be": None,
     }  # fmt: skip
     against = [look.against for look in looks_for(LOOKS, 0.97, 0.02, bound.share)]
-    settings = {"confidence": 0.97, "looks": list(LOOKS), "against": against, "drift": 0.02}
+    settings = {"confidence": 0.97, "looks": list(LOOKS), "against": against, "drift": 0.02, "tails": TAILS}
     measurement = {"id": "m", "artifact": "a", "processes": [r.to_json() for r in records]}
     case = Case(target, {"settings": settings, "measurements": [measurement]}, bound)
     assert tail.judged_again(case) == judged
+    # Evidence of an earlier version took requests as independent: its bounds are narrower.
+    early = Case(target, {"settings": {**settings, "tails": None}, "measurements": [measurement]}, bound)
+    assert tail.judged_again(early).high < judged.high

@@ -42,7 +42,8 @@ def test_any_percentile_may_be_promised(name: str, scenario: str, over: float) -
     low, high = metric.bounds(many, 0.97)
     assert low <= metric.of(many) <= high
     needed = samples_needed(quantile, 0.97)
-    assert metric.least_samples(0.97) == needed
+    # Twice as many, since slow requests follow one another.
+    assert metric.least_samples(0.97) == 2 * needed
     with pytest.raises(KpiError, match=f"{name} at 97 % confidence needs {needed} samples of a process, not"):
         metric.bounds(record(needed - 1), 0.97)
 

@@ -17,6 +17,7 @@ from harness.core.bounds import Bound, Relation, parse_bound
 from harness.core.score_bounds import Scores, difference_bounds, mean_bounds, ratio_bounds
 from harness.core.statistics import looks_for, plan_looks, recorded_looks
 from harness.core.units import DIMENSIONS, NUMBER
+from harness.judge.case import TAILS, first_look
 from harness.judge.machine_ratio import Side, judge_machines
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import (
@@ -30,7 +31,7 @@ from harness.judge.metrics.base import (
 from harness.judge.verdict import Estimate, judge_processes
 from harness.measure.records import ProcessRecord, Proof
 from tests.support.project import ROOT
-from tests.support.replayed import PROGRAM, Json, formulas, replay
+from tests.support.replayed import PROGRAM, Json, formulas, quantiles, replay
 from tests.support.replayed import bounds as replay_bounds
 from tests.support.replayed import looks as replay_looks
 
@@ -58,7 +59,7 @@ def test_quantiles_of_students_t_are_scipys(confidence: float, freedom: float) -
 
 @given(st.integers(1, 3000), st.sampled_from([0.5, 0.95, 0.99]), st.sampled_from([0.01, 0.03, 0.3, 0.7, 0.97, 0.99]))
 def test_quantiles_of_the_binomial_are_scipys(n: int, chance: float, share: float) -> None:
-    assert formulas.binomial_quantile(share, n, chance) == int(stats.binom.ppf(share, n, chance))
+    assert quantiles.binomial_quantile(share, n, chance) == int(stats.binom.ppf(share, n, chance))
 
 
 @given(
@@ -163,6 +164,12 @@ def test_figures_of_processes_are_the_harnesss(name: str, device: str) -> None:
         record = random_process(np.random.default_rng(seed), device)
         found = formulas.estimate(name, record.to_json(), 0.97)
         assert found == pytest.approx((metric.of(record), *metric.bounds(record, 0.97)))
+    records = [random_process(np.random.default_rng(seed), device) for seed in range(8)]
+    for tails in ({}, {"tails": TAILS}):
+        plan = {"confidence": 0.97, "looks": [6, 9], **tails}
+        told = formulas.estimates(name, [record.to_json() for record in records], plan)
+        wanted = metric.estimates(records, 0.97, first=first_look(plan))
+        assert told == [pytest.approx((one.value, one.low, one.high)) for one in wanted]
 
 
 def test_every_metric_is_known() -> None:

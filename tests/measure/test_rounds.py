@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from harness.core.errors import KpiError
+from harness.core.statistics import effective_samples
 from harness.measure.rounds import Rounds
-from harness.measure.sequence import back_to_back, correlation, order_of, runs_test, within
+from harness.measure.sequence import back_to_back, correlation, order_of, runs_test, too_alike
 
 
 @dataclass
@@ -161,13 +162,11 @@ def test_back_to_back_is_said() -> None:
     assert not list(back_to_back(order_of([(1, 1)], [1.0])))
 
 
-def test_requests_that_resemble_each_other_are_worth_fewer() -> None:
-    drawn = np.random.default_rng(3)
-    alone = drawn.normal(0, 1, 2000)
-    walk = np.convolve(drawn.normal(0, 1, 2009), np.ones(10) / 10, "valid")  # each like the nine before it
-    one, other = within([alone.tolist()]), within([walk.tolist()] * 3)
-    assert one["effective"] == pytest.approx(2000, rel=0.1)
-    assert other["correlation"] == pytest.approx(0.9, abs=0.05)
-    r = other["correlation"]
-    assert other["effective"] == pytest.approx(2000 * (1 - r) / (1 + r), rel=0.01)
-    assert within([[1.0] * 500]) == within([]) == {}
+def test_a_tail_that_has_no_upper_bound_says_how_many_requests_would_do() -> None:
+    inside = {"samples": 698, "correlation": 0.5, "effective": 232.7, "needed": 349}
+    (note,) = too_alike({"within": inside})
+    assert "the 698 of a process are worth 233 independent ones, and this tail needs 349" in note
+    assert "samples = 1047 in [measure] would do" in note
+    assert math.floor(effective_samples(1047, 0.5)) == 349
+    assert not list(too_alike({"within": inside | {"effective": 349.0}}))
+    assert not list(too_alike({}))

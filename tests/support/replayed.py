@@ -23,6 +23,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
+quantiles = load("replay_quantiles")
 formulas = load("replay_formulas")
 looks = load("replay_looks")
 bounds = load("replay_bounds")

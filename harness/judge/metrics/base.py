@@ -11,7 +11,7 @@ from harness.core.score_bounds import Scores, mean_bounds
 from harness.core.statistics import median, recorded_looks
 from harness.core.text import number
 from harness.core.units import MONEY, Dimension
-from harness.judge.case import Case, NotReproducible, records_of
+from harness.judge.case import Case, NotReproducible, first_look, records_of
 from harness.judge.machine_ratio import judge_machines, sides_in
 from harness.judge.verdict import Basis, Decision, Estimate, bounds_at, judge_exact, judge_processes, judge_samples
 
@@ -136,16 +136,27 @@ class ProcessMetric(Metric):
         """The process's own value in base units."""
 
     @classmethod
-    def estimate(cls, process: ProcessRecord, confidence: float, factor: float = 1.0) -> Estimate:
-        """The value with the bounds that the process supports, times ``factor``."""
-        low, high = cls.bounds(process, confidence)
-        return Estimate(factor * cls.of(process), factor * low, factor * high)
+    def estimates(
+        cls, processes: Sequence[ProcessRecord], confidence: float, factor: float = 1.0, *, first: int = 0
+    ) -> list[Estimate]:
+        """The value of each process with the bounds that it supports, times ``factor``.
+
+        How far slow requests follow one another is taken from the ``first`` processes, those of the first look: more
+        of them, run for another target, then change nothing. Of none, requests count as independent.
+        """
+        correlation = cls.tail_correlation(processes[:first])
+        found = []
+        for process in processes:
+            low, high = cls.bounds(process, confidence, correlation)
+            found.append(Estimate(factor * cls.of(process), factor * low, factor * high))
+        return found
 
     @classmethod
     def judged_again(cls, case: Case) -> Decision:
         confidence, factor = case.attempt_confidence, cls.factor(case.target["usd_per_hour"])
         # What a process supports does not depend on the attempt, as in the gate.
-        both = [[cls.estimate(r, case.confidence, factor) for r in records_of(m)] for m in case.measurements[:2]]
+        records = [records_of(measurement) for measurement in case.measurements[:2]]
+        both = [cls.estimates(of, case.confidence, factor, first=case.first) for of in records]
         # What was undecided is judged on what there was then.
         if case.bound.versus is None:
             disturbed = [bool(record["disturbed"]) for record in case.measurements[0]["processes"]][: case.seen]
@@ -176,7 +187,7 @@ class ProcessMetric(Metric):
         if look is None:
             return value, None, None
         try:
-            estimates = [cls.estimate(record, confidence, factor) for record in records[: look.processes]]
+            estimates = cls.estimates(records[: look.processes], confidence, factor, first=first_look(settings))
         except Unavailable:
             raise
         except KpiError:
@@ -184,17 +195,26 @@ class ProcessMetric(Metric):
         return value, *bounds_at(look, estimates)
 
     @classmethod
-    def bounds(cls, process: ProcessRecord, confidence: float) -> tuple[float, float]:
-        """What the process itself can promise about its value (low, high); the value itself unless it is a tail."""
-        del confidence
+    def bounds(cls, process: ProcessRecord, confidence: float, correlation: float = 0.0) -> tuple[float, float]:
+        """What the process itself can promise about its value (low, high); the value itself unless it is a tail.
+
+        ``correlation`` says how far its slow requests follow one another.
+        """
+        del confidence, correlation
         value = cls.of(process)
         return value, value
 
     @classmethod
-    def tail_of(cls, process: ProcessRecord) -> Sequence[float]:
-        """The requests that the figure is a tail of; none where it is not a tail."""
-        del process
-        return ()
+    def tail_correlation(cls, processes: Sequence[ProcessRecord]) -> float:
+        """How far slow requests of a process follow one another, 0 to 1; 0 where the figure is not a tail."""
+        del processes
+        return 0.0
+
+    @classmethod
+    def within(cls, processes: Sequence[ProcessRecord], confidence: float) -> dict[str, float]:
+        """Of a tail: a process's requests, their correlation, what they are worth, what is needed; else empty."""
+        del processes, confidence
+        return {}
 
     @classmethod
     def least_samples(cls, confidence: float) -> int:
