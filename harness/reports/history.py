@@ -12,14 +12,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.core.bounds import Relation
+from harness.core.statistics import median
 from harness.core.text import plain, span
 from harness.core.units import DIMENSIONS
+from harness.evidence.history.drift import Shift, series_of, shifts
 from harness.evidence.history.points import Point, Run
 from harness.evidence.ledger import json_number
 from harness.evidence.text import when
+from harness.judge.metrics import metrics
 from harness.judge.verdict import Basis
 from harness.reports.terminal import STYLE
 
+_MOVED = "yellow"
 _ID = 7
 """So much of a run's id is shown, as of a commit's."""
 
@@ -39,8 +44,35 @@ def by_machine(points: Sequence[Point]) -> Iterator[RenderableType]:
             kinds.setdefault((point.metric, against), []).append(point)
         for (metric, against), found in kinds.items():
             title = Text(f"{plain(metric)}{plain(against)}")
-            yield Padding(Group(title, Padding(_table(found), (0, 0, 0, 2))), (0, 0, 0, 2))
+            moved = [Text(moved_text(shift), style=_MOVED) for own in series_of(found) for shift in shifts(own)]
+            yield Padding(Group(title, Padding(Group(_table(found), *moved), (0, 0, 0, 2))), (0, 0, 0, 2))
         yield Text("")
+
+
+def moved_text(shift: Shift) -> str:
+    """Since when figures are at another level, which way, and on how many runs that rests."""
+    show, change = DIMENSIONS[shift.at.unit], shift.since - shift.before
+    known = metrics().get(shift.at.metric)
+    worse_is_more = known is not None and known.better == "lower"
+    if shift.at.relation in (Relation.DROP, Relation.GAIN):
+        worse_is_more = shift.at.relation == Relation.DROP
+    way = "moved" if known is None else "worse" if (change > 0) is worse_is_more else "better"
+    by = f" ({100 * change / shift.before:+.1f} %)" if shift.before and not shift.at.versus else ""
+    return (
+        f"{way} since {when(shift.at.started)} ({_commit(shift.at.commit)}): {show.format(shift.before)} before, "
+        f"{show.format(shift.since)} since{by}; {shift.runs_before} runs before, {shift.runs_since} since"
+    )
+
+
+def drift_table(points: Sequence[Point]) -> list[RenderableType]:
+    """Every place where a target's figures moved, a line each; the runs of each machine by themselves."""
+    found = [(own[0], shift) for own in series_of(points) for shift in shifts(own)]
+    lines: list[RenderableType] = []
+    for first, shift in sorted(found, key=lambda pair: pair[1].at.started):
+        against = f" ({first.relation} against {first.versus})" if first.versus else ""
+        lines.append(Text(f"{plain(first.kpi)}  {plain(first.metric)}{plain(against)} on {plain(first.machine_name)}"))
+        lines.append(Padding(Text(moved_text(shift), style=_MOVED), (0, 0, 0, 2)))
+    return lines or [Text("no figure was shown to have moved")]
 
 
 def _table(points: Sequence[Point]) -> Table:
@@ -95,11 +127,26 @@ def runs_table(runs: Sequence[Run], answers: Sequence[Point]) -> Table:
 
 
 def points_json(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Plain JSON, numbers in base units as in the evidence."""
+    """Plain JSON, numbers in base units as in the evidence; ``level`` is the median of the runs between two shifts."""
+    levels: dict[tuple[str, str, str, str | None], float] = {}
+    for own in series_of(points):
+        found = shifts(own)
+        level = found[0].before if found else median([point.value for point in own])
+        for point in own:
+            level = next((shift.since for shift in found if shift.at is point), level)
+            levels[_name(point)] = level
     return [
-        {**asdict(point), **{name: json_number(getattr(point, name)) for name in ("value", "low", "high")}}
+        {
+            **asdict(point),
+            **{name: json_number(getattr(point, name)) for name in ("value", "low", "high")},
+            "level": levels.get(_name(point)),
+        }
         for point in points
     ]
+
+
+def _name(point: Point) -> tuple[str, str, str, str | None]:
+    return point.run, f"{point.kpi} {point.metric}", point.relation, point.versus
 
 
 def runs_json(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ class History(Command):
         parser.add_argument("kpi", nargs="?", help="a KPI")
         parser.add_argument("--metric", help="only this metric, or kind of metric")
         parser.add_argument("--machine", metavar="NAME", help="only this machine: its id, or a part of its name")
+        parser.add_argument("--drift", action="store_true", help="only where figures moved over many runs: a warning")
         parser.add_argument("--json", action="store_true", help="for programs")
         parser.add_argument("--rebuild", action="store_true", help="make the history again from the runs' evidence")
         parser.add_argument(
@@ -37,7 +38,7 @@ class History(Command):
     @classmethod
     def run(cls, chosen: argparse.Namespace) -> int:
         from harness.evidence.history.database import History as Database
-        from harness.reports.history import by_machine, points_json, runs_json, runs_table
+        from harness.reports.history import by_machine, drift_table, points_json, runs_json, runs_table
 
         history = Database(folder_of_runs(chosen.kpis))
         left: list[str] = []
@@ -56,7 +57,10 @@ class History(Command):
             print(json.dumps(points_json(points) if chosen.kpi else runs_json(runs), indent=1))
             return 1 if left else 0
         out = console()
-        for block in by_machine(points) if chosen.kpi else [runs_table(runs, points)]:
+        shown = (
+            drift_table(points) if chosen.drift else by_machine(points) if chosen.kpi else [runs_table(runs, points)]
+        )
+        for block in shown:
             out.print(block)
         print(f"{len(runs)} run{'s' * (len(runs) != 1)} in {plain(history.path)}")
         return 1 if left else 0
