@@ -119,7 +119,6 @@ def main() -> int:
     target = replace(spec.targets[0], workload=workload, recipe=name, machine="any-cpu", metric_name=metric.name)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "measurements").mkdir()
         gate = Gate(spec, detect(), Store(), folder, lambda _: None)
         subject = gate.subject(target, recipe, gate.builder.artifact(recipe))
         command = bare(subject, folder)

@@ -6,34 +6,34 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from harness.evidence.history.points import Point
+from harness.evidence.model import Evidence
+from harness.evidence.reader import read_evidence
 from harness.judge.verdict import Verdict
 from harness.reports.html import render
 from harness.reports.html.vega import javascript
 
 
-def history(evidence: dict[str, Any], runs: int) -> list[Point]:
+def history(evidence: Evidence, runs: int) -> list[Point]:
     """Every promised target answered by every run, within a tenth of what this one found."""
     return [
         Point(
             run=f"run{run}", started=f"2026-{1 + run // 28 % 12:02}-{1 + run % 28:02}T00:00:00+00:00", commit="",
-            machine=f"m{run % 2}", machine_name=f"machine {run % 2}", complete=True, kpi=t["kpi"],
-            workload=t["workload"], recipe=t["recipe"], device=t["device"], metric=t["metric"], bound=t["bound"],
-            relation=t["relation"], versus=t["versus"], value=value, low=0.95 * value, high=1.05 * value,
-            unit=t["unit"], n=6, of="processes", verdict=Verdict.PASS, reason="", artifact="",
+            machine=f"m{run % 2}", machine_name=f"machine {run % 2}", complete=True, kpi=t.kpi,
+            workload=t.workload, recipe=t.recipe, device=t.device, metric=t.metric, bound=t.bound,
+            relation=t.relation, versus=t.versus, value=value, low=0.95 * value, high=1.05 * value,
+            unit=t.unit, n=6, of="processes", verdict=Verdict.PASS, reason="", artifact="",
         )
         for run in range(runs)
-        for t in evidence["targets"]
-        for value in [float(t["value"] or 1.0) * (1 + 0.1 * math.sin(run))]
+        for t in evidence.targets
+        for value in [float((t.known and t.value) or 1.0) * (1 + 0.1 * math.sin(run))]
     ]  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("evidence", type=Path)
     parser.add_argument("--runs", type=int, default=100)
     chosen = parser.parse_args()
-    evidence = json.loads(chosen.evidence.read_text(encoding="utf-8"))
+    evidence, _ = read_evidence(chosen.evidence, None)
     begun = time.perf_counter()
     javascript()
     print(f"the library's script: {time.perf_counter() - begun:.2f} s (from the store but for the first time)")

@@ -1,7 +1,7 @@
 """How much of the time of measuring processes the artifact was exercised for a figure, by runtime and scenario.
 
 Usage: python benchmarks/timed_share.py EVIDENCE [--phases]
-EVIDENCE is an evidence.json, or the folder of a run, whose measurements are read even while it goes on.
+EVIDENCE is an evidence.json, or the folder of a run, whose journal is read even while it goes on.
 
 Timed is the part of a process in which the artifact is exercised for a figure: between the first and the last request
 whose time counts, or while it answers the samples that are scored. Neither starting Python nor importing, loading,
@@ -14,15 +14,15 @@ counts as timed. Both make the share look larger than it was.
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from harness.evidence.reader import read_evidence
+from harness.measure.journal import read_journals
 from harness.measure.phases import SCORED, TIMED
-from harness.measure.run_folder import read_measurements
+from harness.measure.records import Measurement, ProcessRecord
 from harness.measure.scenarios import scenarios
 
 OUTSIDE = "start and end"
@@ -37,20 +37,20 @@ class Share:
     timed_s: float = 0.0
     phases: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def add(self, process: Mapping[str, Any], *, scored: bool) -> None:
+    def add(self, process: ProcessRecord, *, scored: bool) -> None:
         """One more process; ``scored`` where its scenario's figures are no times."""
-        system = process["system"]
-        life, phases = float(system.get("life_s", process["wall_s"])), dict(system.get("phases", {}))
+        system = process.system
+        life, phases = float(system.get("life_s", process.wall_s)), dict(system.get("phases", {}))
         self.processes += 1
         self.life_s += life
         if phases:
             self.timed_s += phases.get(TIMED, 0.0) + phases.get(SCORED, 0.0)
-            for name, seconds in {**phases, OUTSIDE: life - process["wall_s"]}.items():
+            for name, seconds in {**phases, OUTSIDE: life - process.wall_s}.items():
                 self.phases[name] += seconds
         elif window := system.get("timed"):
             self.timed_s += window[1] - window[0]
         elif scored:
-            self.timed_s += process["wall_s"] - process["load_s"] - process["first_inference_s"]
+            self.timed_s += process.wall_s - process.load_s - process.first_inference_s
 
     def line(self) -> str:
         """Processes, life, timed, share."""
@@ -58,13 +58,13 @@ class Share:
         return f"{self.processes:9d} {self.life_s:9.1f} {self.timed_s:9.1f} {share:7.1f} %"
 
 
-def shares(measurements: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Share]:
+def shares(measurements: Iterable[Measurement]) -> dict[tuple[str, str], Share]:
     """By runtime and scenario, those that took longest first."""
     found: dict[tuple[str, str], Share] = defaultdict(Share)
     for measurement in measurements:
-        scored = not scenarios()[measurement["scenario"]].timed
-        for process in measurement["processes"]:
-            found[measurement["runtime"], measurement["scenario"]].add(process, scored=scored)
+        scored = not scenarios()[measurement.scenario].timed
+        for process in measurement.processes:
+            found[measurement.runtime, measurement.scenario].add(process, scored=scored)
     return dict(sorted(found.items(), key=lambda item: -item[1].life_s))
 
 
@@ -80,12 +80,11 @@ def total(parts: Iterable[Share]) -> Share:
     return whole
 
 
-def read(path: Path) -> Iterable[Mapping[str, Any]]:
+def read(path: Path) -> Sequence[Measurement]:
     """The measurements of an evidence, or of a run's folder."""
     if path.is_dir():
-        return read_measurements(path)
-    found: list[Mapping[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["measurements"]
-    return found
+        return [kept.measurement for kept in read_journals(path).measurements.values()]
+    return read_evidence(path, None)[0].measurements
 
 
 def main() -> None:

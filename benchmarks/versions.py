@@ -11,7 +11,7 @@ import argparse
 import statistics
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from scipy.stats import binom
@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def campaign(folder: Path) -> MeasurementRunner:
     """One that keeps what it measures in ``folder``."""
-    (folder / "measurements").mkdir(parents=True)
-    return MeasurementRunner(folder, "", lambda _: None, detect().to_json())
+    folder.mkdir()
+    return MeasurementRunner(folder, "", lambda _: None, asdict(detect()))
 
 
 def under(subject: MeasurementSpec, checkout: Path) -> MeasurementSpec:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import re
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
+from harness.evidence.model import Evidence
+from harness.evidence.reader import read_evidence
 from harness.reports.html import render
 from harness.reports.terminal import render as table
 
@@ -30,16 +32,16 @@ MOST_BYTES = 300_000
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
-def of_workload(evidence: dict[str, Any], workload: str) -> dict[str, Any]:
+def of_workload(evidence: Evidence, workload: str) -> Evidence:
     """The part of the run that is about one workload: what the picture of a terminal has room for."""
-    return {
-        **evidence,
-        "targets": [t for t in evidence["targets"] if t["workload"] == workload],
-        "measurements": [m for m in evidence["measurements"] if m["recipe"].startswith(f"{workload}/")],
-    }
+    return replace(
+        evidence,
+        targets=[t for t in evidence.targets if t.workload == workload],
+        measurements=[m for m in evidence.measurements if m.recipe.startswith(f"{workload}/")],
+    )
 
 
-def terminal(evidence: dict[str, Any], file: Path) -> None:
+def terminal(evidence: Evidence, file: Path) -> None:
     """The report at the end of a run, as SVG; the fonts are the reader's own, so that nothing is fetched."""
     console = Console(record=True, width=100, file=io.StringIO())
     console.print(Text.from_ansi(table(evidence, 100, colour=True)), end="")
@@ -48,7 +50,7 @@ def terminal(evidence: dict[str, Any], file: Path) -> None:
     file.write_text(picture.replace("Fira Code", "ui-monospace"), encoding="utf-8")
 
 
-def report(evidence: dict[str, Any], folder: Path, workload: str) -> None:
+def report(evidence: Evidence, folder: Path, workload: str) -> None:
     """The head of the page, and the figures of a workload (of the first, when none is named), in both themes."""
     from playwright.sync_api import sync_playwright
 
@@ -98,9 +100,9 @@ def main() -> None:
     parser.add_argument("--workload", help="whose figures are shown, and whose part of the terminal's table")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "pictures")
     chosen = parser.parse_args()
-    evidence = json.loads(chosen.evidence.read_text(encoding="utf-8"))
+    evidence, _ = read_evidence(chosen.evidence, None)
     shown = of_workload(evidence, chosen.workload) if chosen.workload else evidence
-    if not shown["measurements"]:
+    if not shown.measurements:
         sys.exit(f"{chosen.evidence} measured nothing of {chosen.workload or 'any workload'}")
     chosen.out.mkdir(parents=True, exist_ok=True)
     terminal(shown, chosen.out / "terminal.svg")

@@ -8,26 +8,24 @@ in words in docs/evidence.md, "Recomputing a verdict".
 """
 
 import itertools
-import json
 import math
 import operator
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import replay_formulas as formulas
 import replay_looks
 from replay_bounds import SHARE, wrong_bound
+from replay_file import MALFORMED, read, told
 from replay_formulas import Judged, NoFigure
 from replay_quantiles import percentile
 
 Json = dict[str, Any]
 UNDECIDED, MOST_PROCESSES = "INCONCLUSIVE", 1000
 HOLDS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 class Unknown(Exception):
@@ -93,8 +91,10 @@ def judge_scores(target: Json, confidence: float, own: Json, other: Json | None)
         raise Unknown("scores of a metric that is not known")
     scores, others = own["scores"][metric], other["scores"][metric] if other else []
     clusters = own["processes"][0]["details"].get("clusters") if own["processes"] else None
+    clusters = (own.get("groups") or {}).get(metric) or clusters
     weights = own.get("weights", {}).get(metric)
-    low, high = formulas.score_bounds(relation, scores, others, ends, confidence, clusters, weights)
+    jackknife = bool((own.get("groups") or {}).get(metric))
+    low, high = formulas.score_bounds(relation, scores, others, ends, confidence, clusters, weights, jackknife)
     value, second = math.fsum(scores) / len(scores), math.fsum(others) / max(len(others), 1)
     if relation in ("drop", "gain"):
         sign = 1 if (relation == "gain") is (better == "higher") else -1
@@ -112,7 +112,7 @@ def judge_machines(target: Json, evidence: Json) -> Judged:
     n = next(n for n in itertools.count(2) if (n + 1) / 2**n <= (1 - confidence) / 2)
     sides: list[list[float]] = []  # USD of all processes, then of the undisturbed ones, of one machine, then the other
     for name, begin in ((target["kpi"], file), (kpis[target["kpi"]]["against"], second or file)):
-        kpi, prefix = kpis[name], f"{begin}:" if "machines" in evidence else ""
+        kpi, prefix = kpis[name], f"{begin}:" if evidence.get("machines") else ""
         wanted = (f"{kpi['workload']}/{kpi['recipe']}", target["scenario"])
         found = [m for m in evidence["measurements"] if (m["recipe"], m["scenario"]) == wanted]
         found = [m for m in found if m["id"].startswith(prefix)]
@@ -149,7 +149,7 @@ def judge(target: Json, evidence: Json) -> Judged:
     metric, settings = target["metric"], evidence["settings"]
     if metric in ("size", "cost.ratio"):
         return (judge_files if metric == "size" else judge_machines)(target, evidence)
-    by_id = {measurement["id"]: measurement for measurement in evidence["measurements"]}
+    by_id = evidence["by_id"]
     recipes = [f"{target['workload']}/{recipe}" for recipe in (target["recipe"], target["versus"]) if recipe]
     used = [by_id.get(name, {}) for name in target["measurements"]][: len(recipes)]
     if [m.get("recipe") for m in used] != recipes or used[0]["artifact"] != target["artifact"]:
@@ -167,10 +167,10 @@ def judge(target: Json, evidence: Json) -> Judged:
 def standing(target: Json, evidence: Json) -> Iterator[str]:
     """Whether the verdict counts on this machine; merged evidence does not say it of each machine."""
     metric, verdict = target["metric"], target["verdict"]
-    if metric in ("size", "cost.ratio") or "machines" in evidence:
+    if metric in ("size", "cost.ratio") or evidence.get("machines"):
         return
     kpi = {kpi["name"]: kpi for kpi in evidence["kpis"]}[target["kpi"]]
-    used = [m["processes"] for m in evidence["measurements"] if m["id"] in target["measurements"]]
+    used = [evidence["by_id"][name]["processes"] for name in target["measurements"] if name in evidence["by_id"]]
     integers = any(process["proof"]["integer_ops"] for process in itertools.chain(*used))
     why = kpi["elsewhere"] if formulas.of_processes(metric) else kpi.get("other_processor", "")
     if verdict == "OFF_TARGET" and not why:
@@ -183,7 +183,7 @@ def standing(target: Json, evidence: Json) -> Iterator[str]:
 
 def no_device(target: Json, evidence: Json) -> bool:
     """Whether the machine shows no such device at all."""
-    machine = evidence.get("machines", {}).get(target.get("file"), evidence["machine"])
+    machine: Json = (evidence.get("machines") or {}).get(target.get("file")) or evidence["machine"]
     return {"gpu": not machine["gpus"], "npu": not machine["npus"]}.get(target["device"], False)
 
 
@@ -232,7 +232,7 @@ def examine(target: Json, evidence: Json) -> Iterator[str]:
         yield f"{said} is said{f' ({reason})' if reason else ''}, {verdict} follows"
     scored = "samples" in target["of"]
     for name, found in zip(("value", "low", "high", "n"), figures, strict=True):
-        if scored and name != "value" and "scores" not in evidence["settings"]:
+        if scored and name != "value" and not evidence["settings"].get("scores"):
             continue  # an earlier version made these intervals otherwise
         stated = number(target[name])
         if str(stated) != str(found) and not math.isclose(stated, found, rel_tol=1e-6, abs_tol=1e-12):
@@ -261,19 +261,11 @@ def replay(evidence: Json) -> tuple[list[str], Counter[str]]:
     return lines, left
 
 
-def told(error: Exception) -> str:
-    """What is wrong with a file, in one line."""
-    said = f"the key {error} is missing" if isinstance(error, KeyError) else getattr(error, "strerror", None)
-    return " ".join((said or str(error)).split())
-
-
 def main(arguments: Sequence[str]) -> int:
     """Prints what disagrees; returns the exit code."""
     path = arguments[0] if arguments else ".kpi/latest/evidence.json"
     try:
-        evidence = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(evidence, dict) or evidence.get("schema") != 1:
-            raise ValueError("it is not evidence of schema 1")
+        evidence = read(path)
         lines, left = replay(evidence)
     except (OSError, *MALFORMED) as error:
         print(f"{path} can't be read: {told(error)}", file=sys.stderr)

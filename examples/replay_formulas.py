@@ -18,6 +18,7 @@ Json = dict[str, Any]
 Bounds = tuple[float, float]
 Estimate = tuple[float, float, float]  # of a process: its own value, the lowest and the highest that it speaks for
 Judged = tuple[str, float, float, float, int]  # verdict, value, low, high, n
+LEAST_GROUPS = 100  # fewer that stand out say nothing of a jackknifed figure
 LEAST_UNITS = 50  # fewer that differ from 0 say nothing of scores without ends
 TINY = 1e-9
 
@@ -178,13 +179,17 @@ def score_bounds(
     confidence: float,
     clusters: Sequence[Hashable] | None = None,
     weights: Sequence[float] | None = None,
+    jackknife: bool = False,  # noqa: FBT001, FBT002 - as the evidence says
 ) -> Bounds:
     """Bounds of mean(own) for a "value", of mean(own) - mean(others) for "drop" and "gain", else of their ratio."""
     n, z, (low, high) = len(own), NormalDist().inv_cdf(confidence), ends
     binary = clusters is None and weights is None and ends == (0, 1) and {*own, *others} <= {0, 1}
 
     def mean_bounds(values: Sequence[float], ends: Bounds) -> Bounds:
-        return interval(by_unit(values, clusters), by_unit(weights or [1.0] * n, clusters), ends, confidence)
+        sums, sizes = by_unit(values, clusters), by_unit(weights or [1.0] * n, clusters)
+        if jackknife and standing_out(sums, sizes) < LEAST_GROUPS:
+            return -math.inf, math.inf
+        return interval(sums, sizes, ends, confidence)
 
     if relation == "value":
         return wilson(sum(own), n, z) if binary else mean_bounds(own, ends)
@@ -216,6 +221,14 @@ def by_unit(values: Sequence[float], clusters: Sequence[Hashable] | None) -> lis
     for unit, value in zip(range(len(values)) if clusters is None else clusters, values, strict=True):
         sums[unit] = sums.get(unit, 0.0) + value
     return list(sums.values())
+
+
+def standing_out(sums: Sequence[float], sizes: Sequence[float]) -> float:
+    """How many units a jackknifed figure rests on."""
+    means = [value / size for value, size in zip(sums, sizes, strict=True)]
+    middle = percentile(means)
+    far = [abs(mean - middle) for mean in means]
+    return math.fsum(far) ** 2 / math.fsum(a * a for a in far) if any(far) else 0.0
 
 
 def interval(sums: Sequence[float], sizes: Sequence[float], ends: Bounds, confidence: float) -> Bounds:

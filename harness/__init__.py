@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.core.registry import NoOptions, check_counts, options_table
     from harness.core.units import BYTES, COUNT, ENERGY, NUMBER, SHARE, TIME, Dimension
     from harness.judge.metrics.base import ArtifactMetric, Metric, ProcessMetric, ProofMetric, SampleMetric
+    from harness.judge.metrics.whole_set import SetMetric
     from harness.measure.records import Outputs, ProcessRecord, Proof
     from harness.measure.runtimes.base import Runtime, Session, TensorSession
     from harness.measure.scenarios.base import ProducesOutputs, Scenario, ScenarioContext, TensorScenario
@@ -32,6 +33,7 @@ _PLACES = {
     "harness.core.registry": ("NoOptions", "check_counts", "options_table"),
     "harness.core.units": ("BYTES", "COUNT", "ENERGY", "NUMBER", "SHARE", "TIME", "Dimension"),
     "harness.judge.metrics.base": ("ArtifactMetric", "Metric", "ProcessMetric", "ProofMetric", "SampleMetric"),
+    "harness.judge.metrics.whole_set": ("SetMetric",),
     "harness.measure.records": ("Outputs", "ProcessRecord", "Proof"),
     "harness.measure.runtimes.base": ("Runtime", "Session", "TensorSession"),
     "harness.measure.scenarios.base": ("Scenario", "ProducesOutputs", "ScenarioContext", "TensorScenario"),
@@ -69,6 +71,7 @@ __all__ = [
     "Scenario",
     "ScenarioContext",
     "Session",
+    "SetMetric",
     "Settings",
     "Split",
     "Task",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from harness.core.attempts import Attempts, attempt_note
 from harness.core.bounds import Relation, judged_in
 from harness.core.errors import Cause, KpiError, Unavailable
 from harness.core.statistics import looks_for
-from harness.evidence.ledger import TargetResult, off_target
+from harness.evidence.ledger import off_target
+from harness.evidence.model import TargetResult
 from harness.judge.machine_ratio import Side, judge_machines, processes_needed
 from harness.judge.metrics.base import ArtifactMetric, MachineRatioMetric, ProcessMetric, ProofMetric, SampleMetric
 from harness.judge.samples import samples_per_scenario
@@ -30,7 +31,7 @@ from harness.measure.rounds import Rounds
 from harness.measure.runner import MeasurementRunner, MeasurementSpec
 from harness.measure.runtimes import runtimes
 from harness.measure.scenarios import scenarios
-from harness.measure.sequence import back_to_back, too_alike
+from harness.measure.sequence import Order, back_to_back, too_alike
 from harness.measure.threads import thread_notes
 from harness.measure.validity import hopeless
 from harness.spec.model import Recipe, Spec, Target
@@ -48,7 +49,7 @@ class Measured:
     disturbed: str
     notes: tuple[str, ...]
     seconds: float
-    order: Mapping[str, Any] | None = None
+    order: Order | None = None
     attempt: int = 1
 
 
@@ -78,7 +79,7 @@ class Gate:
         self.store = store
         self.environments = Environments(store, spec.root, install=install)
         self.builder = Builder(spec, store, self.environments, folder / "build.log", progress)
-        self.campaign = MeasurementRunner(folder, tag, progress, machine.to_json(), stopped)
+        self.campaign = MeasurementRunner(folder, tag, progress, asdict(machine), stopped)
         self._earlier = earlier or Attempts()
         self._rounds = Rounds(self.campaign, seed=f"{folder.name} {tag}")
         self._trials: dict[tuple[tuple[str, ...], tuple[str, ...]], ProcessTrial] = {}

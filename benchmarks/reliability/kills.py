@@ -9,7 +9,6 @@ meet a build. The run after each kill must end with every verdict PASS; every se
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -24,6 +23,9 @@ from pathlib import Path
 
 import psutil
 
+from harness.evidence.composing import composed
+from harness.evidence.reader import read_evidence
+from harness.measure.journal import read_journals
 from tests.support.project import Project, make_project
 
 
@@ -56,11 +58,16 @@ def wrong(project: Project) -> Iterator[str]:
     )
     if verify.returncode:
         yield f"damaged: {verify.stdout}{verify.stderr}"
-    for file in (project.folder / ".kpi").rglob("evidence.json"):
-        evidence = json.loads(file.read_text(encoding="utf-8"))
-        seen = {target["verdict"] for target in evidence["targets"]}
-        if len(evidence["targets"]) != 5 or not seen <= {"PASS", "INCONCLUSIVE"}:
-            yield f"evidence of the killed run says {seen}"
+    for run in (project.folder / ".kpi/runs").glob("*"):
+        if (run / "evidence.json").exists():
+            evidence, broken = read_evidence(run / "evidence.json", None)
+        elif read_journals(run).run:
+            evidence, broken = composed(run, None), ""
+        else:
+            continue  # killed before its first verdict
+        seen = {target.verdict.value for target in evidence.targets}
+        if broken or len(evidence.targets) != 5 or not seen <= {"PASS", "INCONCLUSIVE"}:
+            yield f"evidence of the killed run says {seen} {broken}"
 
 
 def rerun(project: Project, *arguments: str) -> Iterator[str]:

@@ -34,13 +34,12 @@ def record(recipe: str, processes: int) -> dict[str, object]:
     workload, _, name = recipe.partition("/")
     target = replace(spec.targets[0], workload=workload, recipe=name, machine="any-cpu", metric_name=LatencyP50.name)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "measurements").mkdir()
         gate = Gate(spec, detect(), Store(), Path(folder), lambda _: None, install=True)
         subject = gate.subject(target, spec.recipe(workload, name), gate.builder.artifact(spec.recipe(workload, name)))
         records = gate.campaign.extend(subject, processes)
     return {
         "recipe": recipe,
-        "machine": detect().to_json()["cpu"],
+        "machine": detect().cpu,
         "cores": detect().cores,
         "recorded": records[0].started[:10],
         "seconds": SECONDS,

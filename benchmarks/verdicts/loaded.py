@@ -68,7 +68,7 @@ def write(project: Path, inside: float, outside: float) -> Path:
 def quiet_median(project: Path, processes: int) -> float:
     """Seconds: the median over fresh processes of each one's own median."""
     spec = read_spec(write(project, 1, 1))
-    (project / "quiet" / "measurements").mkdir(parents=True)
+    (project / "quiet").mkdir()
     gate = Gate(spec, detect(), Store(), project / "quiet", lambda _: None)
     target = spec.targets[0]
     recipe = spec.recipes_of(target)[0]

@@ -56,12 +56,12 @@ def attempt_note(attempt: int, attempts: str) -> Iterator[str]:
         yield f"attempt {attempt} with the same artifact, bound and machine: it must be surer than the ones before"
 
 
-def several(name: str, answers: Sequence[tuple[str, Mapping[str, Any]]], attempts: str) -> str:
+def several(name: str, answers: Sequence[tuple[str, str]], attempts: str) -> str:
     """Why no verdict can be picked of several attempts on one machine; empty where they agree, or error was spent.
 
-    ``answers`` are the files with what each says of the target.
+    ``answers`` are the files with the verdict of each.
     """
-    if len({answer["verdict"] for _, answer in answers}) < 2 or attempts == SPENT:  # noqa: PLR2004
+    if len({verdict for _, verdict in answers}) < 2 or attempts == SPENT:  # noqa: PLR2004
         return ""
-    said = ", ".join(f"{answer['verdict']} in {file}" for file, answer in answers)
+    said = ", ".join(f"{verdict} in {file}" for file, verdict in answers)
     return f'{name}: several attempts on one machine: {said}; give the last alone, or set attempts = "{SPENT}"'

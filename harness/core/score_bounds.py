@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 METHOD = "score intervals"
 """How the bounds of scores are made, for the evidence; a change of the method changes its name."""
+LEAST_GROUPS = 100
+"""A jackknifed figure that rests on fewer groups says nothing of other data (benchmarks/verdicts)."""
 LEAST = 50
 """Fewer differing samples, or clusters, say nothing of the mean of scores without ends (benchmarks/verdicts)."""
 _STEPS = 100
@@ -34,7 +36,8 @@ class Scores:
 
     ``ends`` are the least and the greatest score of a sample that weighs 1; ``clusters`` names for each sample the
     document, clip or speaker that it comes from, None where all are independent; ``weights`` are how much each sample
-    counts, n in all, where scores are products with them already.
+    counts, n in all, where scores are products with them already. ``jackknife`` says that scores are those of groups
+    in a figure that is not a mean: each group has one, and few that stand out say nothing.
     """
 
     own: Sequence[float]
@@ -42,6 +45,7 @@ class Scores:
     ends: Bounds = (-math.inf, math.inf)
     clusters: Sequence[Hashable] | None = None
     weights: Sequence[float] | None = None
+    jackknife: bool = False
 
     @property
     def binary(self) -> bool:
@@ -66,12 +70,21 @@ class Scores:
         return len(self.own) if self.clusters is None else len(set(self.clusters))
 
 
+@dataclass(frozen=True)
+class Scored:
+    """A score for each sample; how much each counts, and which group each belongs to, where not all alike."""
+
+    scores: Sequence[float]
+    weights: Sequence[float] | None = None
+    groups: Sequence[float] | None = None
+
+
 def mean_bounds(scores: Scores, confidence: float, times: float = 1.0) -> Bounds:
     """Bounds of the mean of the recipe's own scores: Wilson where they are right or wrong."""
     if scores.binary:
         n = len(scores.own) * times
         return wilson(sum(scores.own) * times, n, confidence)
-    return _bounds(*_by_unit(scores, scores.own), scores.ends, confidence, times)
+    return _bounds(*_by_unit(scores, scores.own), scores.ends, confidence, times, jackknife=scores.jackknife)
 
 
 def difference_bounds(scores: Scores, confidence: float, times: float = 1.0) -> Bounds:
@@ -82,7 +95,8 @@ def difference_bounds(scores: Scores, confidence: float, times: float = 1.0) -> 
         return tango(len(others) * times, better * times, worse * times, confidence)
     low, high = scores.ends
     gains = [a - b for a, b in zip(scores.own, others, strict=True)]
-    return _bounds(*_by_unit(scores, gains), (low - high, high - low), confidence, times)
+    ends = (low - high, high - low)
+    return _bounds(*_by_unit(scores, gains), ends, confidence, times, jackknife=scores.jackknife)
 
 
 def ratio_bounds(scores: Scores, confidence: float, times: float = 1.0) -> Bounds:
@@ -134,7 +148,8 @@ def _remainders(scores: Scores, confidence: float, times: float) -> Callable[[fl
     low, high = scores.ends
 
     def against(ratio: float) -> Bounds:
-        return _bounds(own - ratio * others, sizes, (low - ratio * high, high - ratio * low), confidence, times)
+        ends = (low - ratio * high, high - ratio * low)
+        return _bounds(own - ratio * others, sizes, ends, confidence, times, jackknife=scores.jackknife)
 
     return against
 
@@ -191,10 +206,24 @@ def _crossing(holds: Callable[[float], bool]) -> float:
     return high
 
 
-def _bounds(sums: Array, sizes: Array, ends: Bounds, confidence: float, times: float) -> Bounds:
+def _bounds(sums: Array, sizes: Array, ends: Bounds, confidence: float, times: float, *, jackknife: bool) -> Bounds:
     if all(map(math.isfinite, ends)):
         return _between_ends(sums, sizes, ends, confidence, times)
+    if jackknife and _standing_out(sums, sizes) * times < LEAST_GROUPS:
+        return -math.inf, math.inf
     return _without_ends(sums, sizes, confidence, times)
+
+
+def _standing_out(sums: Array, sizes: Array) -> float:
+    """How many units a figure rests on: (sum of |d|)^2 / sum of d^2, d being the distances from their median.
+
+    That is the number of units where all are as far from it, and k where k of many stand out.
+    """
+    import numpy as np
+
+    means = sums / sizes
+    apart = np.abs(means - np.median(means))
+    return float(apart.sum() ** 2 / (apart**2).sum()) if apart.any() else 0.0
 
 
 def _by_unit(scores: Scores, values: Sequence[float]) -> tuple[Array, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 
@@ -47,21 +47,27 @@ def percentile_bounds(
     Source: Hahn and Meeker, Statistical Intervals, 5.2. Samples whose excesses follow one another (``correlation``,
     see ``tail_correlation``) count as ``effective_samples``: the order statistics are those at the same share.
     """
-    from scipy.stats import binom
-
     ordered = sorted(samples)
     n = len(ordered)
     worth = math.floor(effective_samples(n, correlation))
     if worth < 1:
         return -math.inf, math.inf
-    rank = int(binom.ppf(confidence, worth, quantile)) + 1
+    low_rank, rank = _ranks(worth, quantile, confidence)
     high = ordered[n - 1 - (worth - rank) * n // worth] if rank <= worth else math.inf
-    # P(X(r) > quantile) = P(at most r - 1 samples are below it): the largest r that keeps it within 1 - confidence.
-    low_rank = int(binom.ppf(1 - confidence, worth, quantile))
-    while low_rank > 0 and binom.cdf(low_rank - 1, worth, quantile) > 1 - confidence:
-        low_rank -= 1
     low = ordered[low_rank * n // worth - 1] if low_rank > 0 else -math.inf
     return low, high
+
+
+@lru_cache(maxsize=4096)
+def _ranks(n: int, quantile: float, confidence: float) -> tuple[int, int]:
+    """The order statistics of ``n`` samples that bound a quantile: 0, or n + 1, where there is none."""
+    from scipy.stats import binom
+
+    # P(X(r) > quantile) = P(at most r - 1 samples are below it): the largest r that keeps it within 1 - confidence.
+    low = int(binom.ppf(1 - confidence, n, quantile))
+    while low > 0 and binom.cdf(low - 1, n, quantile) > 1 - confidence:
+        low -= 1
+    return low, int(binom.ppf(confidence, n, quantile)) + 1
 
 
 def effective_samples(n: int, correlation: float) -> float:
@@ -159,6 +165,11 @@ def recorded_looks(
 
     Raises ValueError where they don't fit together, or spend more than 1 - ``confidence``.
     """
+    return _recorded(tuple(sizes), tuple(against), confidence, drift)
+
+
+@lru_cache(maxsize=256)
+def _recorded(sizes: tuple[int, ...], against: tuple[int, ...], confidence: float, drift: float) -> tuple[Look, ...]:
     if len(sizes) != len(against) or list(sizes) != sorted({*sizes}):
         raise ValueError(f"looks at {list(sizes)} with {list(against)} exceptions don't fit together")
     spent, seen, alive = 0.0, 0, {0: 1.0}

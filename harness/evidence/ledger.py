@@ -2,81 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from harness.core.errors import Cause
+from harness.evidence.model import TargetResult
 from harness.judge.verdict import Verdict
 from harness.spec.model import Spec, Target
 
 _UNSELECTED = "not measured: not selected by -k or -m"
-
-
-@dataclass(frozen=True, slots=True)
-class TargetResult:
-    """What was found out about one target; numbers in base units of the target's dimension, NaN where unknown.
-
-    ``notes`` are what a reader should know whatever the verdict; ``order`` says where the processes stood in the run,
-    ``attempt`` how often the same artifact was held against the bound on this machine. ``cause`` says why there is no
-    figure, where that is known; ``would_be`` is the verdict of an OFF_TARGET if this machine counted.
-    """
-
-    verdict: Verdict
-    reason: str
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
-    confidence: float | None = None
-    n: int = 0
-    of: str = ""
-    artifact: str = ""
-    measurements: tuple[str, ...] = ()
-    remedy: str = ""
-    notes: tuple[str, ...] = ()
-    seconds: float = 0.0
-    order: Mapping[str, Any] | None = None
-    attempt: int = 1
-    cause: Cause | None = None
-    would_be: Verdict | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON: what is unknown is null; an infinite bound is the word "inf", as JSON has no number for it."""
-        plain = {
-            **asdict(self),
-            "verdict": self.verdict.value,
-            "cause": self.cause.value if self.cause else None,
-            "would_be": self.would_be.value if self.would_be else None,
-            "of": str(self.of),
-            "measurements": list(self.measurements),
-            "notes": list(self.notes),
-        }
-        for name in ("value", "low", "high"):
-            plain[name] = json_number(plain[name])
-        return plain
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TargetResult:
-        """The inverse of :meth:`to_json`."""
-        plain = dict(data)
-        for name in ("value", "low", "high"):
-            plain[name] = math.nan if plain[name] is None else float(plain[name])
-        plain["verdict"] = Verdict(plain["verdict"])
-        plain["measurements"] = tuple(plain["measurements"])
-        plain["notes"] = tuple(plain["notes"])
-        plain["cause"] = Cause(plain["cause"]) if plain["cause"] else None
-        plain["would_be"] = Verdict(plain["would_be"]) if plain["would_be"] else None
-        return cls(**plain)
-
-
-def json_number(value: float) -> float | str | None:
-    """A number as the evidence holds it: null when unknown, "inf" or "-inf" without bound."""
-    value = float(value)  # NumPy's own floats don't survive the way from a pytest-xdist worker
-    if math.isnan(value):
-        return None
-    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
 
 
 class Ledger:

@@ -1,38 +1,37 @@
-"""The evidence of a run: one JSON file from which a stranger's program can recompute every verdict."""
+"""What a run says of itself and of its targets, as the evidence holds it."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import harness
 from harness.core.registry import plugin_digests
 from harness.core.score_bounds import METHOD
 from harness.core.statistics import plan_looks
-from harness.evidence.ledger import Ledger, TargetResult, json_number
-from harness.judge.case import TAILS
-from harness.measure.machine.detect import Detected, mismatch, other_processor
-from harness.spec.model import Spec, Target
-
-SCHEMA = 1
-PUBLISHED = (
-    "evidence.json",
-    "summary.md",
-    "report.html",
-    "badge.svg",
-    "badge.json",
-    "gl-code-quality-report.json",
+from harness.evidence.ledger import Ledger
+from harness.evidence.model import (
+    Evidence,
+    KpiLine,
+    PublishedLine,
+    Settings,
+    TargetLine,
+    TargetResult,
+    WorkloadLine,
 )
-"""What ``.kpi/latest`` shows of a run, next to its ``results/``."""
+from harness.judge.case import TAILS
+from harness.judge.verdict import Verdict
+from harness.measure.machine.detect import Detected, mismatch, other_processor
+from harness.spec.model import Kpi, Spec, Target
+
 _LIBRARIES = (
     "hypothesis",
     "nncf",
@@ -48,111 +47,105 @@ _LIBRARIES = (
 )
 
 
-def publish(folder: Path, out: Path) -> None:
-    """Makes ``out`` (``.kpi/latest``) show the run in ``folder``."""
-    if folder == out:
-        return
-    fresh = Path(tempfile.mkdtemp(prefix=".latest-", dir=out.parent))
-    for name in PUBLISHED:
-        if (folder / name).exists():
-            shutil.copy2(folder / name, fresh / name)
-    if (folder / "results").exists():
-        shutil.copytree(folder / "results", fresh / "results")
-    if out.is_symlink() or out.is_file():
-        out.unlink()
-    elif out.exists():
-        shutil.rmtree(out)
-    fresh.rename(out)
-    out.chmod(0o755)
-
-
 def evidence(
-    ledger: Ledger,
-    machine: Detected,
-    measurements: Iterable[Mapping[str, Any]],
-    *,
-    started: datetime,
-    release: bool,
-    complete: bool,
-    resume: bool = False,
-) -> dict[str, Any]:
-    """The whole record as plain JSON."""
+    ledger: Ledger, machine: Detected, *, started: datetime, release: bool, complete: bool, resume: bool = False
+) -> Evidence:
+    """The record of a run but for what was measured."""
     spec = ledger.spec
-    settings = asdict(spec.measure)
-    looks = plan_looks(spec.measure.looks, spec.measure.confidence, spec.measure.drift)
-    settings["against"] = [look.against for look in looks]
-    settings["margin"] = [look.margin for look in looks]
-    settings["pair_drift"] = spec.measure.drift
-    settings["scores"] = METHOD
-    settings["tails"] = TAILS
-    return {
-        "schema": SCHEMA,
-        "harness": harness.__version__,
-        "file": spec.path.name,
-        "promises": spec.digest,
-        "commit": commit(spec.root),
-        "started": started.isoformat(timespec="milliseconds"),
-        "written": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "release": release,
-        "complete": complete,
-        "resume": resume,
-        "machine": machine.to_json(),
-        "libraries": _libraries(),
-        "plugins": plugin_digests(),
-        "settings": settings,
-        "kpis": [
-            {
-                "name": kpi.name,
-                "description": kpi.description,
-                "workload": kpi.workload,
-                "recipe": kpi.recipe,
-                "machine": kpi.machine,
-                "device": spec.machines[kpi.machine].device,
-                "elsewhere": mismatch(spec.machines[kpi.machine], machine),
-                "other_processor": other_processor(spec.machines[kpi.machine], machine),
-                "usd_per_hour": price.usd_per_hour if (price := spec.machines[kpi.machine].price) else None,
-                "against": kpi.against,
-            }
-            for kpi in spec.kpis
-        ],
-        "workloads": [
-            {"name": w.name, "task": w.task, "fixture": w.fixture, "reference": w.reference, "licence": w.licence}
+    return Evidence(
+        harness=harness.__version__,
+        file=spec.path.name,
+        kpis_digest=spec.digest,
+        commit=commit(spec.root),
+        started=started.isoformat(timespec="milliseconds"),
+        written=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        release=release,
+        complete=complete,
+        resume=resume,
+        machine=machine,
+        processor_class=machine.processor_class,
+        libraries=_libraries(),
+        plugins=plugin_digests(),
+        settings=_settings(spec),
+        kpis=tuple(_kpi_line(spec, kpi, machine) for kpi in spec.kpis),
+        workloads=tuple(
+            WorkloadLine(name=w.name, task=w.task, fixture=w.fixture, reference=w.reference, licence=w.licence)
             for w in spec.workloads.values()
-        ],
-        "published": [
-            {"workload": workload.name, **asdict(line)}
-            for workload in spec.workloads.values()
-            for line in workload.published
-        ],
-        "verdicts": {verdict.value: count for verdict, count in sorted(ledger.counts().items())},
-        "targets": [line(spec, target, answer) for target, answer in ledger.lines()],
-        "measurements": list(measurements),
-    }
+        ),
+        published=tuple(
+            PublishedLine(workload=w.name, source=p.source, recipe=p.recipe, machine=p.machine, values=p.values)
+            for w in spec.workloads.values()
+            for p in w.published
+        ),
+        verdicts=counts(answer.verdict for _, answer in ledger.lines()),
+        targets=[line(spec, target, answer) for target, answer in ledger.lines()],
+    )
 
 
-def line(spec: Spec, target: Target, answer: TargetResult) -> dict[str, Any]:
+def _settings(spec: Spec) -> Settings:
+    measure = spec.measure
+    looks = plan_looks(measure.looks, measure.confidence, measure.drift)
+    return Settings(
+        confidence=measure.confidence,
+        looks=measure.looks,
+        against=tuple(look.against for look in looks),
+        margin=tuple(look.margin for look in looks),
+        drift=measure.drift,
+        pair_drift=measure.drift,
+        seconds=measure.seconds,
+        samples=measure.samples,
+        budget_s=measure.budget_s,
+        attempts=measure.attempts,
+        scores=METHOD,
+        tails=TAILS,
+    )
+
+
+def _kpi_line(spec: Spec, kpi: Kpi, machine: Detected) -> KpiLine:
+    wanted = spec.machines[kpi.machine]
+    return KpiLine(
+        name=kpi.name,
+        description=kpi.description,
+        workload=kpi.workload,
+        recipe=kpi.recipe,
+        machine=kpi.machine,
+        device=wanted.device,
+        elsewhere=mismatch(wanted, machine),
+        other_processor=other_processor(wanted, machine),
+        usd_per_hour=wanted.price.usd_per_hour if wanted.price else None,
+        against=kpi.against,
+    )
+
+
+def line(spec: Spec, target: Target, answer: TargetResult) -> TargetLine:
     """One target with its answer, as the evidence holds it."""
-    return {
-        "id": target.id,
-        "kpi": target.kpi,
-        "workload": target.workload,
-        "recipe": target.recipe,
-        "machine": target.machine,
-        "device": spec.machines[target.machine].device,
-        "metric": target.metric_name,
-        "scenario": spec.scenario(target),
-        "bound": target.bound.text,
-        "op": target.bound.op,
-        "limit": target.bound.limit,
-        "relation": target.bound.relation.value,
-        "versus": target.bound.versus,
-        "unit": target.shown_in.base,
-        "better": target.metric.better,
-        "ends": [json_number(end) for end in getattr(target.metric, "ends", None) or target.metric.range],
-        "paired": getattr(target.metric, "paired", False),
-        "usd_per_hour": price.usd_per_hour if (price := spec.machines[target.machine].price) else None,
-        **answer.to_json(),
-    }
+    metric, bound, wanted = target.metric, target.bound, spec.machines[target.machine]
+    return TargetLine(
+        **{f.name: getattr(answer, f.name) for f in fields(TargetResult)},
+        id=target.id,
+        kpi=target.kpi,
+        workload=target.workload,
+        recipe=target.recipe,
+        machine=target.machine,
+        device=wanted.device,
+        metric=target.metric_name,
+        scenario=spec.scenario(target),
+        bound=bound.text,
+        op=bound.op,
+        limit=bound.limit,
+        relation=bound.relation.value,
+        versus=bound.versus,
+        unit=target.shown_in.base,
+        better=metric.better,
+        ends=getattr(metric, "ends", None) or metric.range,
+        paired=getattr(metric, "paired", False),
+        usd_per_hour=wanted.price.usd_per_hour if wanted.price else None,
+    )
+
+
+def counts(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """How many targets ended with which verdict."""
+    return {verdict.value: count for verdict, count in sorted(Counter(verdicts).items())}
 
 
 @cache

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.core.bounds import MEDIAN, Bound, Relation
 from harness.core.statistics import Look, looks_for, recorded_looks
-from harness.core.text import number
 from harness.judge.verdict import Verdict
-from harness.measure.records import ProcessRecord
+from harness.measure.records import Measurement
 
 if TYPE_CHECKING:
     from harness.build.artifact import Artifact
+    from harness.evidence.model import Evidence, Settings, TargetLine
 
 
 TAILS = "effective samples"
@@ -25,30 +25,24 @@ class NotReproducible(Exception):
     """The evidence does not hold what the verdict rests on."""
 
 
-def records_of(measurement: Mapping[str, Any]) -> list[ProcessRecord]:
-    """The processes of a measurement of the evidence."""
-    return [ProcessRecord.from_json(process) for process in measurement["processes"]]
-
-
-def first_look(settings: Mapping[str, Any]) -> int:
+def first_look(settings: Settings) -> int:
     """The processes of a run's first look; 0 in evidence of an earlier version, which took requests as independent."""
-    return int(settings["looks"][0]) if settings.get("tails") == TAILS else 0
+    return settings.looks[0] if settings.tails == TAILS else 0
 
 
 @dataclass(frozen=True)
 class Case:
     """One target as the evidence holds it; ``artifact`` is its own where its files are at hand."""
 
-    target: Mapping[str, Any]
-    evidence: Mapping[str, Any]
+    target: TargetLine
+    evidence: Evidence
     bound: Bound
     artifact: Artifact | None = None
 
     @property
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> Settings:
         """The settings of the run."""
-        settings: Mapping[str, Any] = self.evidence["settings"]
-        return settings
+        return self.evidence.settings
 
     @property
     def first(self) -> int:
@@ -58,41 +52,40 @@ class Case:
     @property
     def confidence(self) -> float:
         """The confidence of the run."""
-        return float(self.settings["confidence"])
+        return self.settings.confidence
 
     @property
     def attempt_confidence(self) -> float:
         """The confidence of the target: of several attempts each may have its own."""
-        return float(self.target["confidence"] or self.confidence)
+        return self.target.confidence or self.confidence
 
     @cached_property
-    def measurements(self) -> list[Mapping[str, Any]]:
+    def measurements(self) -> list[Measurement]:
         """What the verdict rests on, the target's own recipe first. Raises NotReproducible where it is missing."""
-        by_id = {measurement["id"]: measurement for measurement in self.evidence["measurements"]}
-        names = self.target["measurements"]
+        by_id, names = self.evidence.by_id, self.target.measurements
         missing = [name for name in names if name not in by_id]
         if missing or not names:
             raise NotReproducible(f"the measurement {missing[0] if missing else 'it rests on'} is not in the evidence")
         found = [by_id[name] for name in names]
-        if found[0]["artifact"] != self.target["artifact"]:
-            raise NotReproducible(f"{found[0]['id']} measured another artifact, {found[0]['artifact'][:12]}")
+        if found[0].artifact != self.target.artifact:
+            raise NotReproducible(f"{found[0].id} measured another artifact, {found[0].artifact[:12]}")
         return found
 
     def pairs(self) -> Sequence[tuple[int, int]]:
         """The undisturbed pairs of the first two measurements, as places in their processes."""
         own, other = self.measurements[:2]
-        pairs = own["pairs"].get(other["id"].rpartition(":")[2])  # merged evidence puts the file's name before it
+        pairs = own.pairs.get(other.id.rpartition(":")[2])  # merged evidence puts the file's name before it
         if pairs is None:
-            raise NotReproducible(f"{own['id']} lists no pairs with {other['id']}")
-        return [(int(a), int(b)) for a, b in pairs]
+            raise NotReproducible(f"{own.id} lists no pairs with {other.id}")
+        return pairs
 
     def looks(self, drift: float) -> tuple[Look, ...]:
         """The looks that the evidence records. Raises NotReproducible where they are not an honest plan."""
         settings, confidence, share = self.settings, self.attempt_confidence, self.bound.share
         try:
             if confidence != self.confidence or share != MEDIAN:
-                return looks_for(tuple(settings["looks"]), confidence, drift, share)
-            return recorded_looks(settings["looks"], settings["against"], confidence, drift)
+                return looks_for(settings.looks, confidence, drift, share)
+            return recorded_looks(settings.looks, settings.against, confidence, drift)
         except ValueError as error:
             raise NotReproducible(str(error)) from None
 
@@ -100,19 +93,19 @@ class Case:
     def seen(self) -> int | None:
         """How many processes an undecided target had; others may have asked for more later. None: it was decided."""
         decided = (Verdict.PASS, Verdict.FAIL)
-        verdict = self.target["would_be"] if self.target["verdict"] == Verdict.OFF_TARGET else self.target["verdict"]
-        return None if verdict in decided else int(self.target["n"])
+        verdict = self.target.would_be if self.target.verdict == Verdict.OFF_TARGET else self.target.verdict
+        return None if verdict in decided else self.target.n
 
     def stated(self, recipe: str) -> float | None:
         """The figure of a recipe's files, as its measurement or a target of its own has it."""
         target = self.target
-        if target["metric"] == "size":
-            for measurement in self.evidence["measurements"]:
-                if measurement["recipe"] == f"{target['workload']}/{recipe}":
-                    return float(measurement["artifact_bytes"])
-        wanted = (target["workload"], recipe, target["metric"])
-        for other in self.evidence["targets"]:
-            same = (other["workload"], other["recipe"], other["metric"]) == wanted
-            if same and other is not target and other["relation"] == Relation.VALUE and other["value"] is not None:
-                return number(other["value"])
+        if target.metric == "size":
+            for measurement in self.evidence.measurements:
+                if measurement.recipe == f"{target.workload}/{recipe}":
+                    return float(measurement.artifact_bytes)
+        wanted = (target.workload, recipe, target.metric)
+        for other in self.evidence.targets:
+            same = (other.workload, other.recipe, other.metric) == wanted
+            if same and other is not target and other.relation == Relation.VALUE and other.known:
+                return other.value
         return None

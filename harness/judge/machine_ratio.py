@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.core.bounds import Bound
 from harness.core.statistics import median, median_bounds
-from harness.judge.case import records_of
 from harness.judge.verdict import Basis, Decision, Verdict
-from harness.measure.records import ProcessRecord
+from harness.measure.records import Measurement, ProcessRecord
 
 if TYPE_CHECKING:
+    from harness.evidence.model import Evidence, KpiLine, TargetLine
     from harness.judge.metrics.base import MachineRatioMetric, PricedMetric
 
 
@@ -73,55 +73,49 @@ def _ratio(a: float, b: float, unknown: float) -> float:
     return a / b if math.isfinite(a) and math.isfinite(b) and b > 0 else unknown
 
 
-def side_in(evidence: Mapping[str, Any], kpi: str, scenario: str, metric: type[PricedMetric]) -> Side | None:
+def side_in(evidence: Evidence, kpi: str, scenario: str | None, metric: type[PricedMetric]) -> Side | None:
     """What a KPI's processes cost in the evidence of a run; None unless it ran on the KPI's machine."""
-    found = next((k for k in evidence["kpis"] if k["name"] == kpi), None)
-    if found is None or found["elsewhere"]:
+    found = evidence.by_kpi.get(kpi)
+    if found is None or found.elsewhere:
         return None
-    return _side(found, evidence["measurements"], scenario, metric)
+    return _side(found, evidence.measurements, scenario, metric)
 
 
-def sides_in(
-    target: Mapping[str, Any], evidence: Mapping[str, Any], metric: type[MachineRatioMetric]
-) -> tuple[Side, Side] | None:
+def sides_in(target: TargetLine, evidence: Evidence, metric: type[MachineRatioMetric]) -> tuple[Side, Side] | None:
     """The two machines' processes that a target of the evidence is about; None where one of them is missing."""
-    kpis = {kpi["name"]: kpi for kpi in evidence["kpis"]}
-    own = kpis[target["kpi"]]
-    names = (target["kpi"], own["against"])
-    files = _files(target, evidence)
+    names = (target.kpi, evidence.by_kpi[target.kpi].against or "")
     found = [
-        _side(kpis[name], _of_file(evidence, file), target["scenario"], metric.figure)
+        _side(evidence.by_kpi[name], _of_file(evidence, file), target.scenario, metric.figure)
         if file
-        else side_in(evidence, name, target["scenario"], metric.figure)
-        for name, file in zip(names, files, strict=True)
+        else side_in(evidence, name, target.scenario, metric.figure)
+        for name, file in zip(names, _files(target, evidence), strict=True)
     ]
     if found[0] is None or found[1] is None:
         return None
     return found[0], found[1]
 
 
-def _files(target: Mapping[str, Any], evidence: Mapping[str, Any]) -> tuple[str, str]:
+def _files(target: TargetLine, evidence: Evidence) -> tuple[str, str]:
     """Of merged evidence, the files that the two machines' processes came from."""
-    machines = evidence.get("machines")
+    machines = evidence.machines
     if machines is None:
         return "", ""
     pairs = ((a, b) for a in machines for b in machines)
-    wanted = target.get("file")
-    return next(((a, b) for a, b in pairs if wanted == (a if a == b else f"{a} over {b}")), ("", ""))
+    return next(((a, b) for a, b in pairs if target.file == (a if a == b else f"{a} over {b}")), ("", ""))
 
 
-def _of_file(evidence: Mapping[str, Any], file: str) -> Iterator[Mapping[str, Any]]:
+def _of_file(evidence: Evidence, file: str) -> Iterator[Measurement]:
     """Of merged evidence, the measurements that came from one file."""
-    return (m for m in evidence["measurements"] if m["id"].startswith(f"{file}:"))
+    return (m for m in evidence.measurements if m.id.startswith(f"{file}:"))
 
 
 def _side(
-    kpi: Mapping[str, Any], measurements: Iterable[Mapping[str, Any]], scenario: str, metric: type[PricedMetric]
+    kpi: KpiLine, measurements: Iterable[Measurement], scenario: str | None, metric: type[PricedMetric]
 ) -> Side | None:
     """What a KPI's processes cost among measurements; those on its own device come first."""
-    recipe = f"{kpi['workload']}/{kpi['recipe']}"
-    measured = [m for m in measurements if m["recipe"] == recipe and m["scenario"] == scenario]
-    measured.sort(key=lambda m: m["device"] != kpi["device"])
-    if not measured or not kpi.get("usd_per_hour"):
+    recipe = f"{kpi.workload}/{kpi.recipe}"
+    measured = [m for m in measurements if m.recipe == recipe and m.scenario == scenario]
+    measured.sort(key=lambda m: m.device != kpi.device)
+    if not measured or not kpi.usd_per_hour:
         return None
-    return Side.of(metric, records_of(measured[0]), float(kpi["usd_per_hour"]))
+    return Side.of(metric, measured[0].processes, kpi.usd_per_hour)

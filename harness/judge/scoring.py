@@ -10,6 +10,7 @@ from typing import Any
 from harness.build.artifact import read_artifact
 from harness.core.errors import KpiError
 from harness.core.file_names import file_name
+from harness.core.numbers import packed
 from harness.judge.computing import computing
 from harness.judge.metrics.base import SampleMetric
 from harness.judge.verdict import Decision, flips, judge_samples, too_small
@@ -57,7 +58,8 @@ class Scorer:
         _require_alike(metric, [(recipe, self._campaign.of(u)) for recipe, u in zip(recipes, used, strict=False)])
         self._check_same_data([subject for subject in used if subject.scenario == own.scenario])
         series = self._campaign.of(own)
-        judged = metric.paired_scores(scores, others, series.clusters, series.weights.get(metric.name))
+        units = series.groups.get(metric.name) or series.clusters
+        judged = metric.paired_scores(scores, others, units, series.weights.get(metric.name))
         judgement = judge_samples(
             target.bound, judged, self.spec.measure.confidence, metric.better, paired=metric.paired
         )
@@ -151,17 +153,20 @@ class Scorer:
 
     def _scores(
         self, metric: type[SampleMetric], subject: MeasurementSpec, reference: Any, *, compared: bool = False
-    ) -> list[float]:
+    ) -> Sequence[float]:
         """The per-sample scores, kept with the measurement so that the verdict can be recomputed."""
         outputs = self.outputs(metric, subject, compared=compared)
-        kept = self._campaign.of(subject).scores
+        series = self._campaign.of(subject)
+        kept = series.scores
         if metric.name not in kept:
             with computing(metric, subject.recipe, outputs, self._log):
-                kept[metric.name] = metric.scores(outputs, reference)
-                weights = metric.weights(outputs)
-            if weights is not None:
-                self._campaign.of(subject).weights[metric.name] = weights
-            self._campaign.of(subject).scored_with[metric.name] = metric.scored_with(outputs)
+                made = metric.scored(outputs, reference, series.clusters)
+            kept[metric.name] = packed(made.scores)
+            if made.weights is not None:
+                series.weights[metric.name] = packed(made.weights)
+            if made.groups is not None:
+                series.groups[metric.name] = packed(made.groups)
+            series.scored_with[metric.name] = metric.scored_with(outputs)
             self._campaign.keep(subject)
         return kept[metric.name]
 

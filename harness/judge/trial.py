@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from harness.core.bounds import Bound
 from harness.core.errors import KpiError
@@ -13,11 +12,11 @@ from harness.core.units import TIME
 from harness.judge.verdict import Basis, Decision, Estimate, Verdict, can_decide, judge_processes
 from harness.measure.records import ProcessRecord
 from harness.measure.runner import MeasurementRunner, MeasurementSpec
-from harness.measure.sequence import order_of
+from harness.measure.sequence import Order, Within, order_of
 from harness.measure.validity import hopeless
 
 Reading = Callable[[Sequence[ProcessRecord]], list[Estimate]]
-Inside = Callable[[Sequence[ProcessRecord]], dict[str, float]]
+Inside = Callable[[Sequence[ProcessRecord]], Within | None]
 
 
 class ProcessTrial:
@@ -88,7 +87,7 @@ class ProcessTrial:
         """Ends it: its processes can't be run, or do not give the figure."""
         self.error, self.done = error, True
 
-    def order(self) -> dict[str, Any]:
+    def order(self) -> Order:
         """Where its processes, or pairs, stood in the run, and how alike neighbours are; for the evidence."""
         estimates, _ = self._estimates()
         records = [self._campaign.of(subject).records for subject in self.subjects]
@@ -97,9 +96,8 @@ class ProcessTrial:
         for members in used[: self.judgement.n]:
             places = [of[i].place for of, i in zip(records, members, strict=True)]
             spans.append((min(places), max(places)))
-        found = order_of(spans, [estimate.value for estimate in estimates[: len(spans)]])
         inside = self._within(records[0][: self.looks[0].processes])
-        return found | ({"within": inside} if inside else {})
+        return order_of(spans, [estimate.value for estimate in estimates[: len(spans)]], inside)
 
     def _judged(self, estimates: Sequence[Estimate], disturbed: Sequence[bool]) -> Decision:
         of = Basis.PAIRS if self.bound.versus else Basis.PROCESSES

@@ -31,7 +31,7 @@ def run_together(count: int, run: Callable[[int, FileBarrier], dict[str, Any]]) 
         except BaseException:
             meetings[0].abort()
             raise
-        return [ProcessRecord.from_json(future.result()) for future in running]
+        return [ProcessRecord.of_worker(future.result()) for future in running]
 
 
 def together(records: Sequence[ProcessRecord]) -> ProcessRecord:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ class Traffic:
         return "memory-bound" if self.share >= MEMORY_BOUND else "compute-bound"
 
 
-def traffic(processes: list[ProcessRecord]) -> Traffic | None:
+def traffic(processes: Sequence[ProcessRecord]) -> Traffic | None:
     """Of a measurement under the scenario ``generate``; None where a figure is missing.
 
     A token takes every weight once: bytes of the network's constants / median time per token. The embedding counts

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
+
+from harness.core.numbers import Numbers, packed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,46 +61,81 @@ class ProcessRecord:
     memory_before: int
     memory_peak: int
     proof: Proof
-    samples_s: tuple[float, ...] = ()
+    samples_s: Numbers = ()
     completed: int = 0
     elapsed_s: float = 0.0
     batch: int = 1
     warmup: Mapping[str, Any] = field(default_factory=dict)
-    kernel_s: tuple[float, ...] = ()
+    kernel_s: Numbers = ()
     system: Mapping[str, Any] = field(default_factory=dict)
     violations: tuple[str, ...] = ()
-    series: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    series: Mapping[str, Numbers] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     outputs: str = ""
     disturbed: str = ""
     place: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        """A plain dictionary, as kept in the evidence."""
-        return asdict(self)
+    def __post_init__(self) -> None:
+        # However they came: the same in memory, on disk and from a worker.
+        for name in ("samples_s", "kernel_s"):
+            object.__setattr__(self, name, packed(getattr(self, name)))
+        object.__setattr__(self, "series", {name: packed(values) for name, values in self.series.items()})
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ProcessRecord:
-        """The inverse of :meth:`to_json`; ValueError when keys are missing or unknown (another protocol)."""
+    def of_worker(cls, data: Mapping[str, Any]) -> ProcessRecord:
+        """What a worker process answered; ValueError when keys are missing or unknown (another protocol)."""
         known = {f.name for f in fields(cls)}
         if unknown := set(data) - known:
             raise ValueError(f"unknown fields {sorted(unknown)}")
         try:
-            proof_data = dict(data["proof"])
+            proof = dict(data["proof"])
             for name in ("layers", "float_layers"):
-                proof_data[name] = tuple((str(n), str(k), float(s)) for n, k, s in proof_data.get(name, ()))
-            return cls(
-                **{
-                    **data,
-                    "proof": Proof(**proof_data),
-                    "samples_s": tuple(map(float, data.get("samples_s", ()))),
-                    "kernel_s": tuple(map(float, data.get("kernel_s", ()))),
-                    "violations": tuple(map(str, data.get("violations", ()))),
-                    "series": {str(n): tuple(map(float, v)) for n, v in data.get("series", {}).items()},
-                }
-            )
+                proof[name] = tuple((str(n), str(k), float(s)) for n, k, s in proof.get(name, ()))
+            violations = tuple(map(str, data.get("violations", ())))
+            return cls(**{**data, "proof": Proof(**proof), "violations": violations})
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a process record: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedRun:
+    """What a resumed run took over from the one that was stopped."""
+
+    run: str
+    processes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Everything that was measured of one artifact under one scenario: every raw sample of every process.
+
+    ``pairs`` are the undisturbed pairs with another measurement, by its id, as places in both lists of processes;
+    ``scores`` one number for each evaluation sample, by metric; ``weights`` how much each sample counts, where not
+    alike, ``groups`` which group of samples each belongs to, where a figure of the whole set is known by groups;
+    ``scored_with`` is what scores were computed with. ``conditions`` must be alike for two measurements to be of
+    the same thing. ``artifact`` is a SHA-256, ``artifact_bytes`` its size.
+    """
+
+    id: str
+    recipe: str
+    artifact: str
+    artifact_bytes: int
+    runtime: str
+    device: str
+    scenario: str
+    runtime_options: Mapping[str, Any] = field(default_factory=dict)
+    scenario_options: Mapping[str, Any] = field(default_factory=dict)
+    environment: str | None = None
+    placement: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    compared: tuple[Mapping[str, Any], ...] = ()
+    taken_over: ResumedRun | None = None
+    scores: Mapping[str, Numbers] = field(default_factory=dict)
+    weights: Mapping[str, Numbers] = field(default_factory=dict)
+    groups: Mapping[str, Numbers] = field(default_factory=dict)
+    scored_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    pairs: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    processes: Sequence[ProcessRecord] = ()
 
 
 @dataclass(frozen=True, slots=True)

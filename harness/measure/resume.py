@@ -11,10 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import harness
+from harness.core.codec import decode
+from harness.core.numbers import Numbers
+from harness.measure.journal import measured
 from harness.measure.records import ProcessRecord
 
 MOST_AGE_S = 3600.0
 """Older measurements say nothing of the machine as it is now."""
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """As much of the evidence as says whether a run came to its end."""
+
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -24,10 +34,11 @@ class Resumed:
     run: str
     folder: Path
     records: list[ProcessRecord]
-    scores: dict[str, list[float]]
-    weights: dict[str, list[float]]
+    scores: dict[str, Numbers]
+    weights: dict[str, Numbers]
+    groups: dict[str, Numbers]
     scored_with: dict[str, dict[str, str]]
-    pairs: Mapping[str, Sequence[Sequence[int]]]
+    pairs: Mapping[str, Sequence[tuple[int, int]]]
 
 
 def conditions(
@@ -58,9 +69,9 @@ def stopped_runs(folders: Sequence[Path]) -> list[Path]:
 
 def _came_to_its_end(run: Path) -> bool:
     try:
-        return bool(json.loads((run / "evidence.json").read_text(encoding="utf-8"))["complete"])
-    except (OSError, ValueError, KeyError):
-        return False  # stopped before the first verdict was written
+        return decode((run / "evidence.json").read_bytes(), _Ended).complete
+    except (OSError, ValueError):
+        return False  # killed before it was written
 
 
 def restore(
@@ -72,17 +83,21 @@ def restore(
     """
     oldest = (now or datetime.now(UTC)).timestamp() - MOST_AGE_S
     for folder in folders:
-        own = folder / "measurements" / f"{subject}-{tag}.json"
-        for path in [own, *sorted((folder / "measurements").glob(f"{subject}*.json"))]:
-            try:
-                data = json.loads(path.read_text(encoding="utf-8"))
-                records = [ProcessRecord.from_json(process) for process in data["processes"]]
-            except (OSError, ValueError, KeyError):
-                continue  # not there, or written by another version: measured again
+        found = sorted(measured(folder, subject), key=lambda one: one.id != f"{subject}-{tag}")
+        for one in found:
+            records = list(one.processes)
             young = all(datetime.fromisoformat(record.started).timestamp() >= oldest for record in records)
             kept = all((folder / "outputs" / record.outputs).exists() for record in records if record.outputs)
-            if records and young and kept and data.get("conditions") == alike:
-                pairs = {other.partition("-")[0]: found for other, found in data.get("pairs", {}).items()}
-                scores, weights, means = (data.get(name, {}) for name in ("scores", "weights", "scored_with"))
-                return Resumed(folder.name, folder, records, scores, weights, means, pairs)
+            if records and young and kept and one.conditions == alike:
+                pairs = {other.partition("-")[0]: places for other, places in one.pairs.items()}
+                return Resumed(
+                    run=folder.name,
+                    folder=folder,
+                    records=records,
+                    scores=dict(one.scores),
+                    weights=dict(one.weights),
+                    groups=dict(one.groups),
+                    scored_with={metric: dict(what) for metric, what in one.scored_with.items()},
+                    pairs=pairs,
+                )
     return None

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.build.environments import Interpreter
+from harness.core.numbers import Numbers
 from harness.core.placement import Placement, memory_binding
 from harness.core.processes import call_worker
 from harness.measure.barrier import FileBarrier
 from harness.measure.instances import run_together, together
+from harness.measure.journal import Journal
 from harness.measure.lock import device_lock
-from harness.measure.records import ProcessRecord
+from harness.measure.records import Measurement, ProcessRecord, ResumedRun
 from harness.measure.resume import Resumed, conditions, restore
-from harness.measure.run_folder import write_measurement
 from harness.measure.runtimes import runtimes
 from harness.measure.scenarios import scenarios
 from harness.measure.validity import best_kernel, by_heat, disturbance
@@ -79,8 +80,9 @@ class Series:
 
     subject: MeasurementSpec
     records: list[ProcessRecord] = field(default_factory=list)
-    scores: dict[str, list[float]] = field(default_factory=dict)
-    weights: dict[str, list[float]] = field(default_factory=dict)
+    scores: dict[str, Numbers] = field(default_factory=dict)
+    weights: dict[str, Numbers] = field(default_factory=dict)
+    groups: dict[str, Numbers] = field(default_factory=dict)
     scored_with: dict[str, dict[str, str]] = field(default_factory=dict)
     taken_over: Resumed | None = None
 
@@ -89,29 +91,33 @@ class Series:
         """For each evaluation sample the number of the cluster that it belongs to; None where all are independent."""
         return self.records[0].details.get("clusters") if self.records else None
 
-    def to_json(self) -> dict[str, Any]:
-        """The measurement as kept in the evidence: every raw sample of every process."""
-        subject = self.subject
-        return {
-            "recipe": subject.recipe,
-            "artifact": subject.artifact,
-            "artifact_bytes": subject.artifact_bytes,
-            "compared": [dict(step) for step in subject.compared],
-            "runtime": subject.runtime,
-            "runtime_options": dict(subject.runtime_options),
-            "environment": subject.interpreter.name,
-            "placement": subject.placement.to_json(),
-            "device": subject.device,
-            "scenario": subject.scenario,
-            "scenario_options": dict(subject.scenario_options),
-            "processes": [record.to_json() for record in self.records],
-            "scores": self.scores,
-            "weights": self.weights,
-            "scored_with": self.scored_with,
-            "taken_over": (
-                {"run": self.taken_over.run, "processes": len(self.taken_over.records)} if self.taken_over else None
-            ),
-        }
+    def measurement(
+        self, name: str, pairs: Mapping[str, Sequence[tuple[int, int]]], conditions: Mapping[str, Any]
+    ) -> Measurement:
+        """The measurement as kept in the evidence."""
+        subject, earlier = self.subject, self.taken_over
+        return Measurement(
+            id=name,
+            recipe=subject.recipe,
+            artifact=subject.artifact,
+            artifact_bytes=subject.artifact_bytes,
+            runtime=subject.runtime,
+            device=subject.device,
+            scenario=subject.scenario,
+            runtime_options=subject.runtime_options,
+            scenario_options=subject.scenario_options,
+            environment=subject.interpreter.name,
+            placement=subject.placement.to_json(),
+            conditions=conditions,
+            compared=subject.compared,
+            taken_over=ResumedRun(earlier.run, len(earlier.records)) if earlier else None,
+            scores=self.scores,
+            weights=self.weights,
+            groups=self.groups,
+            scored_with=self.scored_with,
+            pairs=pairs,
+            processes=self.records,
+        )
 
 
 class MeasurementRunner:
@@ -132,12 +138,13 @@ class MeasurementRunner:
         self.log = folder / "measure.log"
         self.tag = tag
         self.progress = progress
-        self._folder = folder
+        self._journal = Journal(folder, tag)
         self._machine = machine
         self._stopped = stopped
         self._known_conditions: dict[str, dict[str, Any]] = {}
         self.series: dict[str, Series] = {}
         self.pairs: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        self._partners: dict[str, list[str]] = {}
         self.wasted: Counter[tuple[str, str]] = Counter()
         self._place = 0
 
@@ -148,7 +155,7 @@ class MeasurementRunner:
             found = restore(self._stopped, subject.id, self.tag, self.conditions_of(subject)) if self._stopped else None
             if found is not None:
                 made.taken_over, made.records = found, list(found.records)
-                made.scores, made.weights = dict(found.scores), dict(found.weights)
+                made.scores, made.weights, made.groups = found.scores, found.weights, found.groups
                 made.scored_with = dict(found.scored_with)
                 self._place = max(self._place, *(record.place for record in found.records))
                 self.outputs.mkdir(parents=True, exist_ok=True)
@@ -176,24 +183,21 @@ class MeasurementRunner:
         return f"{subject.id}-{self.tag}" if self.tag else subject.id
 
     def keep(self, subject: MeasurementSpec) -> None:
-        """Writes what was measured so far, so that a killed run loses nothing."""
-        write_measurement(self._folder, self._record(self.of(subject)))
+        """Writes what was measured since it was last kept, so that a killed run loses nothing."""
+        self._journal.keep(self._measurement(self.of(subject)))
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """Every measurement of this run so far, as the evidence holds them."""
-        return [self._record(series) for series in self.series.values()]
+    def measurements(self, workload: str) -> list[Measurement]:
+        """What this run has measured of a workload so far, as the evidence holds it."""
+        own = (series for series in self.series.values() if series.subject.recipe.partition("/")[0] == workload)
+        return [self._measurement(series) for series in own]
 
-    def _record(self, series: Series) -> dict[str, Any]:
+    def _measurement(self, series: Series) -> Measurement:
         subject = series.subject
         pairs = {
-            self.reference(self.series[b].subject): found for (a, b), found in self.pairs.items() if a == subject.id
+            self.reference(self.series[other].subject): self.pairs[subject.id, other]
+            for other in self._partners.get(subject.id, ())
         }
-        return {
-            "id": self.reference(subject),
-            **series.to_json(),
-            "pairs": pairs,
-            "conditions": self.conditions_of(subject),
-        }
+        return series.measurement(self.reference(subject), pairs, self.conditions_of(subject))
 
     def extend(self, subject: MeasurementSpec, count: int) -> list[ProcessRecord]:
         """Runs fresh processes until there are ``count``; returns them all."""
@@ -241,6 +245,7 @@ class MeasurementRunner:
         """The undisturbed pairs of two subjects, as positions in their two series."""
         if (a.id, b.id) not in self.pairs:
             self.pairs[a.id, b.id] = self._pairs_taken_over(a, b)
+            self._partners.setdefault(a.id, []).append(b.id)
         return self.pairs[a.id, b.id]
 
     def _pairs_taken_over(self, a: MeasurementSpec, b: MeasurementSpec) -> list[tuple[int, int]]:
@@ -257,7 +262,7 @@ class MeasurementRunner:
         self.outputs.mkdir(parents=True, exist_ok=True)
         count_of = subject.placement.instances
         if count_of == 1:
-            record = ProcessRecord.from_json(self._call(subject, said, None))
+            record = ProcessRecord.of_worker(self._call(subject, said, None))
         else:
             record = together(run_together(count_of, lambda _, meeting: self._call(subject, said, meeting)))
         self._place += 1

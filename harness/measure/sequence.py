@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from harness.core.statistics import median
 
@@ -14,23 +14,52 @@ _FEWEST = 6
 _MOST_ALIKE = 0.99
 
 
-def order_of(spans: Sequence[tuple[int, int]], values: Sequence[float]) -> dict[str, Any]:
-    """What the evidence keeps of an order: places in the run, processes back to back, runs test, correlation.
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Of the requests of a process, for a tail: how many, how far slow ones follow one another, what they are worth.
+
+    ``needed`` are the independent ones that the tail takes.
+    """
+
+    samples: float
+    correlation: float
+    effective: float
+    needed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Where the processes, or pairs, of a target stood in the run, and how alike neighbours are.
+
+    ``back_to_back`` counts those that directly followed one of their own; ``runs_test`` is the probability of so few
+    runs above and below the median, ``correlation`` that of neighbours' ranks; None of few values.
+    """
+
+    places: tuple[int, ...]
+    back_to_back: int
+    runs_test: float | None
+    correlation: float | None
+    within: Within | None = None
+
+
+def order_of(spans: Sequence[tuple[int, int]], values: Sequence[float], within: Within | None = None) -> Order:
+    """What the evidence keeps of an order.
 
     ``spans`` are the first and the last place in the run of each process, or of each pair, in the order in which they
     ran; ``values`` are their figures.
     """
-    return {
-        "places": [first for first, _ in spans],
-        "back_to_back": sum(later == earlier + 1 for (_, earlier), (later, _) in pairwise(spans)),
-        "runs_test": _rounded(runs_test(values)),
-        "correlation": _rounded(correlation(values)),
-    }
+    return Order(
+        places=tuple(first for first, _ in spans),
+        back_to_back=sum(later == earlier + 1 for (_, earlier), (later, _) in pairwise(spans)),
+        runs_test=_rounded(runs_test(values)),
+        correlation=_rounded(correlation(values)),
+        within=within,
+    )
 
 
-def back_to_back(order: Mapping[str, Any]) -> Iterator[str]:
+def back_to_back(order: Order) -> Iterator[str]:
     """Says so where most processes directly followed one of their own."""
-    followed, count = order["back_to_back"], len(order["places"])
+    followed, count = order.back_to_back, len(order.places)
     if count > 1 and 2 * followed >= count:
         yield (
             f"{followed + 1} of {count} ran back to back: nothing else was measured in between, so that neighbours may "
@@ -38,15 +67,15 @@ def back_to_back(order: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def too_alike(order: Mapping[str, Any]) -> Iterator[str]:
+def too_alike(order: Order) -> Iterator[str]:
     """Says so where slow requests follow one another so often that a tail has no upper bound."""
-    inside = order.get("within")
-    if inside and inside["effective"] < inside["needed"]:
-        kept = min(inside["correlation"], _MOST_ALIKE)
-        enough = math.ceil(inside["needed"] * (1 + kept) / (1 - kept))
+    inside = order.within
+    if inside is not None and inside.effective < inside.needed:
+        kept = min(inside.correlation, _MOST_ALIKE)
+        enough = math.ceil(inside.needed * (1 + kept) / (1 - kept))
         yield (
-            f"slow requests follow one another (correlation {inside['correlation']:.2f}): the {inside['samples']:g} of "
-            f"a process are worth {inside['effective']:.0f} independent ones, and this tail needs {inside['needed']}; "
+            f"slow requests follow one another (correlation {inside.correlation:.2f}): the {inside.samples:g} of "
+            f"a process are worth {inside.effective:.0f} independent ones, and this tail needs {inside.needed}; "
             f"samples = {enough} in [measure] would do"
         )
 

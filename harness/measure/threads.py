@@ -23,9 +23,10 @@ def excess(threads: int | None, instances: int, here: Detected) -> str:
 
     ``threads`` of one instance; None where they are left to a runtime that does not say how many it took.
     """
-    if here.quota is None or here.quota >= here.visible_cores:
+    visible = here.visible_cores or here.cores
+    if here.quota is None or here.quota >= visible:
         return ""
-    if (threads or here.visible_cores) * instances <= max(1.0, here.quota):
+    if (threads or visible) * instances <= max(1.0, here.quota):
         return ""
     whole = f"{instances} x " if instances > 1 else ""
     how = f"{whole}{threads} threads" if threads else f"{whole}as many threads as it sees processors"

@@ -7,10 +7,12 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
+
+from harness.evidence.model import Evidence
 
 FORMS = ("off", "github", "gitlab")
 GITLAB_FILE = "gl-code-quality-report.json"
@@ -31,7 +33,7 @@ class Annotation:
     identity: str
 
 
-def annotate(evidence: Mapping[str, Any], promises: Path) -> list[Annotation]:
+def annotate(evidence: Evidence, promises: Path) -> list[Annotation]:
     """A remark for each target that failed, broke, or stayed undecided; what was not selected gets none.
 
     The rest of the verdicts say nothing against the artifact here. In a release whatever was not proven is an error.
@@ -50,15 +52,15 @@ def annotate(evidence: Mapping[str, Any], promises: Path) -> list[Annotation]:
             continue
         lines |= {key: (_shown_path(path), line) for key, line in target_lines(text).items()}
     unknown, found = (_shown_path(promises), 1), []
-    for target in evidence["targets"]:
-        level = "error" if evidence["release"] and target["verdict"] != "PASS" else _LEVELS.get(target["verdict"])
-        if level is None or not (answered(target) or evidence["release"]):
+    for target in evidence.targets:
+        level = "error" if evidence.release and target.verdict != "PASS" else _LEVELS.get(target.verdict)
+        if level is None or not (answered(target) or evidence.release):
             continue
-        file, line = lines.get((target["kpi"], target["metric"])) or lines.get((target["kpi"], ""), unknown)
+        file, line = lines.get((target.kpi, target.metric)) or lines.get((target.kpi, ""), unknown)
         value = f"{figure(target)}{f' ({interval(target)})' if interval(target) else ''}; " if figure(target) else ""
-        text = f"{target['metric']} {target['bound']}: {value}{why(target)}"
-        title = f"{target['verdict']} {target['kpi']}"
-        identity = "\0".join((target["kpi"], target["metric"], target["bound"]))
+        text = f"{target.metric} {target.bound}: {value}{why(target)}"
+        title = f"{target.verdict} {target.kpi}"
+        identity = f"{target.kpi}\x00{target.metric}\x00{target.bound}"
         found.append(Annotation(level, file, line, plain(title)[:_LONGEST], plain(text)[:_LONGEST], identity))
     return found
 
@@ -120,7 +122,7 @@ class Announcer:
         self._out, self._form = out, form
         self._guard = Guard(out) if form == "github" or on_github() else None
 
-    def end(self, evidence: Mapping[str, Any] | None, promises: Path) -> None:
+    def end(self, evidence: Evidence | None, promises: Path) -> None:
         """Says what there is to say; ``evidence`` None when nothing was judged."""
         if self._guard is not None:
             self._guard.lift()

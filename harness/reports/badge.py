@@ -9,6 +9,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from harness.core.files import write_atomically
+from harness.evidence.model import Evidence
 from harness.judge.verdict import Verdict
 
 _LABEL = "KPIs"
@@ -16,12 +17,12 @@ _COLOURS = {"brightgreen": "#2e7d32", "red": "#b3261e", "yellow": "#8a6100"}
 _GLYPH, _AIR = 6.6, 10.0
 
 
-def badge(evidence: Mapping[str, Any]) -> dict[str, Any]:
+def badge(evidence: Evidence) -> dict[str, Any]:
     """The badge in the form of shields.io's endpoint: green only when everything that is promised was proven."""
-    counts: Mapping[str, int] = evidence["verdicts"]
+    counts: Mapping[str, int] = evidence.verdicts
     total, proven = sum(counts.values()), counts.get(Verdict.PASS, 0)
     failed = counts.get(Verdict.FAIL, 0) + counts.get(Verdict.ERROR, 0)
-    green = total > 0 and proven == total and evidence["complete"] and not evidence.get("problems")
+    green = total > 0 and proven == total and evidence.complete and not evidence.problems
     message = f"{proven} of {total} proven" + (f", {failed} failed" if failed else "")
     return {
         "schemaVersion": 1,
@@ -48,7 +49,7 @@ def svg(made: Mapping[str, Any]) -> str:
     )
 
 
-def write_badge(evidence: Mapping[str, Any], folder: Path) -> None:
+def write_badge(evidence: Evidence, folder: Path) -> None:
     """Writes ``badge.json`` and ``badge.svg``."""
     made = badge(evidence)
     write_atomically(folder / "badge.json", json.dumps(made) + "\n")

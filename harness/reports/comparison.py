@@ -27,6 +27,8 @@ from harness.reports.terminal import STYLE
 _STYLE = {State.BETTER: "green", State.WORSE: "bold red", State.MACHINE: "yellow"}
 _MARK = {State.BETTER: "🟢", State.WORSE: "🔴"}
 _MANY = 10
+_LISTED = 500
+"""So many targets are listed whether they changed or not."""
 _PERCENT, _LEAST = 100.0, 0.05
 
 
@@ -94,7 +96,7 @@ def _names(compared: Comparison) -> Iterator[str]:
         if names := compared.kpis(side):
             yield f"{word}: {', '.join(names)}"
     for found, word in ((compared.base, "base"), (compared.new, "new")):
-        if not found.evidence["complete"]:
+        if not found.evidence.complete:
             yield f"the {word} run was stopped before its end"
 
 
@@ -121,11 +123,11 @@ def notes(row: Row) -> Iterator[str]:
 def where(found: Found) -> str:
     """``2026-11-21 16:14, commit aa705aa, AMD EPYC, 2 cores, 25 GB (run 5e9db8a)``."""
     evidence = found.evidence
-    commit = str(evidence["commit"])
+    commit = str(evidence.commit)
     said = f"commit {commit[:7]}{'-dirty' if commit.endswith('-dirty') else ''}" if commit else "no commit"
-    several = evidence.get("machines")
-    names = dict.fromkeys(machine_name(m) for m in (several.values() if several else [evidence["machine"]]))
-    return f"{when(evidence['started'])}, {said}, {' and '.join(names)} (run {found.id[:7]})"
+    several = evidence.machines
+    names = dict.fromkeys(machine_name(m) for m in (several.values() if several else [evidence.machine]))
+    return f"{when(evidence.started)}, {said}, {' and '.join(names)} (run {found.id[:7]})"
 
 
 def _verdict(row: Row) -> str:
@@ -133,13 +135,14 @@ def _verdict(row: Row) -> str:
         return "new"
     if row.new is None:
         return "gone"
-    return " → ".join(row.verdicts) if row.verdicts else str(row.new["verdict"])
+    return " → ".join(row.verdicts) if row.verdicts else str(row.new.verdict)
 
 
 def _shown(compared: Comparison) -> list[Row]:
     """Rows with two figures to hold side by side, or with news; what one run alone measured is counted below."""
-    there = [row for row in compared.in_both if row.base and row.base["value"] is not None]
-    return [row for row in compared.rows if row in there or row.differs]
+    there = {id(row) for row in compared.in_both if row.base and row.base.known}
+    shown = [row for row in compared.rows if id(row) in there or row.differs]
+    return shown if len(shown) <= _LISTED else [row for row in shown if row.differs]
 
 
 def terminal(compared: Comparison, width: int, *, colour: bool) -> str:
@@ -160,13 +163,15 @@ def terminal(compared: Comparison, width: int, *, colour: bool) -> str:
         said: dict[str, list[str]] = {}
         for row in rows:
             for note in notes(row):
-                said.setdefault(note, []).append(row.target["metric"])
+                said.setdefault(note, []).append(row.target.metric)
         for note, names in said.items():
             which = "" if len(names) == len(rows) else f"{', '.join(dict.fromkeys(names))}: "
             line = Table.grid(padding=(0, 1))
             line.add_row(Text("↳", style="dim"), Text(plain(f"{which}{note}"), style="dim", overflow="fold"))
             console.print(Padding(line, (0, 0, 0, 2)))
         console.print()
+    if len(compared.in_both) > _LISTED:
+        console.print(Text("what did not change is not listed, since it is so many: --json has all", style="dim"))
     for remark in remarks(compared):
         console.print(Text(plain(remark), style="dim"), overflow="fold")
     console.print(Text(tally(compared), style="bold"))
@@ -175,7 +180,7 @@ def terminal(compared: Comparison, width: int, *, colour: bool) -> str:
 
 def _table(rows: list[Row], width: int) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    name = min(22, max(14, *(len(row.target["metric"]) for row in rows)))
+    name = min(22, max(14, *(len(row.target.metric) for row in rows)))
     left = max(26, width - name - 11 - 11 - 7 - 5 * 2)
     table.add_column(width=name, overflow="fold")
     table.add_column(width=11, justify="right", overflow="fold")
@@ -184,12 +189,12 @@ def _table(rows: list[Row], width: int) -> Table:
     table.add_column(width=7, no_wrap=True)
     table.add_column(width=13, overflow="fold")
     for row in rows:
-        verdict = Verdict(row.target["verdict"])
+        verdict = Verdict(row.target.verdict)
         table.add_row(
-            Text(plain(row.target["metric"])),
+            Text(plain(row.target.metric)),
             Text(figure(row.base) if row.base else "", style="dim"),
             Text(figure(row.new) if row.new else ""),
-            Text(change_text(row.change, row.target["unit"]) if row.change else ""),
+            Text(change_text(row.change, row.target.unit) if row.change else ""),
             Text("" if row.state is State.SHOWN else row.state.value, style=_STYLE.get(row.state, "dim")),
             Text(_verdict(row), style=STYLE[verdict] if row.verdicts else "dim"),
         )
@@ -225,10 +230,10 @@ def _rows(rows: list[Row]) -> Iterator[str]:
         cells = (
             f"{_MARK.get(row.state, '')} {'' if row.state is State.SHOWN else row.state}".strip(),
             row.kpi,
-            row.target["metric"],
+            row.target.metric,
             figure(row.base) if row.base else "",
             figure(row.new) if row.new else "",
-            change_text(row.change, row.target["unit"]) if row.change else "",
+            change_text(row.change, row.target.unit) if row.change else "",
             _verdict(row),
             "; ".join(notes(row)),
         )

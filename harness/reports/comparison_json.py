@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from harness.core.codec import plain
+from harness.core.numbers import figure
 from harness.evidence.history.compare import Comparison, Row
 from harness.evidence.history.runs import Found
-from harness.evidence.ledger import json_number
 
 SCHEMA = 1
 
@@ -37,9 +38,9 @@ def _run(found: Found) -> dict[str, Any]:
     return {
         "run": found.id,
         "evidence": found.place,
-        "started": evidence["started"],
-        "commit": evidence["commit"],
-        "complete": evidence["complete"],
+        "started": evidence.started,
+        "commit": evidence.commit,
+        "complete": evidence.complete,
         "machines": sorted(found.machines),
     }
 
@@ -47,16 +48,16 @@ def _run(found: Found) -> dict[str, Any]:
 def _target(row: Row) -> dict[str, Any]:
     change = row.change and {
         "of": "ratio" if row.change.ratio else "difference",
-        **{name: json_number(getattr(row.change, name)) for name in ("value", "low", "high")},
+        **{name: plain(figure(getattr(row.change, name))) for name in ("value", "low", "high")},
     }
     kept = ("value", "low", "high", "verdict", "bound", "recipe", "artifact", "n", "of")
     return {
         "kpi": row.kpi,
         "was": row.was,
-        "metric": row.target["metric"],
-        "unit": row.target["unit"],
+        "metric": row.target.metric,
+        "unit": row.target.unit,
         **{
-            side: None if target is None else {name: target[name] for name in kept}
+            side: None if target is None else {name: plain(getattr(target, name)) for name in kept}
             for side, target in (("base", row.base), ("new", row.new))
         },
         "change": change,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from harness.core.errors import Unavailable
 from harness.core.text import span
+from harness.evidence.model import Settings
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric
+from harness.measure.records import Measurement
 from harness.spec.tasks import concerns, resolve_scenario, tasks
 
 
@@ -28,14 +29,12 @@ class Figure:
         return shown if self.low is None or self.high is None else f"{shown} ({span(self.low, self.high, dimension)})"
 
 
-def figures(
-    measurement: Mapping[str, Any], settings: Mapping[str, Any], hourly: float | None = None
-) -> Iterator[Figure]:
+def figures(measurement: Measurement, settings: Settings, hourly: float | None = None) -> Iterator[Figure]:
     """Every metric that the measurement gives; costs only where the price of the machine's hour is given."""
     for metric in metrics().values():
         if metric.priced and not hourly:
             continue
-        if metric.paired_samples or _played(metric, measurement["scenario"]):
+        if metric.paired_samples or _played(metric, measurement.scenario):
             try:
                 shown = metric.shown(measurement, settings, metric.factor(hourly))
             except Unavailable:

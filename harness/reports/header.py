@@ -9,12 +9,11 @@ from harness.spec.model import Spec
 
 def header(spec: Spec, file: str, machine: Detected) -> list[str]:
     """A line each on the promises and on the machine, for ``file`` as the user would write it."""
-    said = machine.to_json()
     devices = [("gpu", machine.gpus), ("npu", machine.npus)]
     more = "".join(f", {name} {', '.join(found)}" for name, found in devices if found)
     return [
         plain(f"kpis: {file}, {_counted(len(spec.targets), 'target')} of {_counted(len(spec.kpis), 'KPI')}"),
-        plain(f"machine: {machine.cpu}, {cores_of(said)}, memory {memory_of(said)}{more}"),
+        plain(f"machine: {machine.cpu}, {cores_of(machine)}, memory {memory_of(machine)}{more}"),
     ]
 
 

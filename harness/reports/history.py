@@ -13,12 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.core.bounds import Relation
+from harness.core.codec import plain as plain_json
+from harness.core.numbers import figure
 from harness.core.statistics import median
 from harness.core.text import plain, span
 from harness.core.units import DIMENSIONS
 from harness.evidence.history.drift import Shift, series_of, shifts
 from harness.evidence.history.points import Point, Run
-from harness.evidence.ledger import json_number
 from harness.evidence.text import when
 from harness.judge.metrics import metrics
 from harness.judge.verdict import Basis
@@ -138,7 +139,7 @@ def points_json(points: Sequence[Point]) -> list[dict[str, Any]]:
     return [
         {
             **asdict(point),
-            **{name: json_number(getattr(point, name)) for name in ("value", "low", "high")},
+            **{name: plain_json(figure(getattr(point, name))) for name in ("value", "low", "high")},
             "level": levels.get(_name(point)),
         }
         for point in points

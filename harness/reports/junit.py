@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.evidence.ledger import TargetResult
+from harness.evidence.model import TargetResult
 from harness.measure.machine.detect import detect
 from harness.spec.model import Target
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.core.errors import KpiError, Unavailable
 from harness.core.text import plain, span
 from harness.core.units import FACTOR
+from harness.evidence.model import Evidence
 from harness.judge.metrics.base import Metric
 from harness.reports.figures import Figure, figures
 
@@ -24,21 +24,21 @@ class Seen:
 
     name: str
     hourly: float | None
-    evidence: Mapping[str, Any]
+    evidence: Evidence
 
     @classmethod
-    def of(cls, evidence: Mapping[str, Any], hourly: float | None = None) -> Seen:
+    def of(cls, evidence: Evidence, hourly: float | None = None) -> Seen:
         """Named by its processor; priced by the KPI of a priced machine that it is, unless ``hourly`` says it."""
-        prices = {k["usd_per_hour"] for k in evidence["kpis"] if not k["elsewhere"] and k.get("usd_per_hour")}
-        machine = evidence["machine"]
-        name = f"{plain(machine['cpu'])}, {machine['cores']} cores"
+        prices = {k.usd_per_hour for k in evidence.kpis if not k.elsewhere and k.usd_per_hour}
+        machine = evidence.machine
+        name = f"{plain(machine.cpu)}, {machine.cores} cores"
         return cls(name, hourly or (prices.pop() if len(prices) == 1 else None), evidence)
 
     def why_no_energy(self) -> str:
         """Why energy counters could not be read; empty when nothing was missing."""
-        for measurement in self.evidence["measurements"]:
-            for process in measurement["processes"]:
-                energy = (process["system"].get("window") or {}).get("energy")
+        for measurement in self.evidence.measurements:
+            for process in measurement.processes:
+                energy = (process.system.get("window") or {}).get("energy")
                 if energy:
                     return str(energy["missing"])
         return "nothing was timed"
@@ -69,10 +69,10 @@ def compare(machines: Sequence[Seen]) -> list[Row]:
     """Every figure that depends on the machine, of every recipe that was measured on any; KpiError when none was."""
     found: dict[tuple[str, type[Metric]], dict[int, Figure]] = {}
     for place, machine in enumerate(machines):
-        for measurement in machine.evidence["measurements"]:
-            for figure in figures(measurement, machine.evidence["settings"], machine.hourly):
+        for measurement in machine.evidence.measurements:
+            for figure in figures(measurement, machine.evidence.settings, machine.hourly):
                 if figure.metric.per_process:
-                    found.setdefault((measurement["recipe"], figure.metric), {})[place] = figure
+                    found.setdefault((measurement.recipe, figure.metric), {})[place] = figure
     if not found:
         raise KpiError("no recipe was timed in this evidence", "run the suite with targets of latency or throughput")
     rows = [

@@ -9,6 +9,7 @@ from typing import Any
 from harness.core.text import cell
 from harness.core.units import DIMENSIONS
 from harness.evidence.history.points import Earlier, before
+from harness.evidence.model import Evidence
 from harness.evidence.text import ORDER, basis, figure, interval, taken_over, tally, when, why
 from harness.judge.verdict import Verdict
 from harness.measure.machine.detect import cores_of, memory_of
@@ -23,10 +24,10 @@ _MARK = {
 }
 
 
-def render(evidence: Mapping[str, Any], earlier: Earlier | None = None) -> str:
+def render(evidence: Evidence, earlier: Earlier | None = None) -> str:
     """The whole summary; what needs attention comes first: verdicts that changed since ``earlier`` runs, then all."""
     lines = [
-        f"# KPIs: {tally(evidence['verdicts'])}",
+        f"# KPIs: {tally(evidence.verdicts)}",
         "",
         _where(evidence),
         "",
@@ -34,24 +35,24 @@ def render(evidence: Mapping[str, Any], earlier: Earlier | None = None) -> str:
         "| | KPI | metric | measured | interval | bound | rests on |",
         "|---|---|---|--:|---|---|---|",
     ]
-    targets = sorted(evidence["targets"], key=lambda t: ORDER.index(Verdict(t["verdict"])))
+    targets = sorted(evidence.targets, key=lambda t: ORDER.index(Verdict(t.verdict)))
     for target in targets:
         cells = (
-            f"{_MARK[Verdict(target['verdict'])]} {target['verdict']}",
-            target["kpi"],
-            target["metric"],
+            f"{_MARK[Verdict(target.verdict)]} {target.verdict}",
+            target.kpi,
+            target.metric,
             figure(target),
             interval(target),
-            target["bound"],
+            target.bound,
             basis(target) or why(target),
         )
         lines.append("| " + " | ".join(map(cell, cells)) + " |")
     remarks = [
-        (target["id"], said)
+        (target.id, said)
         for target in targets
         for said in (
-            *([why(target)] if target["value"] is not None and target["verdict"] != Verdict.PASS else ()),
-            *target.get("notes", ()),
+            *([why(target)] if target.known and target.verdict != Verdict.PASS else ()),
+            *target.notes,
         )
         if said
     ]
@@ -61,22 +62,22 @@ def render(evidence: Mapping[str, Any], earlier: Earlier | None = None) -> str:
         lines += ["", "</details>"]
     if said := taken_over(evidence):
         lines += ["", cell(said)]
-    if evidence["published"]:
+    if evidence.published:
         lines += ["", "<details><summary>Published figures for comparison (not ours)</summary>", ""]
-        for line in evidence["published"]:
+        for line in evidence.published:
             lines.append(
-                f"- {cell(line['workload'])}, {cell(line['recipe'])}, {cell(line['machine'])}: "
-                f"{_published(line['values'])} ({cell(line['source'])})"
+                f"- {cell(line.workload)}, {cell(line.recipe)}, {cell(line.machine)}: "
+                f"{_published(line.values)} ({cell(line.source)})"
             )
         lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
 
 
-def _changed(evidence: Mapping[str, Any], earlier: Earlier) -> Iterator[str]:
+def _changed(evidence: Evidence, earlier: Earlier) -> Iterator[str]:
     """The verdicts that are not those of the last run of this machine that had an answer."""
-    known = [(target, point) for target in evidence["targets"] if (point := before(target, earlier)) is not None]
-    changed = [(target, point) for target, point in known if target["verdict"] != point.verdict]
-    changed.sort(key=lambda pair: ORDER.index(Verdict(pair[0]["verdict"])))
+    known = [(target, point) for target in evidence.targets if (point := before(target, earlier)) is not None]
+    changed = [(target, point) for target, point in known if target.verdict != point.verdict]
+    changed.sort(key=lambda pair: ORDER.index(Verdict(pair[0].verdict)))
     if not known:
         return
     if not changed:
@@ -86,21 +87,21 @@ def _changed(evidence: Mapping[str, Any], earlier: Earlier) -> Iterator[str]:
     yield f"**{len(changed)} verdict{'s' if len(changed) > 1 else ''} changed** on this machine:"
     yield ""
     for target, point in changed:
-        mark = _MARK[Verdict(target["verdict"])]
-        said = f"- {mark} {cell(target['kpi'])} {cell(target['metric'])}: {point.verdict} → **{target['verdict']}**"
+        mark = _MARK[Verdict(target.verdict)]
+        said = f"- {mark} {cell(target.kpi)} {cell(target.metric)}: {point.verdict} → **{target.verdict}**"
         figures = [DIMENSIONS[point.unit].format(point.value)] if not math.isnan(point.value) else []
-        figures += [figure(target)] if target["value"] is not None else []
-        bound = "" if point.bound == target["bound"] else f"; the bound was {cell(point.bound)}"
+        figures += [figure(target)] if target.known else []
+        bound = "" if point.bound == target.bound else f"; the bound was {cell(point.bound)}"
         since = f"{when(point.started)}{f', {cell(point.commit[:7])}' if point.commit else ''}"
-        yield f"{said} ({' → '.join(figures)}{', ' if figures else ''}{cell(target['bound'])}{bound}; since {since})"
+        yield f"{said} ({' → '.join(figures)}{', ' if figures else ''}{cell(target.bound)}{bound}; since {since})"
     yield ""
 
 
-def _where(evidence: Mapping[str, Any]) -> str:
-    machine = evidence["machine"]
-    what = f"{cell(machine['cpu'])}, {cell(cores_of(machine))}, {cell(memory_of(machine))}"
-    heat = "" if machine.get("heat", True) else "; heat is not visible on this machine"
-    return f"{what}{heat}; {cell(evidence['started'])}{'; release' if evidence['release'] else ''}"
+def _where(evidence: Evidence) -> str:
+    machine = evidence.machine
+    what = f"{cell(machine.cpu)}, {cell(cores_of(machine))}, {cell(memory_of(machine))}"
+    heat = "" if machine.heat != () else "; heat is not visible on this machine"
+    return f"{what}{heat}; {cell(evidence.started)}{'; release' if evidence.release else ''}"
 
 
 def _published(values: Mapping[str, Any]) -> str:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from harness.core.errors import KpiError, suggest
 from harness.core.statistics import median
 from harness.core.units import BYTES, TIME
-from harness.judge.case import records_of
+from harness.evidence.model import Evidence, Settings
 from harness.judge.metrics import metrics
 from harness.measure.memory_bandwidth import traffic
-from harness.measure.records import ProcessRecord
+from harness.measure.records import Measurement, ProcessRecord
 from harness.reports.figures import figures
 
 
-def side_by_side(workload: str, evidence: Mapping[str, Any]) -> str:
+def side_by_side(workload: str, evidence: Evidence) -> str:
     """One row for each metric, one column for each recipe that was measured; KpiError when none was.
 
     An interval is that of the verdicts: order statistics over processes, or the bounds of scores over samples.
     """
     columns: dict[str, dict[str, str]] = {}
-    for measurement in evidence["measurements"]:
-        name, _, recipe = measurement["recipe"].partition("/")
+    for measurement in evidence.measurements:
+        name, _, recipe = measurement.recipe.partition("/")
         if name == workload:
-            columns.setdefault(recipe, {}).update(_figures(measurement, evidence["settings"]))
+            columns.setdefault(recipe, {}).update(_figures(measurement, evidence.settings))
     if not columns:
-        known = {m["recipe"].partition("/")[0] for m in evidence["measurements"]}
+        known = {m.recipe.partition("/")[0] for m in evidence.measurements}
         raise KpiError(suggest(workload, known, "measured workload"))
     order = dict.fromkeys(["size", *metrics()])
     # A row that only this page has, such as a prompt length, follows the others.
@@ -39,10 +38,10 @@ def side_by_side(workload: str, evidence: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figures(measurement: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _figures(measurement: Measurement, settings: Settings) -> Iterator[tuple[str, str]]:
     """Every metric that the measurement gives, as text with its interval."""
-    yield "size", BYTES.format(float(measurement["artifact_bytes"]))
-    records = records_of(measurement)
+    yield "size", BYTES.format(float(measurement.artifact_bytes))
+    records = measurement.processes
     yield from _buckets(records)
     if moved := traffic(records):
         yield "memory traffic", f"{moved.bytes_s / 1e9:.1f} GB/s, {100 * moved.share:.0f} % of copying: {moved.bound}"

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from harness.core.attempts import Attempts
 from harness.core.errors import KpiError
 from harness.core.files import write_atomically
 from harness.core.text import plain
+from harness.evidence.composing import compose, publish
 from harness.evidence.history.database import History
 from harness.evidence.history.points import Earlier, Point, answered
-from harness.evidence.ledger import Ledger, TargetResult
+from harness.evidence.ledger import Ledger
 from harness.evidence.machine_name import machine_id
-from harness.evidence.seal import KEY_VARIABLE, seal
-from harness.evidence.writer import evidence, publish
+from harness.evidence.model import Evidence, TargetResult
+from harness.evidence.seal import KEY_VARIABLE
+from harness.evidence.writer import evidence
+from harness.measure.journal import Event, Journal, packed
 from harness.measure.machine.detect import detect
-from harness.measure.run_folder import clear_aside, read_measurements, run_folder
+from harness.measure.run_folder import clear_aside, run_folder
 from harness.reports.annotations import annotate, write_gitlab
-
-_EVERY_S = 2.0
 
 
 class Recorder:
-    """Writes ``evidence.json`` after verdicts as they come (every two seconds at most) and at the end."""
+    """Appends verdicts to the run's journal as they come; makes ``evidence.json`` of it at the end."""
 
     def __init__(
         self,
@@ -51,10 +50,9 @@ class Recorder:
         self.stopped: list[Path] = []
         self.active = False
         self.deselected: set[tuple[str, str, str]] = set()
-        self.evidence: dict[str, Any] | None = None
+        self.evidence: Evidence | None = None
         self.unreported = ""
         self._started = started
-        self._written = 0.0
         self._folder: Path | None = None
 
     @property
@@ -69,7 +67,7 @@ class Recorder:
         known: Mapping[tuple[str, str, str, str], int] = {}
         if self.history is not None:
             try:
-                known = self.history.attempts(machine_id(detect().to_json()), stopped=not self.resume)
+                known = self.history.attempts(machine_id(detect()), stopped=not self.resume)
             except KpiError as error:
                 self.forgotten = str(error)
         return Attempts(known, said - 1)
@@ -79,26 +77,25 @@ class Recorder:
         kpi, metric, bound = key
         if not self.ledger.answered((kpi, metric, bound)):
             self.ledger.record((kpi, metric, bound), answer)
-            if time.monotonic() - self._written > _EVERY_S:
-                self._write(complete=False, otherwise="not measured yet")
+            self._described.append(Event("verdict", key=(kpi, metric, bound), answer=packed(answer)))
 
     def finish(self, stopped: str = "") -> None:
         """Writes the final evidence; targets without a verdict get one that says why.
 
         ``stopped`` says why the run did not come to its end: then another may go on where it stopped.
         """
-        self._write(complete=not stopped, otherwise=f"not measured: {stopped or 'no test asked for it'}")
+        head = self._head(complete=not stopped, otherwise=f"not measured: {stopped or 'no test asked for it'}")
+        self.evidence = compose(self.folder, head, os.environ.get(KEY_VARIABLE))
         from harness.reports.badge import write_badge
         from harness.reports.html import write
         from harness.reports.markdown import render
 
-        if self.evidence is not None:
-            earlier, trend = self._remember(self.evidence)
-            write_atomically(self.folder / "summary.md", render(self.evidence, earlier))
-            self.unreported = write(self.folder / "report.html", self.evidence, trend)
-            write_badge(self.evidence, self.folder)
-            if self.annotations == "gitlab":
-                write_gitlab(annotate(self.evidence, self.ledger.spec.path), self.folder)
+        earlier, trend = self._remember(self.evidence)
+        write_atomically(self.folder / "summary.md", render(self.evidence, earlier))
+        self.unreported = write(self.folder / "report.html", self.evidence, trend)
+        write_badge(self.evidence, self.folder)
+        if self.annotations == "gitlab":
+            write_gitlab(annotate(self.evidence, self.ledger.spec.path), self.folder)
         if not stopped:
             clear_aside(self.folder)
         publish(self.folder, self.out)
@@ -110,7 +107,7 @@ class Recorder:
         if self.forgotten:
             yield f"this run is not in the history: {plain(self.forgotten)}"
 
-    def _remember(self, made: Mapping[str, Any]) -> tuple[Earlier | None, list[Point]]:
+    def _remember(self, made: Evidence) -> tuple[Earlier | None, list[Point]]:
         """Enters the run into the history; what was known before, and how the KPIs of this run moved until now.
 
         The history is a comfort: ``forgotten`` says what is wrong with it, and no verdict hangs on it.
@@ -118,31 +115,29 @@ class Recorder:
         if self.history is None:
             return None, []
         try:
-            earlier = self.history.last(machine_id(made["machine"]), made["started"])
+            earlier = self.history.last(machine_id(made.machine), made.started)
             # Where the run is published, a later one overwrites it.
             self.history.record(made, self.folder / "evidence.json")
-            asked = dict.fromkeys(target["kpi"] for target in made["targets"] if answered(target))
+            asked = dict.fromkeys(target.kpi for target in made.targets if answered(target))
             return earlier, self.history.trend(*asked) if asked else []
         except KpiError as error:
             self.forgotten = str(error)
             return None, []
 
-    def _write(self, *, complete: bool, otherwise: str) -> None:
+    @cached_property
+    def _described(self) -> Journal:
+        """The run's journal, which begins with what the run is and what it was asked to judge."""
+        journal = Journal(self.folder)
+        journal.append(Event("run", run=packed(self._head(complete=False, otherwise="not measured yet"))))
+        return journal
+
+    def _head(self, *, complete: bool, otherwise: str) -> Evidence:
         self.ledger.set_default_reasons(self.deselected, otherwise)
-        made = evidence(
+        return evidence(
             self.ledger,
             detect(),
-            read_measurements(self.folder),
             started=self._started,
             release=self.release,
             complete=complete,
             resume=self.resume,
         )
-        self.evidence = seal(made, os.environ.get(KEY_VARIABLE))
-        write_atomically(self.folder / "evidence.json", _dump(self.evidence))
-        self._written = time.monotonic()
-
-
-def _dump(data: dict[str, Any]) -> str:
-    # NaN is not JSON: a stranger's reader would stumble.
-    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -13,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.core.text import plain
+from harness.evidence.model import Evidence, KpiLine, TargetLine
 from harness.evidence.text import figure, interval, taken_over, tally, unselected, why
 from harness.judge.verdict import Verdict
 
@@ -28,34 +27,34 @@ STYLE = {
 }
 
 
-def render(evidence: Mapping[str, Any], width: int, *, colour: bool) -> str:
+def render(evidence: Evidence, width: int, *, colour: bool) -> str:
     """The whole table as text, at most ``width`` columns wide."""
     out = io.StringIO()
     console = Console(
         file=out, width=width, force_terminal=colour, color_system="standard" if colour else None, highlight=False
     )
-    chosen = [t for t in evidence["targets"] if not unselected(t)]
-    by_kpi: dict[str, list[Mapping[str, Any]]] = {}
+    chosen = [t for t in evidence.targets if not unselected(t)]
+    by_kpi: dict[str, list[TargetLine]] = {}
     for target in chosen:
-        by_kpi.setdefault(target["kpi"], []).append(target)
-    for kpi in evidence["kpis"]:
-        if kpi["name"] in by_kpi and len(by_kpi) <= _MANY:
-            _kpi(console, kpi, by_kpi[kpi["name"]])
-    if left := len(evidence["targets"]) - len(chosen):
-        console.print(Text(f"{left} of {len(evidence['targets'])} targets were not selected by -k or -m", style="dim"))
+        by_kpi.setdefault(target.kpi, []).append(target)
+    for kpi in evidence.kpis:
+        if kpi.name in by_kpi and len(by_kpi) <= _MANY:
+            _kpi(console, kpi, by_kpi[kpi.name])
+    if left := len(evidence.targets) - len(chosen):
+        console.print(Text(f"{left} of {len(evidence.targets)} targets were not selected by -k or -m", style="dim"))
     if said := taken_over(evidence):
         console.print(Text(plain(said), style="dim"))
-    console.print(Text(tally(Counter(t["verdict"] for t in chosen)), style="bold"))
+    console.print(Text(tally(Counter(t.verdict for t in chosen)), style="bold"))
     return out.getvalue()
 
 
-def _kpi(console: Console, kpi: Mapping[str, Any], targets: list[Mapping[str, Any]]) -> None:
-    title = Text(plain(kpi["name"]), style="bold")
-    title.append(f"  {plain(kpi['workload'])}/{plain(kpi['recipe'])} on {plain(kpi['machine'])}", style="dim")
+def _kpi(console: Console, kpi: KpiLine, targets: list[TargetLine]) -> None:
+    title = Text(plain(kpi.name), style="bold")
+    title.append(f"  {plain(kpi.workload)}/{plain(kpi.recipe)} on {plain(kpi.machine)}", style="dim")
     console.print(title)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     # Metric, value and verdict need a fixed room; interval and bound share what is left.
-    name = min(24, max(18, *(len(target["metric"]) for target in targets)))
+    name = min(24, max(18, *(len(target.metric) for target in targets)))
     left = max(24, console.width - 2 - name - 10 - 12 - 8)
     table.add_column(width=name, no_wrap=True)
     table.add_column(width=10, justify="right", no_wrap=True)
@@ -64,17 +63,17 @@ def _kpi(console: Console, kpi: Mapping[str, Any], targets: list[Mapping[str, An
     table.add_column(width=12, no_wrap=True)
     reasons: dict[str, list[str]] = {}
     for target in targets:
-        verdict = Verdict(target["verdict"])
+        verdict = Verdict(target.verdict)
         table.add_row(
-            Text(target["metric"]),
+            Text(target.metric),
             Text(figure(target), style="bold"),
             Text(interval(target), style="dim"),
-            Text(plain(target["bound"])),
+            Text(plain(target.bound)),
             Text(verdict.value, style=STYLE[verdict]),
         )
-        said = [why(target)] if verdict is not Verdict.PASS and target["reason"] else []
-        for reason in (*said, *target.get("notes", ())):
-            reasons.setdefault(reason, []).append(target["metric"])
+        said = [why(target)] if verdict is not Verdict.PASS and target.reason else []
+        for reason in (*said, *target.notes):
+            reasons.setdefault(reason, []).append(target.metric)
     console.print(Padding(table, (0, 0, 0, 2)))
     for reason, names in reasons.items():
         which = "" if len(reasons) == 1 and len(names) == len(targets) else f"{', '.join(dict.fromkeys(names))}: "

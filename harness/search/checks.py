@@ -100,7 +100,7 @@ class Checker:
         brief = replace(self._spec, measure=_brief(spec.measure))
         self._gates: dict[Level, Gate] = {}
         for level, seen_under in ((Level.LOOK, brief), (Level.VERDICT, self._spec)):
-            (folder / level / "measurements").mkdir(parents=True, exist_ok=True)
+            (folder / level).mkdir(parents=True, exist_ok=True)
             self._gates[level] = Gate(
                 seen_under,
                 machine,

@@ -107,7 +107,7 @@ class Search:
                 "targets": [(target.metric_name, target.bound.text) for target in self.kpi.targets],
                 "space": self._space.identity,
                 "workload": [described["fingerprint"], described["code"]],
-                "machine": self._machine.to_json(),
+                "machine": asdict(self._machine),
                 "measure": asdict(self._spec.measure),
                 "seed": self._seed,
             }

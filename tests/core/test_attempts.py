@@ -6,11 +6,13 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.core.attempts import COUNTED, SPENT, Attempts, attempt_note, confidence_of, several
 from harness.core.statistics import plan_looks
+from tests.support.edited_evidence import forge
 from tests.support.project import FEW_LOOKS, Project
 
 NEVER = '"latency.p50" = ["< 1 us", "< 1 min"]'
@@ -45,7 +47,7 @@ def test_later_attempts_are_told() -> None:
 
 
 def test_of_attempts_that_differ_none_is_picked() -> None:
-    first, second = ("a.json", {"verdict": "INCONCLUSIVE"}), ("b.json", {"verdict": "PASS"})
+    first, second = ("a.json", "INCONCLUSIVE"), ("b.json", "PASS")
     said = several("k:p50", [first, second], COUNTED)
     assert said.startswith("k:p50: several attempts on one machine: INCONCLUSIVE in a.json, PASS in b.json;")
     assert not several("k:p50", [first, second], SPENT)
@@ -86,14 +88,13 @@ def test_an_attempt_is_a_number_from_one(project: Project, said: str) -> None:
 @pytest.mark.suite
 def test_two_attempts_that_differ_are_not_merged_into_green(project: Project, tmp_path: Path) -> None:
     project.pytest("-k", "p50", f"--kpi-out={tmp_path / 'a'}")
-    text = (tmp_path / "a/evidence.json").read_text(encoding="utf-8")
     file = tmp_path / "b.json"
-    data = json.loads(text)
-    target = next(t for t in data["targets"] if t["metric"] == "latency.p50" and t["verdict"] == "PASS")
-    target["verdict"] = "INCONCLUSIVE"
-    from harness.evidence.seal import seal
 
-    file.write_text(json.dumps(seal({k: v for k, v in data.items() if k != "seal"}, None)), encoding="utf-8")
+    def undecided(data: dict[str, Any]) -> None:
+        target = next(t for t in data["targets"] if t["metric"] == "latency.p50" and t["verdict"] == "PASS")
+        target["verdict"] = "INCONCLUSIVE"
+
+    forge(tmp_path / "a/evidence.json", file, undecided)
     done = project.cli("merge", str(tmp_path / "a/evidence.json"), str(file))
     assert done.returncode == 1
     assert "several attempts on one machine: " in done.stdout + done.stderr

@@ -17,7 +17,9 @@ from harness.evidence.history.database import History
 from harness.evidence.history.runs import Found, find, last_two
 from harness.reports.comparison import markdown, tally, terminal
 from harness.reports.comparison_json import to_json
+from tests.support.edited_evidence import sealed_anew
 from tests.support.made_runs import MACHINE, Made, evidence, keep, latencies
+from tests.support.plain_evidence import as_plain, sealed_text
 
 TIMES = [f"2026-01-0{n}T00:00:00.000+00:00" for n in range(1, 9)]
 OTHER = {**MACHINE, "cpu": "Another CPU"}
@@ -28,7 +30,7 @@ def found(kpis: list[Made], started: str = TIMES[0], **more: Any) -> Found:
 
 
 def row(compared: Comparison, metric: str, kpi: str = "a") -> Row:
-    return next(r for r in compared.rows if r.kpi == kpi and r.target["metric"] == metric)
+    return next(r for r in compared.rows if r.kpi == kpi and r.target.metric == metric)
 
 
 def pair(base: Made, new: Made, **more: Any) -> Comparison:
@@ -169,7 +171,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "init", "-q")
     for name, latency in (("first", FAST), ("second", SLOW)):
         made = evidence([Made("a", latency, artifact=name * 10)], TIMES[len(commits)])
-        (tmp_path / "kept.json").write_text(json.dumps(made), encoding="utf-8")
+        (tmp_path / "kept.json").write_bytes(sealed_text(made))
         git(tmp_path, "add", "kept.json")
         git(tmp_path, "-c", "user.name=n", "-c", "user.email=e", "commit", "-q", "-m", name)
         commits.append(git(tmp_path, "rev-parse", "HEAD").strip())
@@ -193,16 +195,16 @@ def test_a_run_is_found_by_whatever_names_it(project: Path) -> None:
         "2026-01-02T00-00-00.000Z", "HEAD~1", git(project, "rev-parse", "HEAD~1").strip()[:9],
     ):  # fmt: skip
         assert find(wanted, history, project).id == first.id, wanted
-    assert find("HEAD~1:kept.json", history, project).evidence["started"] == TIMES[0]
+    assert find("HEAD~1:kept.json", history, project).evidence.started == TIMES[0]
     base, new = last_two(history)
-    assert (base.evidence["started"], new.evidence["started"]) == (TIMES[1], TIMES[2])
+    assert (base.evidence.started, new.evidence.started) == (TIMES[1], TIMES[2])
 
 
 def test_a_revision_means_its_run_on_the_same_machine(project: Path) -> None:
     history = History(project / ".kpi")
     here, there = (machine for machine in dict.fromkeys(run.machine for run in reversed(history.runs())))
-    assert find("HEAD~1", history, project, machine=here).evidence["started"] == TIMES[1]
-    assert find("HEAD~1", history, project, machine=there).evidence["started"] == TIMES[0]
+    assert find("HEAD~1", history, project, machine=here).evidence.started == TIMES[1]
+    assert find("HEAD~1", history, project, machine=there).evidence.started == TIMES[0]
 
 
 MISTAKES = {
@@ -216,7 +218,8 @@ MISTAKES = {
     "no evidence": (["kept.txt"], "is not JSON"),
     "no folder of a run": (["empty"], "can't be read"),
     "changed by hand": (["edited.json"], "changed after it was sealed"),
-    "half a record": (["half.json"], "can't be compared"),
+    "half a record": (["half.json"], "is not evidence of schema 2: Expected `str`, got `int` - at `$.targets[0].kpi`"),
+    "a record that contradicts itself": (["contradicted.json"], "can't be compared"),
     "gone": ([TIMES[1]], "is gone"),
     "overwritten": ([TIMES[2]], "overwritten by a later run"),
 }
@@ -226,21 +229,21 @@ MISTAKES = {
 def test_a_mistake_is_one_line(
     project: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from harness.evidence.seal import seal
-
     (project / "kept.txt").write_bytes(b"\xff\xfe not json")
     (project / "empty").mkdir()
     whole = evidence([Made("a", FAST)])
-    (project / "edited.json").write_text(json.dumps({**whole, "commit": "x"}), encoding="utf-8")
-    half = {**{k: v for k, v in whole.items() if k != "seal"}, "targets": [{"kpi": 1}]}
-    (project / "half.json").write_text(json.dumps(seal(half, None)), encoding="utf-8")
+    text = sealed_text(whole)
+    (project / "edited.json").write_bytes(text.replace(b'"commit":"c', b'"commit":"x'))
+    assert (project / "edited.json").read_bytes() != text
+    (project / "half.json").write_bytes(sealed_anew({**as_plain(whole), "targets": [{"kpi": 1}]}))
+    (project / "contradicted.json").write_bytes(sealed_anew({**as_plain(whole), "measurements": []}))
     git(project, "-c", "user.name=n", "-c", "user.email=e", "commit", "-q", "--allow-empty", "-m", "third")
     git(project, "branch", "v0")
     runs = {run.started: run.evidence for run in History(project / ".kpi").runs()}
     if said == "is gone":
         runs[TIMES[1]].unlink()
     if "overwritten" in said:
-        runs[TIMES[2]].write_text(json.dumps(whole), encoding="utf-8")
+        runs[TIMES[2]].write_bytes(text)
     # The newest run is still what is compared with, but for the one that is overwritten.
     new = [] if len(arguments) > 1 or "overwritten" in said else [str(runs[TIMES[2]])]
     assert main(["compare", *arguments, *new]) == 1

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import replace
 
 import pytest
 
 from harness.core.bounds import parse_bound
+from harness.core.codec import of_plain
 from harness.core.errors import KpiError
 from harness.core.score_bounds import Scores
 from harness.core.units import POINTS, SHARE
-from harness.evidence.explain import _placed, _proof
+from harness.evidence.explain import SoFar, _placed, _proof
 from harness.evidence.text import precision_of
 from harness.judge.metrics.latency import LatencyP99
 from harness.judge.verdict import judge_samples, too_small
-from harness.measure.records import ProcessRecord, Proof
+from harness.measure.machine.detect import Detected
+from harness.measure.records import Measurement, ProcessRecord, Proof
+from tests.support.made_runs import MACHINE
 from tests.support.project import Project
 
 OTHER = """
@@ -26,6 +29,8 @@ recipe = "fp32"
 machine = "any-cpu"
 targets = { "latency.p50" = "< 1 min", "size" = "< 1 GB" }
 """
+PROOF = Proof("ort", "1", "CPU", "unknown")
+MEASURED = Measurement("one", "a/b", "f" * 64, 1000, "ort", "cpu", "single-stream")
 
 
 @pytest.mark.suite
@@ -81,9 +86,9 @@ def test_where_a_recipe_was_placed_is_said(project: Project) -> None:
     said = project.cli("explain", "stripes-int8:agreement").stdout
     assert re.search(r"^  placed     processors 0(; read back: 0|$)", said, re.MULTILINE), said
     # Two at once are not read back from the first alone; what was never placed says nothing.
-    sample = {"placement": {"cores": ["0", "1"], "numa_node": 0, "instances": 2}, "processes": []}
+    sample = replace(MEASURED, placement={"cores": ["0", "1"], "numa_node": 0, "instances": 2})
     assert _placed([sample]) == "2 instances side by side, processors 0 and 1, memory node 0"
-    assert _placed([{"placement": {}, "processes": []}]) == _placed([]) == ""
+    assert _placed([MEASURED]) == _placed([]) == ""
 
 
 @pytest.mark.parametrize(
@@ -96,18 +101,20 @@ def test_where_a_recipe_was_placed_is_said(project: Project) -> None:
     ],
 )
 def test_a_precision_that_is_not_known_is_not_shown_as_one(precision: str, said: str) -> None:
-    assert precision_of({"precision": precision}) == said
+    assert precision_of(replace(PROOF, precision=precision)) == said
 
 
 def test_what_the_profile_saw_of_the_artifact_is_said() -> None:
-    proof = asdict(Proof("ort", "1", "CPU", "unknown"))
-    seen = {**proof, "precision": "int8", "heavy_ops": 4, "integer_ops": 3}
-    alike = {"recipe": "a/b", "artifact": "f" * 64, "runtime": "ort", "device": "cpu"}
-    timed, profile = ({**alike, "processes": [{"proof": one}]} for one in (proof, seen))
-    assert _proof([timed], {"measurements": [timed]}) == ", ort 1 on CPU"
-    whole = ", ort 1 on CPU, int8, 3 of 4 heavy operations in INT8"
-    assert _proof([timed], {"measurements": [timed, profile]}) == whole
-    assert _proof([timed], {"measurements": [timed, {**profile, "artifact": "e" * 64}]}) == ", ort 1 on CPU"
+    def said(*measured: Measurement) -> str:
+        return _proof([measured[0]], SoFar(of_plain(MACHINE, Detected), (), measured))
+
+    seen = replace(PROOF, precision="int8", heavy_ops=4, integer_ops=3)
+    timed, profile = (
+        replace(MEASURED, processes=[ProcessRecord("", 1.0, 0.1, 0.01, 1, 2, proof)]) for proof in (PROOF, seen)
+    )
+    assert said(timed) == ", ort 1 on CPU"
+    assert said(timed, profile) == ", ort 1 on CPU, int8, 3 of 4 heavy operations in INT8"
+    assert said(timed, replace(profile, artifact="e" * 64)) == ", ort 1 on CPU"
 
 
 @pytest.mark.suite

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import sqlite3
 import subprocess
 import sys
@@ -13,19 +12,27 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
+from harness.core.codec import of_plain
 from harness.core.errors import KpiError
 from harness.evidence.history.database import FILE, DamagedHistory, History, trend
 from harness.evidence.history.points import before, of_machine
 from harness.evidence.machine_name import machine_id
+from harness.evidence.model import Evidence
 from harness.evidence.package.earlier import earlier_run
 from harness.judge.verdict import Verdict
+from harness.measure.machine.detect import Detected
 from tests.support.made_runs import MACHINE, Made, evidence, keep, latencies
+from tests.support.plain_evidence import sealed_text
 from tests.support.project import ROOT, Project
 
 EARLY, LATE = "2026-01-01T00:00:00.000+00:00", "2026-01-02T00:00:00.000+00:00"
 
 
-def entered(folder: Path, *runs: dict[str, object]) -> History:
+def machine(**more: object) -> Detected:
+    return of_plain({**MACHINE, **more}, Detected)
+
+
+def entered(folder: Path, *runs: Evidence) -> History:
     history = History(folder)
     for run in runs:
         history.record(run, keep(folder, run))
@@ -64,8 +71,8 @@ def test_what_was_last_answered_is_found_behind_runs_that_did_not_ask(tmp_path: 
     not_asked = evidence([Made("a")], LATE)
     history = entered(tmp_path, asked, not_asked)
     now = evidence([Made("a", latencies(0.02, 6, 1), bounds={"latency.p50": "< 2 ms"})], "2026-01-03")
-    last = history.last(machine_id(MACHINE), "2026-01-03")
-    found = {t["metric"]: before(t, last) for t in now["targets"]}
+    last = history.last(machine_id(machine()), "2026-01-03")
+    found = {t.metric: before(t, last) for t in now.targets}
     assert found["latency.p50"] is not None
     assert (found["latency.p50"].started, found["latency.p50"].bound) == (EARLY, "< 10 ms")
     assert found["accuracy.top1"] is None
@@ -73,12 +80,13 @@ def test_what_was_last_answered_is_found_behind_runs_that_did_not_ask(tmp_path: 
 
 
 def test_machines_are_told_apart_by_their_hardware_alone(tmp_path: Path) -> None:
-    assert machine_id(MACHINE) == machine_id({**MACHINE, "boot": "later", "python": "3.13", "memory": 16_000_100_000})
-    assert machine_id(MACHINE) != machine_id({**MACHINE, "cores": 4})
+    here = machine_id(machine())
+    assert here == machine_id(machine(boot="later", python="3.13", memory=16_000_100_000))
+    assert here != machine_id(machine(cores=4))
     other = {**MACHINE, "cpu": "Another CPU"}
     history = entered(tmp_path, evidence([Made("a", size=1)]), evidence([Made("a", size=2)], LATE, machine=other))
     assert [p.value for p in of_machine(history.trend("a"), "another")] == [2]
-    assert [p.value for p in of_machine(history.trend("a"), machine_id(MACHINE))] == [1]
+    assert [p.value for p in of_machine(history.trend("a"), here)] == [1]
     with pytest.raises(KpiError, match="Another CPU"):
         of_machine(history.trend("a"), "Anther CPU")
 
@@ -101,7 +109,7 @@ def test_a_rebuild_keeps_runs_whose_evidence_is_gone_and_takes_files_from_elsewh
     history = entered(tmp_path, evidence([Made("a", size=1)]))
     (tmp_path / "runs" / EARLY.replace(":", "-") / "evidence.json").unlink()
     other = tmp_path / "other.json"
-    other.write_text(json.dumps(evidence([Made("a", size=2)], LATE)), encoding="utf-8")
+    other.write_bytes(sealed_text(evidence([Made("a", size=2)], LATE)))
     assert history.rebuild([other, tmp_path / "missing.json"])[0] == 1
     assert [p.value for p in history.trend("a")] == [1, 2]
 
@@ -242,8 +250,8 @@ def test_an_earlier_run_that_proves_a_kpi_is_named_where_the_latest_measured_a_p
     )
     history = entered(tmp_path / ".kpi", proving, part)
     latest, missed = tmp_path / "latest.json", tmp_path / "missed.json"
-    latest.write_text(json.dumps(part), encoding="utf-8")
-    missed.write_text(json.dumps(failing), encoding="utf-8")
+    latest.write_bytes(sealed_text(part))
+    missed.write_bytes(sealed_text(failing))
     said = earlier_run("a", latest, history)
     kept = tmp_path / f".kpi/runs/{EARLY.replace(':', '-')}/evidence.json"
     assert said == f"an earlier run proves it (2026-01-01 00:00): name it with --evidence {kept}"
@@ -259,7 +267,7 @@ def test_the_command_that_packs_says_it(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     entered(tmp_path / ".kpi", evidence([Made("a", latencies(0.001, 6, 1), scores=[1.0] * 100)], EARLY))
     (tmp_path / ".kpi/latest").mkdir()
-    (tmp_path / ".kpi/latest/evidence.json").write_text(json.dumps(evidence([Made("a")], LATE)), encoding="utf-8")
+    (tmp_path / ".kpi/latest/evidence.json").write_bytes(sealed_text(evidence([Made("a")], LATE)))
     error = io.StringIO()
     with contextlib.redirect_stderr(error):
         assert main(["package", "a"]) == 1

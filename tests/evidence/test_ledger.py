@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.core.errors import Cause
-from harness.evidence.ledger import Ledger, TargetResult, off_target
+from harness.evidence.ledger import Ledger, off_target
+from harness.evidence.model import TargetResult
 from harness.judge.verdict import Verdict
 from harness.spec.model import Spec
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.edited_evidence import Edit, forge
 from tests.support.project import Project, make_project
 
 TWO = """
@@ -25,7 +25,6 @@ recipe = "int8"
 machine = "other"
 targets = { "latency.p50" = "< 5 ms" }
 """
-Edit = Callable[[dict[str, Any]], None]
 
 
 def kpi_merge(project: Project, *files: Path) -> subprocess.CompletedProcess[str]:
@@ -41,17 +40,6 @@ def kpi_merge(project: Project, *files: Path) -> subprocess.CompletedProcess[str
     return subprocess.run(
         command, cwd=project.folder, env=project.variables, capture_output=True, text=True, check=False
     )
-
-
-def forge(path: Path, out: Path, edit: Edit, key: str | None = None) -> Path:
-    """Evidence as another machine would have written it: edited, then sealed anew."""
-    from harness.evidence.seal import seal
-
-    data = json.loads(path.read_text(encoding="utf-8"))
-    edit(data)
-    data.pop("seal")
-    out.write_text(json.dumps(seal(data, key)), encoding="utf-8")
-    return out
 
 
 def verdict(kpi: str, said: str) -> Edit:
@@ -105,7 +93,7 @@ def test_what_nobody_proved_is_not_green(project: Project, here: Path) -> None:
         (verdict("stripes-int8", "FAIL"), "two machines disagree"),
         (lambda data: data.update(commit="0" * 40), "of another commit"),
         (lambda data: data.update(commit="0" * 40 + "-dirty"), "files differed from the commit"),
-        (lambda data: data.update(promises="0" * 64), "other promises"),
+        (lambda data: data.update(kpis_digest="0" * 64), "other promises"),
         (lambda data: data.update(complete=False), "did not come to its end"),
         (lambda data: [t.update(artifact="0" * 64) for t in data["targets"] if t["artifact"]], "not one artifact"),
     ],
@@ -122,10 +110,10 @@ def test_what_does_not_fit_is_not_green(project: Project, here: Path, tmp_path: 
 
 @pytest.mark.suite
 def test_an_edited_file_is_noticed(project: Project, here: Path, tmp_path: Path) -> None:
-    data = json.loads(here.read_text(encoding="utf-8"))
-    verdict("elsewhere", "PASS")(data)
+    text = here.read_text(encoding="utf-8")
+    assert text.count('"verdict":"OFF_TARGET"') == 1
     edited = tmp_path / "edited.json"
-    edited.write_text(json.dumps(data), encoding="utf-8")
+    edited.write_text(text.replace('"verdict":"OFF_TARGET"', '"verdict":"PASS"'), encoding="utf-8")
     done = kpi_merge(project, edited)
     assert done.returncode == 1
     assert "was changed after it was sealed" in " ".join(done.stdout.split())
@@ -142,7 +130,7 @@ def test_a_key_proves_the_origin(project: Project, here: Path, tmp_path: Path) -
     assert "not sealed with the key" in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 2}', "[" * 100_000])
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema": 2}', '{"schema": 3}', "[" * 100_000])
 def test_what_is_no_evidence_is_one_line(project: Project, tmp_path: Path, content: str) -> None:
     (tmp_path / "odd.json").write_text(content, encoding="utf-8")
     done = kpi_merge(project, tmp_path / "odd.json")

@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,9 @@ from harness.evidence.package.front_matter import read_verdicts, scalar
 from harness.evidence.package.pushing import oras_command
 from harness.evidence.package.verifying import verify
 from harness.spec.tasks import tasks
+from tests.support.edited_evidence import forge
 from tests.support.packages import PROVEN, Done, artifact, kpi
+from tests.support.plain_evidence import as_evidence
 from tests.support.project import Project
 
 
@@ -137,7 +140,9 @@ def damage(project: Project) -> None:
 
 def edit(project: Project) -> None:
     file = project.folder / ".kpi/latest/evidence.json"
-    file.write_text(file.read_text(encoding="utf-8").replace('"n": 1000', '"n": 1001', 1), encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
+    assert '"n":1000' in text
+    file.write_text(text.replace('"n":1000', '"n":1001', 1), encoding="utf-8")
 
 
 @pytest.mark.suite
@@ -163,14 +168,13 @@ def test_what_does_not_fit_is_refused_even_with_force(
 
 @pytest.mark.suite
 def test_a_verdict_that_does_not_follow_is_refused(here: Project) -> None:
-    from harness.evidence.seal import seal
+    def edit(data: dict[str, Any]) -> None:
+        for target in data["targets"]:
+            if target["metric"] == "size" and target["verdict"] == "FAIL":
+                target["verdict"] = "PASS"
 
     file = here.folder / ".kpi/latest/evidence.json"
-    data = json.loads(file.read_text(encoding="utf-8"))
-    for target in data["targets"]:
-        if target["metric"] == "size" and target["verdict"] == "FAIL":
-            target["verdict"] = "PASS"
-    file.write_text(json.dumps(seal({k: v for k, v in data.items() if k != "seal"}, None)), encoding="utf-8")
+    forge(file, file, edit)
     line = one_line(kpi(here, "package", "stripes/too big"))
     assert "PASS is said, FAIL follows from the samples" in line
 
@@ -305,7 +309,7 @@ def test_hostile_words_are_harmless_in_a_card(here: Project) -> None:
     manifest = json.loads((artifact(here) / "manifest.json").read_text(encoding="utf-8"))
     manifest["notes"]["about"] = {"weights": "</td><img src=x onerror=y>", "licence": "---\n<b>"}
     evidence["workloads"] = []
-    text = card(name, evidence, manifest, 1, binding="", forced=True)
+    text = card(name, as_evidence(evidence), manifest, 1, binding="", forced=True)
     assert not re.search(r"<[A-Za-z/!?]", text)
     assert "\u202e" not in text
     assert {entry["id"].removeprefix(name) for entry in read_verdicts(text)} >= {":size", ":p50"}

@@ -21,8 +21,10 @@ from harness.build.artifact import files_digest
 from harness.core.errors import KpiError
 from harness.evidence.package.members import unsafe
 from harness.evidence.package.verifying import verify
-from harness.evidence.seal import KEY_VARIABLE, seal
+from harness.evidence.reader import read_evidence
+from harness.evidence.seal import KEY_VARIABLE, sealed_record
 from harness.judge.replay import recheck
+from tests.support.edited_evidence import forge
 from tests.support.packages import PROVEN, kpi
 from tests.support.project import Project
 
@@ -57,18 +59,14 @@ def reseal(folder: Path, change: Callable[[dict[str, Any]], None] = lambda _: No
     }
     data["digest"] = files_digest(data["files"])
     change(data)
-    file.write_text(json.dumps(seal(data, None)), encoding="utf-8")
+    file.write_text(json.dumps(sealed_record(data, None)), encoding="utf-8")
 
 
 def in_evidence(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Edits the evidence, seals it anew, and the whole package with it."""
-    file = folder / "evidence.json"
-    data = json.loads(file.read_text(encoding="utf-8"))
-    data.pop("seal")
-    change(data)
-    data = seal(data, None)
-    file.write_text(json.dumps(data), encoding="utf-8")
-    reseal(folder, lambda package: package["evidence"].update(seal=data["seal"]["digest"]))
+    file = forge(folder / "evidence.json", folder / "evidence.json", change)
+    seal = json.loads(file.read_text(encoding="utf-8"))["seal"]
+    reseal(folder, lambda package: package["evidence"].update(seal=seal["digest"]))
 
 
 def targets(data: dict[str, Any], metric: str, **fields: object) -> None:
@@ -122,9 +120,15 @@ def test_a_link_in_place_of_a_file_is_not_followed(folder: Path, tmp_path: Path)
             "p50: PASS on another machine than promised",
         ),
         (lambda d: d.update(complete=False), "package.json: says that the KPI is proven, the evidence something else"),
-        (lambda d: d.pop("settings"), "what it says can't be understood: KeyError"),
+        (
+            lambda d: d.pop("settings"),
+            "evidence.json is not evidence of schema 2: Object missing required field `settings`",
+        ),
         (lambda d: d["settings"].update(looks=[10**9]), "can't be understood: ValueError: its looks"),
-        (lambda d: d.update(measurements=[1]), "can't be understood: TypeError"),
+        (
+            lambda d: d.update(measurements=[1]),
+            "is not evidence of schema 2: Expected `object`, got `int` - at `$.measurements[0]`",
+        ),
         (lambda d: d.update(targets=[]), 'promises nothing for the KPI "stripes-int8"'),
     ],
 )
@@ -174,9 +178,7 @@ def test_with_a_key_only_those_who_have_it_can_seal(
     refused = kpi(here, "package", PROVEN, "--out", "q")
     assert f"it was not sealed with the key in {KEY_VARIABLE}" in refused.stderr
     file = here.folder / ".kpi/latest/evidence.json"
-    data = json.loads(file.read_text(encoding="utf-8"))
-    data.pop("seal")
-    file.write_text(json.dumps(seal(data, "secret")), encoding="utf-8")
+    forge(file, file, key="secret")
     assert kpi(here, "package", PROVEN, "--out", "q").returncode == 0
     assert differences(here.folder / "q") == []
     reseal(here.folder / "q")
@@ -357,6 +359,7 @@ def test_a_byte_that_flipped_is_noticed_wherever_it_is(folder: Path) -> None:
 
 
 def test_every_verdict_of_the_run_follows_from_its_evidence(here: Project) -> None:
-    data = json.loads((here.folder / ".kpi/latest/evidence.json").read_text(encoding="utf-8"))
-    assert {target["verdict"] for target in data["targets"]} == {"PASS", "FAIL", "OFF_TARGET", "UNAVAILABLE"}
-    assert [said for target in data["targets"] for said in recheck(target, data)] == []
+    evidence, problem = read_evidence(here.folder / ".kpi/latest/evidence.json", None)
+    assert not problem
+    assert {target.verdict for target in evidence.targets} == {"PASS", "FAIL", "OFF_TARGET", "UNAVAILABLE"}
+    assert [said for target in evidence.targets for said in recheck(target, evidence)] == []

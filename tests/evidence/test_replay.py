@@ -16,6 +16,7 @@ import pytest
 
 from harness.evidence.merge import merge
 from harness.reports.figures import figures
+from tests.support.plain_evidence import as_evidence, read_plain, sealed_text
 from tests.support.project import Project, make_project
 from tests.support.replayed import PROGRAM, Json, replay
 
@@ -57,7 +58,7 @@ targets = { "latency.p50" = "< 1 min", "size" = "< 1 MB" }
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> Json:
+def file(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> Path:
     """A run of the real suite: figures of every kind, another machine, a device that is not there."""
     project: Project = make_project(tmp_path_factory.mktemp("replayed"), shared_store)
     project.change('device = "cpu"\n', 'device = "cpu"\nprice = "1 USD/h"\n')
@@ -66,7 +67,13 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> Js
         file.write(MORE.lstrip())
     project.leave_alone()
     project.pytest()
-    return project.evidence()
+    return project.folder / ".kpi/latest/evidence.json"
+
+
+@pytest.fixture(scope="module")
+def evidence(file: Path) -> Json:
+    """What the file says, its numbers in plain lists, which the program takes as well."""
+    return read_plain(file)
 
 
 @pytest.fixture
@@ -85,11 +92,9 @@ def told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[Json],
 
 
 @pytest.mark.suite
-def test_a_real_run_agrees(evidence: Json, tmp_path: Path) -> None:
+def test_a_real_run_agrees(file: Path, evidence: Json, tmp_path: Path) -> None:
     verdicts = {target["verdict"] for target in evidence["targets"]}
     assert {"PASS", "OFF_TARGET", "UNAVAILABLE"} <= verdicts
-    file = tmp_path / "evidence.json"
-    file.write_text(json.dumps(evidence), encoding="utf-8")
     # Without the folders of libraries, and in a folder of its own: nothing but Python is needed.
     command = [sys.executable, "-E", "-S", str(PROGRAM), str(file)]
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -170,8 +175,9 @@ def counted(evidence: Json) -> dict[str, int]:
 
 @pytest.mark.suite
 def test_merged_evidence_agrees(evidence: Json, told: Callable[[Json], tuple[int, list[str]]]) -> None:
-    merged = merge({"a.json": (evidence, ""), "b.json": (evidence, "")}, None).evidence
-    code, lines = told(json.loads(json.dumps(merged)))
+    whole = as_evidence(evidence)
+    merged = merge({"a.json": (whole, ""), "b.json": (whole, "")}).evidence
+    code, lines = told(json.loads(sealed_text(merged)))
     assert (code, len(lines)) == (0, 1), lines
 
 
@@ -223,7 +229,10 @@ def test_scores_of_a_metric_of_ones_own_are_judged_by_what_the_target_says(
     assert "1 scores of a metric that is not known" in told(edited)[1][-1]
 
 
-BAD = {"schema": 1, "targets": [{"id": "a\nb"}], "settings": {"looks": [6], "against": [0], "confidence": 0.97}}
+BAD = {
+    "schema": 2, "targets": [{"id": "a\nb", "verdict": "PASS"}], "measurements": [],
+    "settings": {"looks": [6], "against": [0], "confidence": 0.97},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -236,6 +245,7 @@ BAD = {"schema": 1, "targets": [{"id": "a\nb"}], "settings": {"looks": [6], "aga
         "{}",
         '{"schema": 2}',
         '{"schema": 1}',
+        '{"schema": 3}',
         "9" * 5000,
         "[" * 100_000,
         json.dumps({**BAD, "verdicts": {}}),
@@ -272,20 +282,19 @@ def test_a_missing_key_is_named(evidence: Json, tmp_path: Path, capsys: pytest.C
 
 @pytest.mark.suite
 def test_intervals_in_reports_are_those_of_the_verdicts(evidence: Json) -> None:
-    measured = {measurement["id"]: measurement for measurement in evidence["measurements"]}
-    compared = set()
-    for target in evidence["targets"]:
-        if target["value"] is None or target["relation"] != "value":
+    whole, compared = as_evidence(evidence), set()
+    for target in whole.targets:
+        if not target.known or target.relation != "value":
             continue
-        for own in (measured[name] for name in target["measurements"][:1]):
-            if target["of"] == "processes" and target["n"] != len(own["processes"]):
+        for own in (whole.by_id[name] for name in target.measurements[:1]):
+            if target.of == "processes" and target.n != len(own.processes):
                 continue  # others asked for more processes later
-            shown = {f.metric.name: f for f in figures(own, evidence["settings"], target["usd_per_hour"])}
-            found = shown[target["metric"]]
-            stated = [target["value"], target["low"], target["high"]]
+            shown = {f.metric.name: f for f in figures(own, whole.settings, target.usd_per_hour)}
+            found = shown[target.metric]
+            stated = [target.value, target.low, target.high]
             if found.low is None:
                 assert stated == pytest.approx([found.value] * 3)
             else:
-                assert [float(s) for s in stated] == pytest.approx([found.value, found.low, found.high])
-            compared.add(target["metric"])
+                assert stated == pytest.approx([found.value, found.low, found.high])
+            compared.add(target.metric)
     assert compared >= {"latency.p50", "latency.p95", "throughput.offline", "cost.per_million", "accuracy.top1"}

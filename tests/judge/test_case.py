@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from harness.judge.metrics import metrics
 from harness.judge.metrics.base import ProcessMetric
 from harness.judge.verdict import judge_processes
 from harness.measure.records import ProcessRecord, Proof
+from tests.support.made_runs import Made, evidence
 
 LOOKS = (6, 9, 12, 16, 20, 26, 32, 40)
 
@@ -39,15 +40,13 @@ def test_a_tail_is_judged_again_as_it_was_at_every_attempt(attempt: int) -> None
         looks=looks_for(LOOKS, confidence, 0.02, bound.share),
         confidence=confidence,
     )
-    target: dict[str, Any] = {
-        "measurements": ["m"], "artifact": "a", "confidence": confidence, "usd_per_hour": None, "n": judged.n,
-        "verdict": judged.verdict, "would_be": None,
-    }  # fmt: skip
-    against = [look.against for look in looks_for(LOOKS, 0.97, 0.02, bound.share)]
-    settings = {"confidence": 0.97, "looks": list(LOOKS), "against": against, "drift": 0.02, "tails": TAILS}
-    measurement = {"id": "m", "artifact": "a", "processes": [r.to_json() for r in records]}
-    case = Case(target, {"settings": settings, "measurements": [measurement]}, bound)
-    assert tail.judged_again(case) == judged
+    against = tuple(look.against for look in looks_for(LOOKS, 0.97, 0.02, bound.share))
+    made = evidence([Made(latency=[0.03], artifact="a")])
+    settings = replace(made.settings, confidence=0.97, looks=LOOKS, against=against, drift=0.02, tails=TAILS)
+    run = replace(made, settings=settings, measurements=[replace(made.measurements[0], processes=records)])
+    latency = next(target for target in made.targets if target.metric == "latency.p50")
+    target = replace(latency, confidence=confidence, n=judged.n, verdict=judged.verdict)
+    assert tail.judged_again(Case(target, run, bound)) == judged
     # Evidence of an earlier version took requests as independent: its bounds are narrower.
-    early = Case(target, {"settings": {**settings, "tails": None}, "measurements": [measurement]}, bound)
-    assert tail.judged_again(early).high < judged.high
+    early = replace(run, settings=replace(settings, tails=""))
+    assert tail.judged_again(Case(target, early, bound)).high < judged.high

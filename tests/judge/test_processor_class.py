@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.evidence.merge import merge
+from harness.evidence.model import Evidence, TargetLine
+from harness.evidence.reader import read_evidence
 from harness.judge.replay import recheck
+from harness.judge.verdict import Verdict
 from harness.measure.machine.detect import detect, other_processor, processor_class
 from harness.spec.model import Machine, Spec
 from tests.support.project import Project, make_project
@@ -42,8 +44,8 @@ VNNI = ("avx2", "avx512f", "avx512_vnni")
 )
 def test_what_multiplies_bytes_names_the_class(arch: str, instructions: tuple[str, ...], said: str) -> None:
     assert processor_class(arch, instructions) == said
-    here = dataclasses.replace(detect(), arch=arch, instructions=instructions)
-    assert here.to_json()["class"] == said
+    here = replace(detect(), arch=arch, instructions=instructions)
+    assert here.processor_class == said
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ def test_what_multiplies_bytes_names_the_class(arch: str, instructions: tuple[st
     ],
 )
 def test_which_processor_was_promised_where_it_is_not_this_one(wanted: Machine, named: str) -> None:
-    assert other_processor(wanted, dataclasses.replace(detect(), gpus=("NVIDIA H100",))) == named
+    assert other_processor(wanted, replace(detect(), gpus=("NVIDIA H100",))) == named
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_passes_say_whether_integers_compute(
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> dict[str, Any]:
+def evidence(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> Evidence:
     """A run on this machine of KPIs that were written for an Arm board."""
     project: Project = make_project(tmp_path_factory.mktemp("board"), shared_store)
     drop = '"accuracy.top1" = "drop <= 3 pp vs fp32", "size" = "< 20 kB"'
@@ -88,53 +90,52 @@ def evidence(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> di
         file.write(KPI.format(name="board-fp32", recipe="fp32", targets=plain))
     done = project.pytest("-m", "accuracy or size")
     assert done.returncode == 0, done.stdout
-    return project.evidence()
+    return read_evidence(project.folder / ".kpi/latest/evidence.json", None)[0]
 
 
-def target(evidence: dict[str, Any], kpi: str, metric: str) -> dict[str, Any]:
-    return dict(next(t for t in evidence["targets"] if t["kpi"] == kpi and t["metric"] == metric))
+def target(evidence: Evidence, kpi: str, metric: str) -> TargetLine:
+    return next(t for t in evidence.targets if t.kpi == kpi and t.metric == metric)
 
 
 @pytest.mark.suite
-def test_integers_of_another_processor_are_off_target(evidence: dict[str, Any]) -> None:
+def test_integers_of_another_processor_are_off_target(evidence: Evidence) -> None:
     found = target(evidence, "board", "accuracy.top1")
-    assert found["verdict"] == "OFF_TARGET"
-    assert found["reason"].startswith(
+    assert found.verdict == "OFF_TARGET"
+    assert found.reason.startswith(
         f"integer arithmetic of {detect().processor_class} says nothing of the promised processor Cortex-A76"
     )
-    assert target(evidence, "board", "size")["verdict"] == "PASS"
-    assert target(evidence, "board-fp32", "accuracy.top1")["verdict"] == "PASS"
+    assert target(evidence, "board", "size").verdict == "PASS"
+    assert target(evidence, "board-fp32", "accuracy.top1").verdict == "PASS"
     # Where the table names no processor, what runs the suite counts, and the evidence says what that was.
-    assert target(evidence, "stripes-int8", "accuracy.top1")["verdict"] == "PASS"
-    assert evidence["machine"]["class"] == detect().processor_class
+    assert target(evidence, "stripes-int8", "accuracy.top1").verdict == "PASS"
+    assert evidence.processor_class == detect().processor_class
 
 
 @pytest.mark.suite
-def test_a_forged_verdict_on_another_processor_is_noticed(evidence: dict[str, Any]) -> None:
+def test_a_forged_verdict_on_another_processor_is_noticed(evidence: Evidence) -> None:
     assert not list(recheck(target(evidence, "board", "accuracy.top1"), evidence, None))
-    other = {**target(evidence, "stripes-int8", "accuracy.top1"), "verdict": "OFF_TARGET"}
+    other = replace(target(evidence, "stripes-int8", "accuracy.top1"), verdict=Verdict.OFF_TARGET)
     assert any("on a processor that was promised" in line for line in recheck(other, evidence, None))
 
 
 @pytest.mark.suite
-def test_merging_demands_the_promised_processor(evidence: dict[str, Any]) -> None:
+def test_merging_demands_the_promised_processor(evidence: Evidence) -> None:
     here = ("here.json", (evidence, ""))
-    problems = merge(dict([here]), None).problems
+    problems = merge(dict([here])).problems
     assert any("board:top1" in line and "not proven (OFF_TARGET: integer arithmetic" in line for line in problems)
-    there = {
-        **evidence,
-        "machine": {**evidence["machine"], "arch": "aarch64", "instructions": ["asimd", "asimddp"]},
-        "targets": [
-            {**t, "verdict": "PASS"} if (t["kpi"], t["metric"]) == ("board", "accuracy.top1") else t
-            for t in evidence["targets"]
+    there = replace(
+        evidence,
+        machine=replace(evidence.machine, arch="aarch64", instructions=("asimd", "asimddp")),
+        targets=[
+            replace(t, verdict=Verdict.PASS) if (t.kpi, t.metric) == ("board", "accuracy.top1") else t
+            for t in evidence.targets
         ],
-    }
-    problems = merge(dict([here, ("there.json", (there, ""))]), None).problems
+    )
+    problems = merge(dict([here, ("there.json", (there, ""))])).problems
     assert not any("board:top1" in line for line in problems)
-    there["targets"] = [
-        {**t, "verdict": "FAIL"} if t["id"] == target(evidence, "stripes-int8", "accuracy.top1")["id"] else t
-        for t in there["targets"]
-    ]
-    problems = merge(dict([here, ("there.json", (there, ""))]), None).problems
+    disproved = target(evidence, "stripes-int8", "accuracy.top1").id
+    targets = [replace(t, verdict=Verdict.FAIL) if t.id == disproved else t for t in there.targets]
+    there = replace(there, targets=targets)
+    problems = merge(dict([here, ("there.json", (there, ""))])).problems
     (said,) = (line for line in problems if "two machines disagree" in line)
     assert "FAIL in there.json (AArch64 with dot product)" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from harness.measure.machine.detect import detect, heat_of
 from harness.measure.machine.heat import Heat
 from harness.reports.html.machine import machines
 from harness.reports.markdown import render
+from tests.support.plain_evidence import as_evidence
 from tests.support.project import ROOT
 
 FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
@@ -56,7 +58,7 @@ def counter(count: int) -> dict[str, str]:
 def test_where_heat_can_be_seen(tmp_path: Path, files: dict[str, str], sources: tuple[str, ...]) -> None:
     heat = Heat.read(write(tmp_path, files))
     assert heat.sources == sources
-    assert ("not visible" in heat_of({"heat": list(sources)})) == (not sources)
+    assert ("not visible" in heat_of(replace(detect(), heat=heat.sources))) == (not sources)
 
 
 @pytest.mark.parametrize(
@@ -115,9 +117,10 @@ def test_the_tool_of_the_board_is_asked_where_the_kernel_shows_no_file(
 
 @pytest.mark.parametrize(("heat", "said"), [([], True), (["thermal_throttle counters"], False), (None, False)])
 def test_reports_say_once_that_heat_was_not_visible(heat: list[str] | None, said: bool) -> None:  # noqa: FBT001
-    evidence = json.loads((ROOT / "tests/recorded/evidence.json").read_text(encoding="utf-8"))
+    plain = json.loads((ROOT / "tests/recorded/evidence.json").read_text(encoding="utf-8"))
     if heat is not None:
-        evidence["machine"]["heat"] = heat
+        plain["machine"]["heat"] = heat
+    evidence = as_evidence(plain)
     assert render(evidence).count("heat is not visible") == said
     ((_, pairs),) = machines(evidence)
     shown = dict(pairs).get("heat", "")
@@ -126,5 +129,5 @@ def test_reports_say_once_that_heat_was_not_visible(heat: list[str] | None, said
 
 
 def test_this_machine_says_where_heat_is_seen() -> None:
-    assert heat_of(detect().to_json())
-    assert heat_of({"cpu": "of older evidence"}) == ""
+    assert heat_of(detect())
+    assert heat_of(replace(detect(), heat=None)) == ""  # of older evidence

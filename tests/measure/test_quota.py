@@ -154,9 +154,11 @@ def test_a_container_with_two_processors_is_not_a_machine_with_64() -> None:
 
 
 def test_evidence_from_before_quotas_were_read_is_shown_as_before() -> None:
-    old = {"cores": 8, "memory": 16.4e9}
+    old = dataclasses.replace(
+        detect(), cores=8, memory=16_400_000_000, visible_cores=None, total_memory=None, quota=None
+    )
     assert (cores_of(old), memory_of(old)) == ("8 cores", "16 GB")
-    assert cores_of({"cores": 1, "visible_cores": 4, "quota": None}) == "1 core (4 are visible)"
+    assert cores_of(dataclasses.replace(old, cores=1, visible_cores=4)) == "1 core (4 are visible)"
 
 
 def test_stops_are_counted_in_both_versions(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from harness.core.json_lines import line, read_lines
-from harness.measure.records import ProcessRecord, Proof
+from harness.measure.journal import FILES, Event, Journal, Journaled, packed, read_journals
+from harness.measure.records import Measurement, ProcessRecord, Proof
 from harness.measure.resume import restore, stopped_runs
 from harness.tasks.language.scenarios.answer import PART, answers_so_far
 from tests.support.project import Project
@@ -23,20 +24,22 @@ ALIKE = {"machine": "m", "boot": "b"}
 RECORD = ProcessRecord("", 1.0, 0.1, 0.01, 1, 2, Proof("onnxruntime", "1", "CPU", "f32"), samples_s=(0.001, 0.002))
 
 
-def stopped_run(folder: Path, name: str = "subject", minutes: float = 5, **change: Any) -> Path:
+MEASURED = Measurement("subject", "w/r", "a", 1, "onnxruntime", "cpu", "single-stream", conditions=ALIKE)
+
+
+def stopped_run(folder: Path, name: str = "subject", minutes: float = 5, outputs: str = "", **change: Any) -> Path:
     """A run's folder with one measurement of two processes."""
     started = (NOW - timedelta(minutes=minutes)).isoformat(timespec="milliseconds")
-    records = [replace(RECORD, started=started, outputs=change.pop("outputs", "")) for _ in range(2)]
-    data = {
-        "id": name,
-        "processes": [record.to_json() for record in records],
-        "scores": {},
-        "pairs": {"other-gw1": [[0, 1]]},
-        "conditions": ALIKE,
-        **change,
-    }
-    (folder / "measurements").mkdir(parents=True, exist_ok=True)
-    (folder / "measurements" / f"{name}.json").write_text(json.dumps(data), encoding="utf-8")
+    records = (replace(RECORD, started=started, outputs=outputs), replace(RECORD, started=started))
+    made = replace(MEASURED, id=name, pairs={"other-gw1": [(0, 1)]}, processes=records)
+    folder.mkdir(exist_ok=True)
+    Journal(folder, name.partition("-")[2]).keep(replace(made, **change))
+    return folder
+
+
+def written_otherwise(folder: Path, *events: Event) -> Path:
+    """The folder of a run of a version that kept other fields."""
+    Journal(folder).append(*events)
     return folder
 
 
@@ -44,7 +47,7 @@ def test_what_fits_is_taken_over_whole(tmp_path: Path) -> None:
     found = restore([stopped_run(tmp_path / "run")], "subject", "", ALIKE, NOW)
     assert found is not None
     assert (found.run, len(found.records), found.records[0].samples_s) == ("run", 2, (0.001, 0.002))
-    assert found.pairs == {"other": [[0, 1]]}
+    assert found.pairs == {"other": [(0, 1)]}
 
 
 def test_a_worker_of_xdist_finds_its_own_then_any(tmp_path: Path) -> None:
@@ -60,11 +63,16 @@ UNFIT: dict[str, Callable[[Path], Path]] = {
     "older than an hour": lambda folder: stopped_run(folder, minutes=61),
     "another machine": lambda folder: stopped_run(folder, conditions={**ALIKE, "machine": "n"}),
     "another boot": lambda folder: stopped_run(folder, conditions={**ALIKE, "boot": "c"}),
-    "conditions unknown": lambda folder: stopped_run(folder, conditions=None),
+    "conditions unknown": lambda folder: stopped_run(folder, conditions={}),
     "another subject": lambda folder: stopped_run(folder, "another"),
-    "no process yet": lambda folder: stopped_run(folder, processes=[]),
+    "no process yet": lambda folder: stopped_run(folder, processes=()),
     "outputs that are gone": lambda folder: stopped_run(folder, outputs="subject.npz"),
-    "fields of another version": lambda folder: stopped_run(folder, processes=[{"speed": 1}]),
+    "fields of another version": lambda folder: written_otherwise(
+        stopped_run(folder), Event("process", "subject", record=packed({"speed": 1}))
+    ),
+    "facts of another version": lambda folder: written_otherwise(
+        folder, Event("measurement", "subject", packed({"id": "subject"})), Event("process", "subject", packed({}))
+    ),
 }
 
 
@@ -73,10 +81,22 @@ def test_what_does_not_fit_is_measured_anew(why: str, tmp_path: Path) -> None:
     assert restore([UNFIT[why](tmp_path)], "subject", "", ALIKE, NOW) is None
 
 
-def test_a_file_that_was_cut_off_is_measured_anew(tmp_path: Path) -> None:
-    file = stopped_run(tmp_path) / "measurements" / "subject.json"
-    file.write_text(file.read_text(encoding="utf-8")[:-20], encoding="utf-8")
-    assert restore([tmp_path], "subject", "", ALIKE, NOW) is None
+def test_what_was_cut_off_is_measured_anew(tmp_path: Path) -> None:
+    file = stopped_run(tmp_path) / "journal.jsonl"
+    text = file.read_bytes()
+    lines = text.splitlines(keepends=True)
+    assert [json.loads(line)["event"] for line in lines] == ["measurement", "process", "process", "pair"]
+    for left in (*range(0, len(text), 7), len(text) - 20):
+        file.write_bytes(text[:left])
+        found = restore([tmp_path], "subject", "", ALIKE, NOW)
+        # A line is there, or is not, but for its end.
+        whole = sum(len(b"".join(lines[:number])) <= left + 1 for number in range(1, 5))
+        if whole < 2:
+            assert found is None
+        else:
+            assert found is not None
+            assert len(found.records) == min(whole, 3) - 1
+            assert found.pairs == ({"other": [(0, 1)]} if whole == 4 else {})
 
 
 def test_the_newest_measurement_counts(tmp_path: Path) -> None:
@@ -130,6 +150,12 @@ def test_answers_of_yesterday_are_asked_for_again(tmp_path: Path) -> None:
     assert answers_so_far([folder], tmp_path / "subject.npz", ALIKE) == []
 
 
+def kept(folder: Path) -> list[Journaled]:
+    """What the journals below a folder hold by now."""
+    runs = {file.parent for file in folder.rglob(FILES)}
+    return [one for run in runs for one in read_journals(run).measurements.values()]
+
+
 @pytest.mark.suite
 @pytest.mark.parametrize(
     ("number", "out"),
@@ -148,9 +174,7 @@ def test_a_stopped_run_goes_on(project: Project, number: int, out: str) -> None:
 
     def enough() -> bool:
         """A latency's first processes were measured, and an accuracy."""
-        files = list(folder.rglob("measurements/*.json"))
-        kept = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-        counts = {m["scenario"]: len(m["processes"]) for m in kept}
+        counts = {one.measurement.scenario: len(one.processes) for one in kept(folder)}
         return counts.get("single-stream", 0) >= 2 and counts.get("evaluate", 0) >= 1
 
     project.stop_when(enough, number, *arguments)
@@ -178,7 +202,7 @@ def test_a_stopped_run_goes_on(project: Project, number: int, out: str) -> None:
 @pytest.mark.suite
 def test_a_changed_artifact_is_measured_anew(project: Project) -> None:
     def measured() -> bool:
-        return any(".json" in file.suffix for file in (project.folder / ".kpi/runs").rglob("measurements/*.json"))
+        return any(one.processes for one in kept(project.folder / ".kpi/runs"))
 
     project.stop_when(measured, signal.SIGKILL)
     project.change('seconds = "20 ms"', 'seconds = "30 ms"')

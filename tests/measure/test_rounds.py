@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from harness.core.errors import KpiError
 from harness.core.statistics import effective_samples
 from harness.measure.rounds import Rounds
-from harness.measure.sequence import back_to_back, correlation, order_of, runs_test, too_alike
+from harness.measure.sequence import Order, Within, back_to_back, correlation, order_of, runs_test, too_alike
 
 
 @dataclass
@@ -153,20 +153,23 @@ def test_few_or_equal_figures_say_nothing_of_their_order(values: list[float]) ->
 
 def test_back_to_back_is_said() -> None:
     apart = order_of([(n, n) for n in range(1, 31, 5)], [1.0] * 6)
-    assert (apart["places"], apart["back_to_back"]) == ([1, 6, 11, 16, 21, 26], 0)
+    assert (apart.places, apart.back_to_back) == ((1, 6, 11, 16, 21, 26), 0)
     assert not list(back_to_back(apart))
     alone = order_of([(n, n) for n in range(3, 9)], [1.0] * 6)
     assert next(back_to_back(alone)).startswith("6 of 6 ran back to back")
     pairs = order_of([(1, 2), (3, 4), (9, 10)], [1.0] * 3)
-    assert pairs["back_to_back"] == 1
+    assert pairs.back_to_back == 1
     assert not list(back_to_back(order_of([(1, 1)], [1.0])))
 
 
 def test_a_tail_that_has_no_upper_bound_says_how_many_requests_would_do() -> None:
-    inside = {"samples": 698, "correlation": 0.5, "effective": 232.7, "needed": 349}
-    (note,) = too_alike({"within": inside})
+    def order(within: Within | None) -> Order:
+        return order_of([(1, 1)], [1.0], within)
+
+    inside = Within(samples=698, correlation=0.5, effective=232.7, needed=349)
+    (note,) = too_alike(order(inside))
     assert "the 698 of a process are worth 233 independent ones, and this tail needs 349" in note
     assert "samples = 1047 in [measure] would do" in note
     assert math.floor(effective_samples(1047, 0.5)) == 349
-    assert not list(too_alike({"within": inside | {"effective": 349.0}}))
-    assert not list(too_alike({}))
+    assert not list(too_alike(order(replace(inside, effective=349.0))))
+    assert not list(too_alike(order(None)))

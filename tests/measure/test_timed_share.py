@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from harness.measure.journal import Journal
+from tests.support.made_runs import evidence, process
+from tests.support.plain_evidence import sealed_text
 from tests.support.project import ROOT
 
 PHASES = {"import": 0.2, "load": 0.1, "prepare": 0.3, "timed": 0.5, "proof": 0.1}
@@ -25,14 +27,18 @@ def table(*arguments: str) -> list[list[str]]:
 
 
 def measurement(scenario: str, *processes: dict[str, Any]) -> dict[str, Any]:
-    return {"id": f"a-{scenario}", "runtime": "openvino", "scenario": scenario, "processes": list(processes)}
+    return {
+        "id": f"a-{scenario}", "recipe": "w/r", "artifact": "a", "artifact_bytes": 1, "runtime": "openvino",
+        "device": "cpu", "scenario": scenario,
+        "processes": [process(0.001, 3, disturbed=False) | own for own in processes],
+    }  # fmt: skip
 
 
 def test_share_of_old_and_new_processes(tmp_path: Path) -> None:
     older = {**SCORED, "system": {"timed": None}}
     made = [measurement("single-stream", NEW, OLD), measurement("evaluate", SCORED, older)]
     file = tmp_path / "evidence.json"
-    file.write_text(json.dumps({"measurements": made}), encoding="utf-8")
+    file.write_bytes(sealed_text(evidence([], measurements=made)))
     _, evaluate, single, whole = table(str(file))
     # Those that took longest first; what the older one does not say is counted as timed.
     assert evaluate == ["openvino", "evaluate", "2", "11.0", "7.0", "63.6", "%"]
@@ -41,9 +47,11 @@ def test_share_of_old_and_new_processes(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_a_run_that_goes_on_is_read_too(tmp_path: Path) -> None:
-    (tmp_path / "measurements").mkdir()
-    kept = tmp_path / "measurements" / "a.json"
-    kept.write_text(json.dumps(measurement("offline", NEW, NEW)), encoding="utf-8")
+    (measured,) = evidence([], measurements=[measurement("offline", NEW, NEW)]).measurements
+    journal = Journal(tmp_path)
+    journal.keep(measured)
+    with journal.path.open("a", encoding="utf-8") as file:
+        file.write('{"event":"process","measurement":"a-offline","rec')  # is being written
     lines = table(str(tmp_path), "--phases")
     assert lines[1] == ["openvino", "offline", "2", "3.0", "1.0", "33.3", "%"]
     assert " ".join(lines[3]) == (

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.measure.journal import read_journals
 from tests.support.project import Project
 
 pytestmark = pytest.mark.suite
@@ -232,7 +233,7 @@ def test_out_folder_and_earlier_runs_are_kept(project: Project) -> None:
         assert project.pytest("-k", "size").returncode == 0
     assert len(list((project.folder / ".kpi/runs").iterdir())) == 2
     assert project.pytest("-k", "size", "--kpi-out", "here").returncode == 0
-    assert json.loads((project.folder / "here/evidence.json").read_text(encoding="utf-8"))["schema"] == 1
+    assert json.loads((project.folder / "here/evidence.json").read_text(encoding="utf-8"))["schema"] == 2
     assert "# KPIs: " in (project.folder / "here/summary.md").read_text(encoding="utf-8")
 
 
@@ -271,13 +272,18 @@ def test_stopped_in_the_middle(project: Project, number: int, tmp_path: Path) ->
         runs = project.folder / ".kpi/runs"
         deadline = time.monotonic() + 120
         # In the middle of a measurement: its worker is at work, its first verdicts are written.
-        while time.monotonic() < deadline and not list(runs.glob("*/evidence.json")):
+        while time.monotonic() < deadline and not any(read_journals(run).answers for run in runs.glob("*")):
             time.sleep(0.05)
         time.sleep(1.5)
         os.kill(process.pid, number)
         process.communicate(timeout=60)
-    written = next(iter(runs.glob("*/evidence.json")))
-    evidence = json.loads(written.read_text(encoding="utf-8"))
+    (run,) = runs.iterdir()
+    assert (run / "evidence.json").exists() == (number == signal.SIGINT)
+    # That of a killed run is made of what there is, when somebody looks at it.
+    explained = project.cli("explain", "stripes-int8", "--evidence", str(run))
+    assert explained.returncode == 0, explained.stderr
+    assert "changed after it was sealed" not in explained.stdout
+    evidence = json.loads((run / "evidence.json").read_text(encoding="utf-8"))
     assert {target["id"] for target in evidence["targets"]} == TARGETS
     if number == signal.SIGINT:
         assert process.returncode == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from harness.cli.main import main
 from harness.core.errors import KpiError
+from harness.evidence.model import Evidence, KpiLine
 from harness.reports.machines import Seen, compare, markdown
+from tests.support import made_runs
 from tests.support.project import Project
 
 
@@ -26,19 +29,18 @@ def process(speed: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def evidence(cpu: str, speed: float, price: float | None, processes: int = 6) -> dict[str, Any]:
+def evidence(cpu: str, speed: float, price: float | None, processes: int = 6) -> Evidence:
     """A run on a machine ``speed`` times as fast, offline, its processes a hundredth apart."""
-    return {
-        "machine": {"cpu": cpu, "cores": 8},
-        "settings": {"confidence": 0.97, "looks": [6, 10], "against": [0, 1]},
-        "kpis": [{"name": "a", "elsewhere": "", "usd_per_hour": price}],
-        "measurements": [
-            {
-                "recipe": "tiny/int8", "scenario": "offline", "scores": {}, "artifact_bytes": 1,
-                "processes": [process(speed * (1 + n / 100)) for n in range(processes)],
-            }
-        ],
+    measurement = {
+        "id": "m", "recipe": "tiny/int8", "artifact": "a" * 64, "artifact_bytes": 1, "runtime": "openvino",
+        "device": "cpu", "scenario": "offline",
+        "processes": [process(speed * (1 + n / 100)) for n in range(processes)],
     }  # fmt: skip
+    settings = {"confidence": 0.97, "looks": [6, 10], "against": [0, 1]}
+    machine = {**made_runs.MACHINE, "cpu": cpu, "cores": 8}
+    made = made_runs.evidence([], machine=machine, settings=settings, measurements=[measurement])
+    kpi = KpiLine(name="a", workload="tiny", recipe="int8", machine="any-cpu", device="cpu", usd_per_hour=price)
+    return replace(made, kpis=(kpi,))
 
 
 def test_rates_and_costs_stand_side_by_side() -> None:
@@ -62,7 +64,7 @@ def test_what_is_not_known_is_said() -> None:
 
 
 def test_a_run_without_times_has_nothing_to_compare() -> None:
-    empty = {**evidence("x", 1.0, 1.0), "measurements": []}
+    empty = replace(evidence("x", 1.0, 1.0), measurements=[])
     with pytest.raises(KpiError, match="no recipe was timed"):
         compare([Seen.of(empty)])
 

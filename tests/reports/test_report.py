@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import re
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 
 from harness.cli.main import main
 from harness.core.units import BYTES, SHARE, TIME
+from harness.evidence.model import Evidence, TargetLine
 from harness.reports.html import render
 from harness.reports.html.intervals import drawn
 from harness.reports.html.ledger import rows
@@ -27,13 +27,19 @@ from harness.reports.html.page import _json
 from harness.reports.html.recipes import front, recipes, regions
 from harness.reports.html.scale import Axis
 from harness.reports.html.trend import trends
+from tests.support.plain_evidence import as_evidence, as_target, sealed_text
 from tests.support.project import ROOT, Project
 from tests.support.report_cases import HOSTILE, LONG, amended, history, recorded
 
 
 @pytest.fixture
-def evidence() -> dict[str, Any]:
+def plain() -> dict[str, Any]:
     return recorded()
+
+
+@pytest.fixture
+def evidence(plain: dict[str, Any]) -> Evidence:
+    return as_evidence(plain)
 
 
 class Elements(HTMLParser):
@@ -75,10 +81,10 @@ def test_a_run_leaves_a_page_beside_its_evidence(project: Project) -> None:
 
 
 def test_the_command_makes_the_same_page_of_any_evidence(
-    evidence: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    evidence: Evidence, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "evidence.json"
-    file.write_text(json.dumps(evidence), encoding="utf-8")
+    file.write_bytes(sealed_text(evidence))
     assert main(["report", str(file)]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
     assert main(["report", str(file), "--out", str(tmp_path / "there.html")]) == 0
@@ -88,42 +94,42 @@ def test_the_command_makes_the_same_page_of_any_evidence(
     assert "name a file with --out" in capsys.readouterr().err
 
 
-def test_evidence_of_an_earlier_version_is_enough(evidence: dict[str, Any]) -> None:
-    old = copy.deepcopy(evidence)
-    for key in ("seal", "libraries", "resume", "complete", "written", "harness"):
+def test_evidence_of_an_earlier_version_is_enough() -> None:
+    old = json.loads((ROOT / "tests/recorded/evidence.json").read_text(encoding="utf-8"))
+    assert old["schema"] == 1
+    for key in ("seal", "libraries", "resume", "complete"):
         old.pop(key)
     for measurement in old["measurements"]:
         measurement.pop("placement", None)
         measurement.pop("environment", None)
     # A metric of another version has no title, and no place in a figure.
     old["targets"].append({**old["targets"][0], "metric": "gone.metric", "kpi": "older"})
-    page = render(old)
+    page = render(as_evidence(old))
     assert "gone.\u200bmetric" in page
 
 
-def test_a_run_that_measured_nothing_has_a_page(evidence: dict[str, Any]) -> None:
-    page = render({**evidence, "measurements": [], "targets": []})
+def test_a_run_that_measured_nothing_has_a_page(evidence: Evidence) -> None:
+    page = render(replace(evidence, measurements=[], targets=[]))
     assert "Nothing was asked of this run." in page
 
 
-def test_samples_by_the_hundred_thousand_stay_small(evidence: dict[str, Any]) -> None:
-    many = copy.deepcopy(evidence)
-    for measurement in many["measurements"]:
+def test_samples_by_the_hundred_thousand_stay_small(plain: dict[str, Any]) -> None:
+    for measurement in plain["measurements"]:
         for process in measurement["processes"]:
             process["samples_s"] = process["samples_s"] * 500
+    many = as_evidence(plain)
     page = render(many)
     assert len(page.encode()) < 3_000_000
-    told = sum(len(p["samples_s"]) for m in many["measurements"] for p in m["processes"] if m["scenario"] != "profile")
+    told = sum(len(p.samples_s) for m in many.measurements for p in m.processes if m.scenario != "profile")
     assert told > 100_000
     # Every one of them is in the figure all the same.
     cells = [v for s in specs(page) for part in s["layer"] for v in part.get("data", {}).get("values", ()) if "n" in v]
     assert sum(cell["n"] for cell in cells) == told
 
 
-def test_a_ledger_of_thousands_stays_small_and_says_what_it_left_out(evidence: dict[str, Any]) -> None:
-    own = evidence["targets"]
-    many = [{**t, "kpi": f"{t['kpi']}-{k}", "id": f"{t['id']}-{k}"} for k in range(200) for t in own]
-    page = render({**evidence, "targets": many})
+def test_a_ledger_of_thousands_stays_small_and_says_what_it_left_out(evidence: Evidence) -> None:
+    many = [replace(t, kpi=f"{t.kpi}-{k}", id=f"{t.id}-{k}") for k in range(200) for t in evidence.targets]
+    page = render(replace(evidence, targets=many))
     assert len(page.encode()) < 3_000_000
     assert page.count('class="t"') == len(many)
     assert f"The last {len(many) - 400} targets have no room" in page
@@ -132,8 +138,8 @@ def test_a_ledger_of_thousands_stays_small_and_says_what_it_left_out(evidence: d
 # ---- names that would do harm ----------------------------------------------------------------------------------
 
 
-def test_hostile_names_stay_text(evidence: dict[str, Any]) -> None:
-    page = render(amended(evidence), history(4))
+def test_hostile_names_stay_text(plain: dict[str, Any]) -> None:
+    page = render(amended(plain), history(4))
     found = elements(page)
     scripts = [attributes for tag, attributes in found if tag == "script"]
     own = [attributes for attributes in scripts if attributes.get("type") != "application/json"]
@@ -154,7 +160,7 @@ def test_data_of_a_script_can_not_leave_it(text: str) -> None:
     assert json.loads(written) == {"name": text}
 
 
-def test_only_the_page_s_own_scripts_may_run(evidence: dict[str, Any]) -> None:
+def test_only_the_page_s_own_scripts_may_run(evidence: Evidence) -> None:
     page = render(evidence)
     policy = next(a["content"] for tag, a in elements(page) if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
@@ -218,10 +224,10 @@ def test_without_the_library_of_templates_one_line_says_why(project: Project) ->
 # ---- what is drawn is right -------------------------------------------------------------------------------------
 
 
-def test_every_figure_is_valid_vega_lite(evidence: dict[str, Any]) -> None:
+def test_every_figure_is_valid_vega_lite(plain: dict[str, Any]) -> None:
     import vl_convert
 
-    page = render(amended(evidence), history(6))
+    page = render(amended(plain), history(6))
     drawings = specs(page)
     assert len(drawings) >= 7
     for spec in drawings:
@@ -229,8 +235,9 @@ def test_every_figure_is_valid_vega_lite(evidence: dict[str, Any]) -> None:
         assert made["marks"]
 
 
-def target(**changes: object) -> dict[str, Any]:
-    return {"value": 2.0, "low": 1.5, "high": 2.5, "limit": 3.0, "op": "<", **changes}
+def target(**changes: object) -> TargetLine:
+    made = {**recorded()["targets"][0], "value": 2.0, "low": 1.5, "high": 2.5, "limit": 3.0, "op": "<"}
+    return as_target({**made, **changes})
 
 
 @pytest.mark.parametrize("op", ["<", ">"])
@@ -265,7 +272,7 @@ def test_an_axis_shows_all_its_values(values: list[float], also: list[float]) ->
             assert axis.back(there) * axis.factor == pytest.approx(value, rel=1e-6)
 
 
-def test_the_front_is_what_nothing_beats(evidence: dict[str, Any]) -> None:
+def test_the_front_is_what_nothing_beats(evidence: Evidence) -> None:
     points = recipes("stripes", evidence)
     assert [point.name for point in points] == ["int8", "fp32"]
     names = ["size", "accuracy.top1"]
@@ -281,7 +288,7 @@ def test_the_front_is_what_nothing_beats(evidence: dict[str, Any]) -> None:
         assert (point in best) is not bool(better)
 
 
-def test_a_comparison_is_drawn_as_the_figure_it_asks_for(evidence: dict[str, Any]) -> None:
+def test_a_comparison_is_drawn_as_the_figure_it_asks_for(evidence: Evidence) -> None:
     points = recipes("stripes", evidence)
     fp32 = next(point for point in points if point.name == "fp32")
     region = next(r for r in regions("stripes", evidence, points) if r.kpi == "stripes-int8")
@@ -293,23 +300,23 @@ def test_a_comparison_is_drawn_as_the_figure_it_asks_for(evidence: dict[str, Any
     assert region.limits["latency.p50"] <= 0.05
 
 
-def test_what_needs_a_person_stands_first(evidence: dict[str, Any]) -> None:
-    states = [row.state for row in rows(amended(evidence))]
+def test_what_needs_a_person_stands_first(plain: dict[str, Any]) -> None:
+    states = [row.state for row in rows(amended(plain))]
     assert states[:3] == ["fail", "error", "inconclusive"]
     assert states[-1] == "unselected"
 
 
-def test_a_target_brings_all_that_stands_behind_it(evidence: dict[str, Any]) -> None:
+def test_a_target_brings_all_that_stands_behind_it(evidence: Evidence) -> None:
     row = next(row for row in rows(evidence) if row.metric == "latency.p50")
     facts = " ".join(said for _, said in row.facts)
-    digest = evidence["targets"][0]["artifact"]
-    measurement = next(t for t in evidence["targets"] if t["metric"] == "latency.p50")["measurements"][0]
+    digest = evidence.targets[0].artifact
+    measurement = next(t for t in evidence.targets if t.metric == "latency.p50").measurements[0]
     for wanted in (f"SHA-256 {digest}", measurement, "onnxruntime", "97 % confidence", "pytest -k", "processes"):
         assert wanted in facts
 
 
 @pytest.mark.suite
-def test_a_rerun_names_exactly_its_target(project: Project, evidence: dict[str, Any]) -> None:
+def test_a_rerun_names_exactly_its_target(project: Project, evidence: Evidence) -> None:
     row = next(row for row in rows(evidence) if row.bound.startswith("drop"))
     command = next(said for what, said in row.facts if what == "rerun")
     done = project.pytest(*command.split()[1:], "--collect-only", "-q")

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from harness.measure.journal import FILES, read_journals
+from harness.measure.records import Measurement
 from tests.support.project import ROOT, Project, copied_project
 
 pytestmark = pytest.mark.suite  # each searches, with the gate and its processes
@@ -56,18 +58,19 @@ def search(project: Project, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def measurements(project: Project) -> list[Path]:
-    return list((project.folder / ".kpi/search").glob("*/runs/*/*/measurements/*.json"))
+def measurements(project: Project) -> list[tuple[str, Measurement]]:
+    """What every run of a search has measured, at which level."""
+    runs = {file.parent for file in (project.folder / ".kpi/search").glob(f"*/runs/*/*/{FILES}")}
+    return [(run.name, one.measurement) for run in runs for one in read_journals(run).measurements.values()]
 
 
 def processes(project: Project) -> dict[Record, tuple[float, float]]:
     """Every process that was measured, once, with when it began and ended."""
     found: dict[Record, tuple[float, float]] = {}
-    for file in measurements(project):
-        data = json.loads(file.read_text(encoding="utf-8"))
-        for record in data["processes"]:
-            begin = datetime.fromisoformat(record["started"]).timestamp()
-            found[file.parts[-3], data["id"], record["started"]] = begin, begin + record["wall_s"]
+    for level, measured in measurements(project):
+        for record in measured.processes:
+            begin = datetime.fromisoformat(record.started).timestamp()
+            found[level, measured.id, record.started] = begin, begin + record.wall_s
     return found
 
 

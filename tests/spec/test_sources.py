@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from harness.core.errors import SpecError
 from harness.reports.annotations import annotate
 from harness.spec.reader import read_spec
 from harness.spec.toml_lines import Place, line_of, table_lines, target_lines
+from tests.support.made_runs import Made, evidence
 from tests.support.project import ROOT
 
 INCLUDE = 'include = ["fixtures/*/kpis.toml"]\n'
@@ -116,11 +116,8 @@ def test_the_main_file_has_lines_too(write: Write, valid: str) -> None:
 
 def test_annotations_point_into_the_included_file(write: Write) -> None:
     path = write()
-    target: dict[str, Any] = {
-        "kpi": "other", "metric": "size", "bound": "< 5 MB", "verdict": "FAIL", "value": 6e6, "low": 6e6, "high": 6e6,
-        "of": "exact", "unit": "B", "reason": "6 MB misses < 5 MB by 1 MB", "remedy": "", "cause": None,
-    }  # fmt: skip
-    (remark,) = annotate({"targets": [target], "release": False}, path)
+    made = evidence([Made("other", size=6e6, bounds={"size": "< 5 MB"})])
+    (remark,) = annotate(made, path)
     assert remark.file.endswith("fixtures/other/kpis.toml") or remark.file == "kpis.toml"
     assert remark.line == 16
 

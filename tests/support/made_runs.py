@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,10 @@ import numpy as np
 
 from harness.core.bounds import Relation, judged_in, parse_bound
 from harness.core.statistics import median, median_bounds, plan_looks
-from harness.evidence.seal import seal
+from harness.evidence.model import Evidence
 from harness.judge.metrics import metrics
 from harness.spec.model import MeasureSettings
+from tests.support.plain_evidence import as_evidence, resealed, sealed_text
 
 MACHINE: Mapping[str, Any] = {
     "cpu": "Some CPU", "cores": 2, "memory": 16_000_000_000, "os": "Linux", "arch": "x86_64", "gpus": [], "npus": [],
@@ -111,7 +111,7 @@ def evidence(
     *,
     machine: Mapping[str, Any] = MACHINE,
     **more: Any,
-) -> dict[str, Any]:
+) -> Evidence:
     """A whole, sealed record; ``more`` replaces its parts."""
     every = list(kpis)
     targets = [target(made, metric) for made in every for metric in ("latency.p50", "size", "accuracy.top1")]
@@ -121,22 +121,25 @@ def evidence(
     for found in targets:
         verdicts[found["verdict"]] = verdicts.get(found["verdict"], 0) + 1
     plain = {
-        "schema": 1, "harness": "0.1.0", "file": "kpis.toml", "promises": "p", "commit": "c" * 40, "started": started,
-        "written": started, "release": False, "complete": True, "resume": False, "machine": dict(machine),
-        "libraries": {}, "published": [], "verdicts": verdicts, "targets": targets,
-        "settings": {"confidence": SETTINGS.confidence, "drift": SETTINGS.drift, "looks": list(SETTINGS.looks)},
+        "schema": 2, "harness": "0.1.0", "file": "kpis.toml", "kpis_digest": "p", "commit": "c" * 40,
+        "started": started, "written": started, "release": False, "complete": True, "resume": False,
+        "machine": dict(machine), "libraries": {}, "published": [], "verdicts": verdicts, "targets": targets,
+        "settings": {
+            "confidence": SETTINGS.confidence, "drift": SETTINGS.drift, "looks": list(SETTINGS.looks),
+            "against": [look.against for look in plan_looks(SETTINGS.looks, SETTINGS.confidence, SETTINGS.drift)],
+        },
         "kpis": [
-            {"name": m.name, "workload": m.workload, "recipe": m.recipe, "machine": "any-cpu", "elsewhere": ""}
+            {"name": m.name, "workload": m.workload, "recipe": m.recipe, "machine": "any-cpu", "device": "cpu"}
             for m in every
         ],
         "measurements": list(measurements.values()),
     }  # fmt: skip
-    return seal({**plain, **more}, None)
+    return resealed(as_evidence({**plain, **more}))
 
 
-def keep(folder: Path, made: Mapping[str, Any]) -> Path:
+def keep(folder: Path, made: Evidence) -> Path:
     """Writes evidence where a run would: ``runs/<start>/evidence.json`` below ``folder``."""
-    file = folder / "runs" / str(made["started"]).replace(":", "-") / "evidence.json"
+    file = folder / "runs" / made.started.replace(":", "-") / "evidence.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(made), encoding="utf-8")
+    file.write_bytes(sealed_text(made))
     return file

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
+from harness.core.codec import encode
 from harness.evidence.history.points import Point
+from harness.evidence.model import Evidence
 from harness.evidence.reader import read_evidence
 from harness.judge.verdict import Verdict
+from tests.support.plain_evidence import as_evidence, unpacked
 from tests.support.project import ROOT
 
 HOSTILE = (
@@ -41,7 +45,7 @@ def recorded() -> dict[str, Any]:
 
     The reference, which nobody had asked to time, has the times of the other recipe, half as fast.
     """
-    made, _ = read_evidence(ROOT / "tests/recorded/evidence.json", None)
+    made = unpacked(json.loads(encode(read_evidence(ROOT / "tests/recorded/evidence.json", None)[0])))
     timed = next(m for m in made["measurements"] if m["scenario"] == "single-stream")
     slower = copy.deepcopy(timed) | {"id": "slower", "recipe": "stripes/fp32", "artifact_bytes": 19_000}
     for process in slower["processes"]:
@@ -50,7 +54,7 @@ def recorded() -> dict[str, Any]:
     return made
 
 
-def amended(evidence: dict[str, Any]) -> dict[str, Any]:
+def amended(evidence: dict[str, Any]) -> Evidence:
     """The same with every verdict, published figures, a disturbed process, layers, a timeline, names that do harm."""
     made = copy.deepcopy(evidence)
     first = made["targets"][0]
@@ -84,4 +88,4 @@ def amended(evidence: dict[str, Any]) -> dict[str, Any]:
     other["processes"][0]["proof"]["layers"] = [[LONG, HOSTILE, 2e-4]]
     made["measurements"].append(other)
     made["machine"]["cpu"] = f"AMD {HOSTILE}"
-    return made
+    return as_evidence(made)

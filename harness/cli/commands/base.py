@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.console import Console
 
 from harness.core.errors import KpiError
+from harness.evidence.seal import KEY_VARIABLE
+from harness.measure.journal import FILES
+
+if TYPE_CHECKING:
+    from harness.evidence.model import Evidence
 
 
 class Command(ABC):
@@ -49,14 +55,25 @@ def console() -> Console:
 
 def evidence_argument(parser: argparse.ArgumentParser) -> None:
     """The option ``--evidence`` of a command that reads a run."""
-    parser.add_argument("--evidence", type=Path, help="default: .kpi/latest/evidence.json next to the file of promises")
+    said = "a run's evidence.json or folder; default: .kpi/latest/evidence.json next to the file of promises"
+    parser.add_argument("--evidence", type=Path, help=said)
 
 
-def read_asked(chosen: argparse.Namespace) -> tuple[Path, dict[str, Any], str]:
-    """The evidence that was asked for: its file, its content, what is wrong with its seal."""
+def read_asked(chosen: argparse.Namespace) -> tuple[Path, Evidence, str]:
+    """The evidence that was asked for: its file, its content, what is wrong with its seal.
+
+    The folder of a run that was killed, or still goes on, has no evidence.json: it is made of what there is.
+    """
+    from harness.evidence.composing import composed
     from harness.evidence.reader import read_evidence
 
-    path = chosen.evidence or chosen.kpis.resolve().parent / ".kpi" / "latest" / "evidence.json"
+    path = chosen.evidence or chosen.kpis.resolve().parent / ".kpi" / "latest"
+    if path.is_dir():
+        folder, path = path, path / "evidence.json"
+        if not path.exists() and any(folder.glob(FILES)):
+            composed(folder, os.environ.get(KEY_VARIABLE))
     if not path.exists():
-        raise KpiError(f"{path} is not there", "run pytest first, or name the file with --evidence")
+        killed = sorted(journal.parent for journal in folder_of_runs(chosen.kpis).glob(f"runs/*/{FILES}"))
+        remedy = f"the last run was stopped: --evidence {killed[-1]}" if killed and not chosen.evidence else ""
+        raise KpiError(f"{path} is not there", remedy or "run pytest first, or name the file with --evidence")
     return path, *read_evidence(path, None)

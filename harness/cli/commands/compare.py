@@ -83,4 +83,4 @@ def _problems(compared: Comparison, fail_on: str) -> Iterator[str]:
     for row in compared.rows:
         why = row.regressed if fail_on == "regression" else "other than before" if row.differs else ""
         if why:
-            yield f"{row.kpi} {row.target['metric']} {row.target['bound']}: {why}"
+            yield f"{row.kpi} {row.target.metric} {row.target.bound}: {why}"

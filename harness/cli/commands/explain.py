@@ -29,17 +29,15 @@ class Explain(Command):
         from harness.evidence.explain import explain
 
         path, found, broken = read_asked(chosen)
-        wanted = [t for t in found["targets"] if chosen.kpi in (t["kpi"], t["id"])]
+        wanted = [t for t in found.targets if chosen.kpi in (t.kpi, t.id)]
         if not wanted:
-            raise SpecError(
-                [suggest(chosen.kpi, {name for t in found["targets"] for name in (t["kpi"], t["id"])}, "KPI")]
-            )
+            raise SpecError([suggest(chosen.kpi, {name for t in found.targets for name in (t.kpi, t.id)}, "KPI")])
         out = console()
         if broken:
             out.print(Text(f"{plain(path)}: {broken}", style="bold red"))
         for target in wanted:
-            verdict = Verdict(target["verdict"])
-            out.print(Text(f"{plain(target['id'])}  ", style="bold").append(verdict.value, style=STYLE[verdict]))
+            verdict = Verdict(target.verdict)
+            out.print(Text(f"{plain(target.id)}  ", style="bold").append(verdict.value, style=STYLE[verdict]))
             for said in explain(target, found):
                 out.print(Text(f"  {plain(said)}"), soft_wrap=True)
         return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -33,6 +32,7 @@ class Merge(Command):
     @classmethod
     def run(cls, chosen: argparse.Namespace) -> int:
         from harness.core.files import write_atomically
+        from harness.evidence.composing import write_evidence
         from harness.evidence.merge import merge
         from harness.evidence.reader import read_evidence
         from harness.reports.badge import write_badge
@@ -41,17 +41,17 @@ class Merge(Command):
         from harness.reports.terminal import render
 
         key = os.environ.get(KEY_VARIABLE)
-        merged = merge({str(path): read_evidence(path, key) for path in chosen.files}, key)
+        merged = merge({str(path): read_evidence(path, key) for path in chosen.files})
         out = console()
         print(render(merged.evidence, min(100, out.width), colour=out.is_terminal), end="")
         for problem in merged.problems:
             out.print(Text(f"not green: {plain(problem)}", style="bold red"))
         if chosen.out:
             chosen.out.mkdir(parents=True, exist_ok=True)
-            write_atomically(chosen.out / "evidence.json", json.dumps(merged.evidence, indent=1) + "\n")
-            write_atomically(chosen.out / "summary.md", markdown(merged.evidence))
-            write_badge(merged.evidence, chosen.out)
-            if unwritten := write_report(chosen.out / "report.html", merged.evidence):
+            evidence = write_evidence(chosen.out / "evidence.json", merged.evidence, key)
+            write_atomically(chosen.out / "summary.md", markdown(evidence))
+            write_badge(evidence, chosen.out)
+            if unwritten := write_report(chosen.out / "report.html", evidence):
                 print(unwritten, file=sys.stderr)
         if chosen.annotations != "off":
             chosen.remarks = annotate(merged.evidence, chosen.kpis)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,11 +23,11 @@ from harness.evidence.history.change import (
     state,
     unpaired_change,
 )
-from harness.evidence.history.differences import differences, measurements_of
+from harness.evidence.history.differences import differences
 from harness.evidence.history.pairs import Target, renamed_kpis, target_pairs
 from harness.evidence.history.points import answered
 from harness.evidence.history.runs import Found
-from harness.judge.case import records_of
+from harness.evidence.model import Evidence
 from harness.judge.machine_ratio import Side
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric, ProcessMetric, SampleMetric
@@ -69,15 +70,15 @@ class Row:
         """The verdicts before and after, where both were asked for and they differ."""
         if self.base is None or self.new is None or not (answered(self.base) and answered(self.new)):
             return None
-        pair = (str(self.base["verdict"]), str(self.new["verdict"]))
+        pair = (str(self.base.verdict), str(self.new.verdict))
         return pair if pair[0] != pair[1] else None
 
     @property
     def bounds(self) -> tuple[str, str] | None:
         """The bounds before and after, where they differ."""
-        if self.base is None or self.new is None or self.base["bound"] == self.new["bound"]:
+        if self.base is None or self.new is None or self.base.bound == self.new.bound:
             return None
-        return self.base["bound"], self.new["bound"]
+        return self.base.bound, self.new.bound
 
     @property
     def regressed(self) -> str:
@@ -142,17 +143,19 @@ def compare(base: Found, new: Found, *, any_machine: bool = False) -> Comparison
 
 def _compare(base: Found, new: Found, *, any_machine: bool) -> Comparison:
     same = base.machines == new.machines
-    settings = [found.evidence["settings"] for found in (base, new)]
-    confidence = max(float(s["confidence"]) for s in settings)
-    margin = between_runs(max(float(s["drift"]) for s in settings))
+    settings = [found.evidence.settings for found in (base, new)]
+    confidence = max(s.confidence for s in settings)
+    margin = between_runs(max(s.drift for s in settings))
     renamed = tuple(renamed_kpis(base.evidence, new.evidence))
     pairs = list(target_pairs(base.evidence, new.evidence, dict(renamed)))
     judge = _Judge(base.evidence, new.evidence, confidence, margin)
     made = [judge.row(old, fresh) if same or any_machine else _elsewhere(old, fresh) for old, fresh in pairs]
-    unchanged = [row for row in made if judge.is_control(row)]
-    drifted = {kind: max((_factor(r) for r in unchanged if _kind(r) == kind), default=1.0) for kind in map(_kind, made)}
+    unchanged = [judge.is_control(row) for row in made]
+    drifted = dict.fromkeys(map(_kind, made), 1.0)
+    for row in itertools.compress(made, unchanged):
+        drifted[_kind(row)] = max(drifted[_kind(row)], _factor(row))
     # What was seen to move though it is the same says how much of the others' is the machine's; a ratio is free of it.
-    own = [row in unchanged or bool(row.target["versus"]) for row in made]
+    own = [control or bool(row.target.versus) for row, control in zip(made, unchanged, strict=True)]
     margins = [margin if free else max(margin, drifted[_kind(row)] - 1) for row, free in zip(made, own, strict=True)]
     rows = judge.alarming([judge.settled(row, left) for row, left in zip(made, margins, strict=True)], margins)
     seen = max((factor for kind, factor in drifted.items() if kind == "speed"), default=1.0) - 1
@@ -166,19 +169,19 @@ def _elsewhere(old: Target | None, fresh: Target | None) -> Row:
 def _row(old: Target | None, fresh: Target | None, found: State, **more: Any) -> Row:
     target = fresh or old
     assert target is not None
-    was = old["kpi"] if old and fresh and old["kpi"] != fresh["kpi"] else ""
-    return Row(target["kpi"], old, fresh, found, was=was, **more)
+    was = old.kpi if old and fresh and old.kpi != fresh.kpi else ""
+    return Row(target.kpi, old, fresh, found, was=was, **more)
 
 
 def _noisy(row: Row) -> bool:
     """Whether another run of the same would give another figure."""
-    metric = metrics()[row.target["metric"]]
+    metric = metrics()[row.target.metric]
     return metric.per_process or metric.paired_samples
 
 
 def _kind(row: Row) -> str:
     """What moves together when the machine is faster or slower."""
-    return str(row.target["unit"]) if row.target["unit"] in _OF_SIZE else "speed"
+    return str(row.target.unit) if row.target.unit in _OF_SIZE else "speed"
 
 
 def _factor(row: Row) -> float:
@@ -190,8 +193,8 @@ def _factor(row: Row) -> float:
 class _Judge:
     """Says what is real of each target's change."""
 
-    base: Mapping[str, Any]
-    new: Mapping[str, Any]
+    base: Evidence
+    new: Evidence
     confidence: float
     margin: float
 
@@ -199,12 +202,12 @@ class _Judge:
         """The target with its change, not yet judged: SHOWN where nothing can be said, UNCLEAR where it will be."""
         if old is None or fresh is None:
             return _row(old, fresh, State.SHOWN)
-        metric = metrics().get(fresh["metric"])
+        metric = metrics().get(fresh.metric)
         if metric is None:
-            return _row(old, fresh, State.SHOWN, said=f"this version knows no {fresh['metric']}")
-        if old["workload"] != fresh["workload"]:
-            return _row(old, fresh, State.SHOWN, said=f"another workload: {old['workload']} before")
-        if old["value"] is None or fresh["value"] is None:
+            return _row(old, fresh, State.SHOWN, said=f"this version knows no {fresh.metric}")
+        if old.workload != fresh.workload:
+            return _row(old, fresh, State.SHOWN, said=f"another workload: {old.workload} before")
+        if not old.known or not fresh.known:
             return _row(old, fresh, State.SHOWN)
         because = tuple(differences(old, fresh, self.base, self.new))
         try:
@@ -218,8 +221,8 @@ class _Judge:
     def _change(self, metric: type[Metric], old: Target, fresh: Target) -> tuple[Change | None, str]:
         """The change, None with the reason where there is none to be said."""
         if metric.exact:
-            return exact_change(float(old["value"]), float(fresh["value"])), ""
-        if not (old["measurements"] and fresh["measurements"]):
+            return exact_change(old.value, fresh.value), ""
+        if not (old.measurements and fresh.measurements):
             return None, "its raw samples are not in the evidence"
         if issubclass(metric, SampleMetric):
             before, after = (_scores(metric, t, e) for t, e in ((old, self.base), (fresh, self.new)))
@@ -252,13 +255,13 @@ class _Judge:
         """Whether the row would be called the same change at this confidence."""
         if row.base is None or row.new is None:
             return False
-        change, _ = self._change(metrics()[row.target["metric"]], row.base, row.new)
+        change, _ = self._change(metrics()[row.target.metric], row.base, row.new)
         return self.settled(replace(row, change=change), margin).state is row.state
 
     def is_control(self, row: Row) -> bool:
         """Whether what was measured is the very same in both runs, so that only the machine can have moved it."""
-        metric = metrics().get(row.target["metric"])
-        if row.change is None or row.because or not row.change.ratio or metric is None or row.target["versus"]:
+        metric = metrics().get(row.target.metric)
+        if row.change is None or row.because or not row.change.ratio or metric is None or row.target.versus:
             return False
         known = row.change.low > 0 and math.isfinite(row.change.high) and 0 < row.change.value < math.inf
         return metric.per_process and known
@@ -267,11 +270,11 @@ class _Judge:
         """The row with what can be said of it, ``margin`` left to the machine."""
         if row.change is None:
             return row
-        metric = metrics()[row.target["metric"]]
+        metric = metrics()[row.target.metric]
         noisy = metric.per_process
         better = metric.better
-        if row.target["relation"] in (Relation.DROP, Relation.GAIN):
-            better = "lower" if row.target["relation"] == Relation.DROP else "higher"
+        if row.target.relation in (Relation.DROP, Relation.GAIN):
+            better = "lower" if row.target.relation == Relation.DROP else "higher"
         found = state(row.change, better, margin if noisy else 0.0)
         if metric.exact and row.change.ratio:
             found = State.SAME if abs(row.change.value - 1) < IMMATERIAL * (1 - _ROUNDING) else found
@@ -284,17 +287,17 @@ class _Judge:
         return replace(row, state=found)
 
 
-def _same_data(old: Target, fresh: Target, base: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _same_data(old: Target, fresh: Target, base: Evidence, new: Evidence) -> bool:
     """Whether both were scored on the same evaluation set, in the same way: known only where the fixture is."""
-    before, after = measurements_of(old, base)[0], measurements_of(fresh, new)[0]
-    inputs = [(m.get("conditions") or {}).get("inputs") for m in (before, after)]
-    return bool(inputs[0]) and inputs[0] == inputs[1] and before.get("scored_with") == after.get("scored_with")
+    before, after = base.of(old)[0], new.of(fresh)[0]
+    inputs = [m.conditions.get("inputs") for m in (before, after)]
+    return bool(inputs[0]) and inputs[0] == inputs[1] and before.scored_with == after.scored_with
 
 
-def _scores(metric: type[SampleMetric], target: Target, evidence: Mapping[str, Any]) -> Scores:
+def _scores(metric: type[SampleMetric], target: Target, evidence: Evidence) -> Scores:
     """What each sample contributes to the judged value: its score, what it lost, its part of a share."""
-    own = measurements_of(target, evidence)
-    relation = Relation(target["relation"])
+    own = evidence.of(target)
+    relation = Relation(target.relation)
     scores = metric.read_scores(own[0], None if relation is Relation.VALUE else own[1])
     if scores.others is None:
         return scores
@@ -307,14 +310,14 @@ def _scores(metric: type[SampleMetric], target: Target, evidence: Mapping[str, A
     return replace(scores, own=[score / mean for score in scores.own], others=None, ends=(low / mean, high / mean))
 
 
-def _side(metric: type[ProcessMetric], target: Target, evidence: Mapping[str, Any]) -> Side:
+def _side(metric: type[ProcessMetric], target: Target, evidence: Evidence) -> Side:
     """What each process says, or each undisturbed pair of processes, as the verdict counts them."""
-    own = measurements_of(target, evidence)
-    hourly = metric.factor(target["usd_per_hour"])
-    records = [records_of(m) for m in own[:2]]
-    if not target["versus"]:
+    own = evidence.of(target)
+    hourly = metric.factor(target.usd_per_hour)
+    records = [m.processes for m in own[:2]]
+    if not target.versus:
         return Side([hourly * metric.of(r) for r in records[0]], [bool(r.disturbed) for r in records[0]])
     # A merge writes its file's name before the ids, not into the pairs.
-    pairs: Sequence[Sequence[int]] = own[0]["pairs"].get(own[1]["id"].rpartition(":")[2], ())
+    pairs: Sequence[Sequence[int]] = own[0].pairs.get(own[1].id.rpartition(":")[2], ())
     values = [(metric.of(records[0][i]), metric.of(records[1][j])) for i, j in pairs]
     return Side([a / b if b else math.inf for a, b in values], [False] * len(values))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from harness.core.errors import KpiError
 from harness.evidence.history.points import UNASKED, Earlier, Point, Run
 from harness.evidence.machine_name import machine_id, machine_name
+from harness.evidence.model import Evidence
 from harness.judge.verdict import OF_PROCESSES, Verdict
 
 SCHEMA = 2
@@ -67,7 +68,7 @@ class History:
         self.folder = folder
         self.path = folder / FILE
 
-    def record(self, evidence: Mapping[str, Any], file: Path) -> None:
+    def record(self, evidence: Evidence, file: Path) -> None:
         """Enters a sealed run, in one transaction; a run that is already there is replaced."""
         self._enter([(evidence, file)])
 
@@ -91,7 +92,7 @@ class History:
                 self.path.replace(self.path.with_name(f"{FILE}.damaged"))
         kept = (self.folder / "runs").glob("*/evidence.json")
         files = dict.fromkeys(path.resolve() for path in (*sorted(kept), *known, *more))
-        found: list[tuple[Mapping[str, Any], Path]] = []
+        found: list[tuple[Evidence, Path]] = []
         left: list[str] = []
         for file in files:
             if not file.exists() and file not in {path.resolve() for path in more}:
@@ -100,7 +101,7 @@ class History:
                 data, broken = read_evidence(file, None)
                 if broken:
                     raise KpiError(f"{file}: {broken}")
-                if "machines" in data:
+                if data.machines is not None:
                     raise KpiError(f"{file} is of several machines", "give the evidence of each")
                 found.append((data, file))
             except KpiError as error:
@@ -175,7 +176,7 @@ class History:
         except ValueError as error:
             raise self._damaged(error) from error
 
-    def _enter(self, found: Iterable[tuple[Mapping[str, Any], Path]]) -> None:
+    def _enter(self, found: Iterable[tuple[Evidence, Path]]) -> None:
         with self._open(write=True) as database:
             for evidence, file in found:
                 _insert(database, evidence, self._place_of(file))
@@ -257,21 +258,20 @@ def _version(database: sqlite3.Connection) -> int:
     return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _insert(database: sqlite3.Connection, evidence: Mapping[str, Any], place: str) -> None:
-    digest = str(evidence["seal"]["digest"])
-    run = digest[:12]
+def _insert(database: sqlite3.Connection, evidence: Evidence, place: str) -> None:
+    run = evidence.id
     database.execute("DELETE FROM run WHERE id = ?", (run,))
     database.execute(
         "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             run,
-            evidence["started"],
-            evidence["commit"],
-            machine_id(evidence["machine"]),
-            machine_name(evidence["machine"]),
-            int(evidence["complete"]),
+            evidence.started,
+            evidence.commit,
+            machine_id(evidence.machine),
+            machine_name(evidence.machine),
+            int(evidence.complete),
             place,
-            digest,
+            evidence.digest,
         ),
     )
     plain = ("kpi", "workload", "recipe", "device", "metric", "bound", "relation", "versus")
@@ -282,11 +282,11 @@ def _insert(database: sqlite3.Connection, evidence: Mapping[str, Any], place: st
             (
                 run,
                 number,
-                *(target[name] for name in plain),
-                *(None if target[name] is None else float(target[name]) for name in ("value", "low", "high")),
-                *(target[name] for name in after),
-                target["cause"] or "",
+                *(getattr(target, name) for name in plain),
+                *(None if math.isnan(end) else float(end) for end in (target.value, target.low, target.high)),
+                *(getattr(target, name) for name in after),
+                target.cause or "",
             )
-            for number, target in enumerate(evidence["targets"])
+            for number, target in enumerate(evidence.targets)
         ],
     )

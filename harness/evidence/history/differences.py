@@ -6,34 +6,36 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.evidence.history.pairs import Target
+from harness.evidence.model import Evidence
+from harness.measure.records import Measurement
 
 
-def differences(old: Target, fresh: Target, base: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def differences(old: Target, fresh: Target, base: Evidence, new: Evidence) -> Iterator[str]:
     """What is not the same about what was measured: recipe, artifact, versions, options."""
-    if old["recipe"] != fresh["recipe"]:
-        yield f"recipe {old['recipe']} → {fresh['recipe']}"
-    if old["artifact"] != fresh["artifact"]:
-        yield f"artifact {str(old['artifact'])[:7]} → {str(fresh['artifact'])[:7]}"
-    if old.get("usd_per_hour") != fresh.get("usd_per_hour"):
+    if old.recipe != fresh.recipe:
+        yield f"recipe {old.recipe} → {fresh.recipe}"
+    if old.artifact != fresh.artifact:
+        yield f"artifact {str(old.artifact)[:7]} → {str(fresh.artifact)[:7]}"
+    if old.usd_per_hour != fresh.usd_per_hour:
         yield "price"
-    before, after = (measurements_of(t, e) for t, e in ((old, base), (fresh, new)))
+    before, after = base.of(old), new.of(fresh)
     if len(before) != len(after):
         yield "what it was measured with"
     for place, (a, b) in enumerate(zip(before, after, strict=False)):
-        whose = "" if place == 0 else f"{fresh['versus'] or 'reference'}'s "
-        if place and a["artifact"] != b["artifact"]:
+        whose = "" if place == 0 else f"{fresh.versus or 'reference'}'s "
+        if place and a.artifact != b.artifact:
             yield f"{whose}artifact"
         for name in ("runtime", "environment", "device", "scenario"):
-            if a.get(name) != b.get(name):
-                yield f"{whose}{name} {a.get(name)} → {b.get(name)}"
+            if (was := getattr(a, name)) != (now := getattr(b, name)):
+                yield f"{whose}{name} {was} → {now}"
         for name in ("runtime_options", "scenario_options", "placement"):
-            yield from _options(whose, a.get(name) or {}, b.get(name) or {})
+            yield from _options(whose, getattr(a, name), getattr(b, name))
         yield from _options(whose, _conditions(a), _conditions(b))
 
 
-def _conditions(measurement: Mapping[str, Any]) -> dict[str, Any]:
+def _conditions(measurement: Measurement) -> dict[str, Any]:
     """What was in force besides the options: libraries' versions, the harness, the data."""
-    known = measurement.get("conditions") or {}
+    known = measurement.conditions
     kept = {name: known.get(name) for name in ("harness", "seconds", "samples")}
     return {**kept, **(known.get("runtime") or {}), "model or data": str(known.get("inputs"))[:7]}
 
@@ -42,9 +44,3 @@ def _options(whose: str, before: Mapping[str, Any], after: Mapping[str, Any]) ->
     for name in dict.fromkeys([*before, *after]):
         if before.get(name) != after.get(name):
             yield f"{whose}{name} {before.get(name)} → {after.get(name)}"
-
-
-def measurements_of(target: Target, evidence: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The measurements that a target's verdict rests on, the recipe's own first."""
-    by_id = {m["id"]: m for m in evidence["measurements"]}
-    return [by_id[name] for name in target["measurements"] if name in by_id]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-Target = Mapping[str, Any]
+from harness.evidence.model import Evidence, TargetLine
+
+Target = TargetLine
 
 
-def renamed_kpis(base: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def renamed_kpis(base: Evidence, new: Evidence) -> Iterator[tuple[str, str]]:
     """KPIs that have another name with the same workload, recipe, machine and targets: (old, new)."""
     before, after = _promises(base), _promises(new)
     gone = {name: what for name, what in before.items() if name not in after}
@@ -20,34 +22,34 @@ def renamed_kpis(base: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tu
                 yield old, name
 
 
-def _promises(evidence: Mapping[str, Any]) -> dict[str, object]:
+def _promises(evidence: Evidence) -> dict[str, object]:
     found: dict[str, list[tuple[str, ...]]] = {}
-    for target in evidence["targets"]:
-        what = tuple(str(target[name]) for name in ("workload", "recipe", "machine", "metric", "bound"))
-        found.setdefault(target["kpi"], []).append(what)
+    for target in evidence.targets:
+        what = tuple(str(getattr(target, name)) for name in ("workload", "recipe", "machine", "metric", "bound"))
+        found.setdefault(target.kpi, []).append(what)
     return {name: sorted(promised) for name, promised in found.items()}
 
 
 def target_pairs(
-    base: Mapping[str, Any], new: Mapping[str, Any], renamed: Mapping[str, str]
+    base: Evidence, new: Evidence, renamed: Mapping[str, str]
 ) -> Iterator[tuple[Target | None, Target | None]]:
     """Each promised target of either run with its like: the same bound if it is there, else one of the same kind."""
     left: dict[tuple[Any, ...], list[Target]] = {}
-    for old in base["targets"]:
-        left.setdefault(_like(old, renamed.get(old["kpi"], old["kpi"])), []).append(old)
+    for old in base.targets:
+        left.setdefault(_like(old, renamed.get(old.kpi, old.kpi)), []).append(old)
     matched: dict[int, Target] = {}
     for exactly in (True, False):
-        for place, fresh in enumerate(new["targets"]):
-            candidates = left.get(_like(fresh, fresh["kpi"]), [])
-            fitting = [old for old in candidates if old["bound"] == fresh["bound"] or not exactly]
+        for place, fresh in enumerate(new.targets):
+            candidates = left.get(_like(fresh, fresh.kpi), [])
+            fitting = [old for old in candidates if old.bound == fresh.bound or not exactly]
             if place not in matched and fitting:
                 matched[place] = fitting[0]
                 candidates.remove(fitting[0])
-    for place, fresh in enumerate(new["targets"]):
+    for place, fresh in enumerate(new.targets):
         yield matched.get(place), fresh
     for remaining in left.values():
         yield from ((old, None) for old in remaining)
 
 
 def _like(target: Target, kpi: str) -> tuple[Any, ...]:
-    return (kpi, target["metric"], target["relation"], target["versus"])
+    return (kpi, target.metric, target.relation, target.versus)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.core.errors import Cause, KpiError, suggest
+from harness.evidence.model import TargetLine
 from harness.judge.verdict import Verdict
 
 
@@ -62,24 +62,24 @@ UNASKED = (Cause.UNSELECTED, Cause.UNMEASURED)
 """The causes of a target that no test asked for."""
 
 
-def answered(target: Mapping[str, Any]) -> bool:
+def answered(target: TargetLine) -> bool:
     """Whether a target of the evidence has an answer of its own: somebody looked, whatever came of it."""
-    return target["cause"] not in UNASKED
+    return target.cause not in UNASKED
 
 
 Earlier = Mapping[tuple[str, str, str, str | None], Sequence[Point]]
 """What was last answered, by KPI, metric, relation and the recipe held against."""
 
 
-def before(target: Mapping[str, Any], earlier: Earlier) -> Point | None:
+def before(target: TargetLine, earlier: Earlier) -> Point | None:
     """What was last answered of a target: of the same bound where several are promised; None where nothing was.
 
     A target that was not selected now has no earlier answer to compare with.
     """
     if not answered(target):
         return None
-    found = earlier.get((target["kpi"], target["metric"], target["relation"], target["versus"]), ())
-    same = [point for point in found if point.bound == target["bound"]]
+    found = earlier.get((target.kpi, target.metric, target.relation, target.versus), ())
+    same = [point for point in found if point.bound == target.bound]
     return next(iter(same or found), None)
 
 

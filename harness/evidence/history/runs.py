@@ -6,15 +6,15 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.core.errors import KpiError
 from harness.evidence.history.database import History
 from harness.evidence.history.points import Run
 from harness.evidence.machine_name import machine_id
+from harness.evidence.model import Evidence
 from harness.evidence.reader import parse_evidence, read_evidence
 from harness.evidence.seal import KEY_VARIABLE
 
@@ -27,18 +27,18 @@ class Found:
     """A run with its evidence; ``place`` says where it was read from."""
 
     place: str
-    evidence: Mapping[str, Any]
+    evidence: Evidence
 
     @property
     def id(self) -> str:
         """As the history calls it."""
-        return str(self.evidence["seal"]["digest"])[:12]
+        return self.evidence.id
 
     @property
     def machines(self) -> frozenset[str]:
         """The ids of the machines that it was measured on: several after a merge."""
-        several = self.evidence.get("machines")
-        return frozenset(machine_id(m) for m in (several.values() if several else [self.evidence["machine"]]))
+        several = self.evidence.machines
+        return frozenset(machine_id(m) for m in (several.values() if several else [self.evidence.machine]))
 
 
 def last_two(history: History) -> tuple[Found, Found]:
@@ -78,8 +78,8 @@ def find(wanted: str, history: History, folder: Path, machine: str | None = None
     revision, colon, inside = wanted.partition(":")
     if colon and inside and (text := _git(folder, "show", "--end-of-options", f"{revision}:{inside}")) is not None:
         return _checked(wanted, *parse_evidence(wanted, text, _key()))
-    said = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}") or ""
-    if not re.fullmatch(r"[0-9a-f]{40,64}", commit := said.strip()):
+    said = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}") or b""
+    if not re.fullmatch(r"[0-9a-f]{40,64}", commit := said.decode().strip()):
         raise KpiError(
             f"{wanted!r} is not a file, run, start time or git revision",
             "give an evidence.json, a folder of a run, an id or time as `kpi history` shows them, REV or REV:PATH",
@@ -134,7 +134,7 @@ def _read(path: Path) -> Found:
     return _checked(str(path), *read_evidence(path, _key()))
 
 
-def _checked(place: str, evidence: Mapping[str, Any], wrong: str) -> Found:
+def _checked(place: str, evidence: Evidence, wrong: str) -> Found:
     if wrong:
         raise KpiError(f"{place}: {wrong}")
     return Found(place, evidence)
@@ -151,7 +151,7 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _git(folder: Path, *arguments: str) -> bytes | None:
     """What git answers; None when it is not here, or knows no such thing."""
     git = shutil.which("git")
     if git is None or any("\0" in argument for argument in arguments):
@@ -161,4 +161,4 @@ def _git(folder: Path, *arguments: str) -> str | None:
         done = subprocess.run(command, capture_output=True, timeout=_GIT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None

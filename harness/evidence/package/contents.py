@@ -16,9 +16,9 @@ from harness.build.artifact import MANIFEST, Artifact, Damaged, files_digest, re
 from harness.build.store import Store
 from harness.core.errors import KpiError, SpecError, suggest
 from harness.core.file_names import file_name
-from harness.core.text import number
+from harness.evidence.model import Evidence, TargetLine
 from harness.evidence.package.card import card, licence_notes, licence_of
-from harness.evidence.seal import KEY_VARIABLE, broken, seal
+from harness.evidence.seal import KEY_VARIABLE, sealed_record
 from harness.evidence.text import why
 from harness.judge.replay import recheck
 from harness.judge.verdict import Verdict
@@ -62,61 +62,64 @@ def collect(kpi: str, evidence_file: Path, store: Store, *, force: bool) -> Cont
     Evidence that does not hold, or an artifact that is gone or damaged, is refused even with ``force``.
     """
     raw, evidence = _read(evidence_file)
-    targets = [target for target in evidence["targets"] if target["kpi"] == kpi]
+    targets = [target for target in evidence.targets if target.kpi == kpi]
     if not targets:
-        raise SpecError([suggest(kpi, {target["kpi"] for target in evidence["targets"]}, "KPI")])
+        raise SpecError([suggest(kpi, {target.kpi for target in evidence.targets}, "KPI")])
     binding = proof_gap(kpi, evidence)
     if binding and not force:
         raise NotProven(f"{kpi} is not proven: {binding}", "--force packs it all the same, and writes so on it")
     artifact = _artifact(targets, evidence_file, store)
     for target in targets:
         for said in recheck(target, evidence, artifact):
-            raise KpiError(f"{target['id']}: {said}", "the evidence contradicts itself; run the KPI again")
+            raise KpiError(f"{target.id}: {said}", "the evidence contradicts itself; run the KPI again")
     return _contents(kpi, raw, evidence, artifact, binding, forced=bool(binding))
 
 
-def proof_gap(kpi: str, evidence: Mapping[str, Any]) -> str:
+def proof_gap(kpi: str, evidence: Evidence) -> str:
     """Why the evidence does not prove the KPI, the binding target first; empty when it does."""
-    targets = [target for target in evidence["targets"] if target["kpi"] == kpi]
+    targets = [target for target in evidence.targets if target.kpi == kpi]
     return _binding_target(targets) or _unfinished(kpi, evidence)
 
 
-def _binding_target(targets: Sequence[Mapping[str, Any]]) -> str:
+def _binding_target(targets: Sequence[TargetLine]) -> str:
     """The target that most prevents a KPI from being proven, with its reason; empty when all passed."""
-    missed = [target for target in targets if target["verdict"] != Verdict.PASS]
+    missed = [target for target in targets if target.verdict != Verdict.PASS]
     if not missed:
         return ""
-    worst = min(missed, key=lambda target: _BINDS.index(Verdict(target["verdict"])))
+    worst = min(missed, key=lambda target: _BINDS.index(target.verdict))
     more = f" (and {len(missed) - 1} more of its {len(targets)} targets)" if len(missed) > 1 else ""
-    return f"{worst['id']} is {worst['verdict']}: {why(worst)}{more}"
+    return f"{worst.id} is {worst.verdict}: {why(worst)}{more}"
 
 
-def _unfinished(kpi: str, evidence: Mapping[str, Any]) -> str:
+def _unfinished(kpi: str, evidence: Evidence) -> str:
     """What else forbids to call the KPI proven: a run that was stopped, a merge that did not fit together."""
-    if not evidence["complete"]:
+    if not evidence.complete:
         return "the run did not come to its end"
-    others = {target["id"] for target in evidence["targets"] if target["kpi"] != kpi}
-    problems = evidence.get("problems", ())
+    others = {target.id for target in evidence.targets if target.kpi != kpi}
+    problems = evidence.problems
     return next((said for said in problems if not any(said.startswith(f"{name}: ") for name in others)), "")
 
 
-def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
-    from harness.evidence.reader import read_evidence
+def _read(path: Path) -> tuple[bytes, Evidence]:
+    from harness.evidence.reader import parse_evidence
 
     key = os.environ.get(KEY_VARIABLE)
-    evidence, wrong = read_evidence(path, key)
-    raw = path.read_bytes()
-    if wrong or broken(json.loads(raw), key):
-        raise KpiError(f"{path}: {wrong or 'it is being written'}", "package the evidence as the run wrote it")
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise KpiError(f"{path} can't be read: {error.strerror}") from error
+    evidence, wrong = parse_evidence(str(path), raw, key)
+    if wrong:
+        raise KpiError(f"{path}: {wrong}", "package the evidence as the run wrote it")
     return raw, evidence
 
 
-def _artifact(targets: Sequence[Mapping[str, Any]], evidence_file: Path, store: Store) -> Artifact:
-    digests = {target["artifact"] for target in targets} - {""}
+def _artifact(targets: Sequence[TargetLine], evidence_file: Path, store: Store) -> Artifact:
+    digests = {target.artifact for target in targets} - {""}
     if len(digests) > 1:
         raise KpiError(f"the targets are about {len(digests)} artifacts: {', '.join(sorted(d[:12] for d in digests))}")
     if not digests:
-        raise KpiError(f"{evidence_file} measured no artifact of {targets[0]['kpi']}", "run the KPI first")
+        raise KpiError(f"{evidence_file} measured no artifact of {targets[0].kpi}", "run the KPI first")
     (digest,) = digests
     damaged: Damaged | None = None
     for path in store.artifacts():
@@ -127,15 +130,13 @@ def _artifact(targets: Sequence[Mapping[str, Any]], evidence_file: Path, store: 
             damaged = error
         except (OSError, ValueError, KeyError, TypeError):
             continue  # some other artifact's manifest, which `kpi cache verify` names
-    again = f"`pytest -k {targets[0]['kpi']}` builds it again; package the evidence of that run"
+    again = f"`pytest -k {targets[0].kpi}` builds it again; package the evidence of that run"
     if damaged is not None:
         raise KpiError(f"the artifact {digest[:12]} in the store is damaged: {damaged.message}", again)
     raise KpiError(f"the artifact {digest[:12]} is not in the store {store.root} any more", again)
 
 
-def _contents(
-    kpi: str, raw: bytes, evidence: Mapping[str, Any], artifact: Artifact, binding: str, *, forced: bool
-) -> Contents:
+def _contents(kpi: str, raw: bytes, evidence: Evidence, artifact: Artifact, binding: str, *, forced: bool) -> Contents:
     manifest_file = artifact.path / MANIFEST
     manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
     files: dict[str, bytes | Path] = {
@@ -151,25 +152,25 @@ def _contents(
         else {"size": content.stat().st_size, "sha256": _digest(artifact, name, content)}
         for name, content in sorted(files.items())
     }
-    record = next(k for k in evidence["kpis"] if k["name"] == kpi)
+    record = evidence.by_kpi[kpi]
     licence, source = licence_of(record, evidence, manifest)
     package = {
         "schema": SCHEMA,
         "kind": "kpi package",
         "harness": harness.__version__,
-        **{name: record[name] for name in ("workload", "recipe", "machine", "device")},
+        **{name: getattr(record, name) for name in ("workload", "recipe", "machine", "device")},
         "kpi": kpi,
         "proven": not binding,
         "forced": forced,
         "binding": binding,
         "artifact": {"digest": artifact.digest, "key": artifact.key, "format": artifact.format, "size": artifact.size},
-        "evidence": {"seal": evidence["seal"]["digest"], "commit": evidence["commit"], "written": evidence["written"]},
+        "evidence": {"seal": evidence.digest, "commit": evidence.commit, "written": evidence.written},
         "licence": {"says": licence, "source": source},
         "digest": files_digest(listed),
         "files": listed,
     }
-    sealed = json.dumps(seal(package, os.environ.get(KEY_VARIABLE)), indent=1, sort_keys=True).encode() + b"\n"
-    measured = {target["id"]: number(target["value"]) for target in evidence["targets"] if target["kpi"] == kpi}
+    sealed = json.dumps(sealed_record(package, os.environ.get(KEY_VARIABLE)), indent=1, sort_keys=True).encode() + b"\n"
+    measured = {target.id: float(target.value) for target in evidence.targets if target.kpi == kpi}
     return Contents(
         kpi=kpi,
         name=file_name(kpi) + (MARK if forced else ""),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +20,9 @@ def earlier_run(kpi: str, latest: Path, history: History) -> str:
 
     Where a target was measured and missed, an earlier run does not help, and none is named.
     """
-    targets = [t for t in json.loads(latest.read_text(encoding="utf-8"))["targets"] if t["kpi"] == kpi]
-    if not any(not answered(t) for t in targets) or any(answered(t) and t["verdict"] != "PASS" for t in targets):
+    evidence, _ = read_evidence(latest, None)
+    targets = [target for target in evidence.targets if target.kpi == kpi]
+    if not any(not answered(t) for t in targets) or any(answered(t) and t.verdict != "PASS" for t in targets):
         return ""
     try:
         proven = next(_proving(kpi, history), None)

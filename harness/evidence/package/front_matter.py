@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from harness.core.text import number
+from harness.core.codec import plain
+from harness.evidence.model import KpiLine, TargetLine
 from harness.spec.tasks import tasks
 
 FENCE = "---"
@@ -26,11 +27,11 @@ _LIBRARIES = {"openvino": "openvino", "onnx": "onnx", "huggingface": "transforme
 
 
 def front_matter(
-    kpi: Mapping[str, Any],
+    kpi: KpiLine,
     task: str,
     made: str,
     licence: str | None,
-    targets: Sequence[Mapping[str, Any]],
+    targets: Sequence[TargetLine],
     *,
     forced: bool,
 ) -> list[str]:
@@ -42,17 +43,17 @@ def front_matter(
     if library := next((title for start, title in _LIBRARIES.items() if made.startswith(start)), None):
         lines.append(f"library_name: {library}")
     tags = ["kpi-package", made, *(["kpi-not-proven"] if forced else [])]
-    lines += [f"tags: {scalar(tags)}", "model-index:", f"- name: {scalar(kpi['name'])}", "  results:"]
+    lines += [f"tags: {scalar(tags)}", "model-index:", f"- name: {scalar(kpi.name)}", "  results:"]
     lines += [f"  - task: {scalar({'type': tag if tag != 'other' else task or tag})}"]
-    lines += [f"    dataset: {scalar({'type': kpi['workload'], 'name': kpi['workload']})}", "    metrics:"]
+    lines += [f"    dataset: {scalar({'type': kpi.workload, 'name': kpi.workload})}", "    metrics:"]
     for target in targets:
-        if math.isfinite(number(target["value"])):
-            entry = {"type": target["metric"], "name": f"{target['metric']} {target['bound']}"}
-            lines.append(f"    - {scalar({**entry, 'value': number(target['value'])})}")
+        if math.isfinite(target.value):
+            entry = {"type": target.metric, "name": f"{target.metric} {target.bound}"}
+            lines.append(f"    - {scalar({**entry, 'value': float(target.value)})}")
     if lines[-1].endswith("metrics:"):
         lines[-1] += " []"
     lines.append(f"{VERDICTS}:")
-    lines += [f"{_ITEM}{scalar({name: target[name] for name in _KEPT})}" for target in targets]
+    lines += [f"{_ITEM}{scalar(stated(target))}" for target in targets]
     return [*lines, FENCE]
 
 
@@ -83,9 +84,9 @@ def _read(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
         raise ValueError(f"its front matter has no {VERDICTS}")
 
 
-def stated(target: Mapping[str, Any]) -> dict[str, Any]:
+def stated(target: TargetLine) -> dict[str, Any]:
     """What a card says of a target."""
-    return {name: target[name] for name in _KEPT}
+    return {name: plain(getattr(target, name)) for name in _KEPT}
 
 
 def scalar(value: object) -> str:

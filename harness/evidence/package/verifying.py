@@ -15,11 +15,13 @@ import harness
 from harness.build.artifact import MANIFEST, Artifact, files_digest, manifest_checksum
 from harness.core.errors import KpiError
 from harness.core.text import plain
+from harness.evidence.model import Evidence, TargetLine
 from harness.evidence.package.card import card, licence_notes
 from harness.evidence.package.contents import CARD, EVIDENCE, FILES, LICENCES, PACKAGE, SCHEMA, proof_gap
 from harness.evidence.package.front_matter import read_verdicts, stated
 from harness.evidence.package.members import UNREADABLE, Member, Opened, opened, unsafe
-from harness.evidence.seal import KEY_VARIABLE, broken
+from harness.evidence.reader import parse_evidence
+from harness.evidence.seal import KEY_VARIABLE, broken_record
 from harness.judge.replay import recheck
 
 _PIECE = 1 << 20
@@ -49,7 +51,7 @@ def verify(path: Path) -> Verified:
         manifest = _manifest(path, package)
         count = len(manifest["files"]) + 1  # the manifest does not list itself
         found = Verified(str(manifest["kpi"]), str(manifest["digest"]), count)
-        if why := broken(manifest, key):
+        if why := broken_record(manifest, key):
             found.differences.append(f"{PACKAGE}: {why}")
         if files_digest(manifest["files"]) != manifest["digest"]:
             found.differences.append(f"{PACKAGE}: its digest is not that of the files that it lists")
@@ -58,6 +60,8 @@ def verify(path: Path) -> Verified:
     if set(contents) >= set(_READ):
         try:
             found.differences.extend(_consistent(manifest, contents, key, found))
+        except KpiError as error:
+            found.differences.append(_short(error.message))
         except _MALFORMED as error:
             found.differences.append(_short(f"what it says can't be understood: {type(error).__name__}: {error}"))
     return found
@@ -136,16 +140,16 @@ def _consistent(
     manifest: Mapping[str, Any], contents: Mapping[str, bytes], key: str | None, found: Verified
 ) -> Iterator[str]:
     """Whether evidence, artifact, card and manifest say the same, and the verdicts follow."""
-    evidence = json.loads(contents[EVIDENCE])
+    evidence, why = parse_evidence(EVIDENCE, contents[EVIDENCE], key)
     made = json.loads(contents[_MANIFEST_FILE])
-    if why := broken(evidence, key):
+    if why:
         yield f"{EVIDENCE}: {why}"
-    if evidence["schema"] != SCHEMA or evidence["seal"]["digest"] != manifest["evidence"]["seal"]:
+    if evidence.seal is None or evidence.seal.digest != manifest["evidence"]["seal"]:
         yield f"{EVIDENCE}: it is not the evidence that was packed"
     yield from _artifact(manifest, made)
     artifact = Artifact(Path(), made["key"], made["format"], made["digest"], made["files"], made["notes"])
     kpi = manifest["kpi"]
-    targets = [target for target in evidence["targets"] if target["kpi"] == kpi]
+    targets = [target for target in evidence.targets if target.kpi == kpi]
     if not targets:
         yield _short(f'{EVIDENCE}: promises nothing for the KPI "{kpi}"')
         return
@@ -165,12 +169,12 @@ def _consistent(
         yield from (f"{name}: says something else than the evidence" for name in differing)
 
 
-def _verdicts(targets: list[Mapping[str, Any]], evidence: Mapping[str, Any], artifact: Artifact) -> Iterator[str]:
+def _verdicts(targets: list[TargetLine], evidence: Evidence, artifact: Artifact) -> Iterator[str]:
     for target in targets:
-        if target["artifact"] not in ("", artifact.digest):
-            yield _short(f"{target['id']}: was measured of another artifact, {target['artifact'][:12]}")
+        if target.artifact not in ("", artifact.digest):
+            yield _short(f"{target.id}: was measured of another artifact, {target.artifact[:12]}")
         for why in recheck(target, evidence, artifact):
-            yield _short(f"{target['id']}: {why}")
+            yield _short(f"{target.id}: {why}")
 
 
 def _artifact(manifest: Mapping[str, Any], made: Mapping[str, Any]) -> Iterator[str]:
@@ -192,26 +196,26 @@ def _artifact(manifest: Mapping[str, Any], made: Mapping[str, Any]) -> Iterator[
     yield from (f"{_short(name)}: belongs to no package" for name in sorted(extra))
 
 
-def _card(contents: Mapping[str, bytes], targets: list[Mapping[str, Any]]) -> Iterator[str]:
+def _card(contents: Mapping[str, bytes], targets: list[TargetLine]) -> Iterator[str]:
     try:
         said = {str(entry["id"]): entry for entry in read_verdicts(contents[CARD].decode())}
     except _MALFORMED as error:
         yield _short(f"{CARD}: {error}")
         return
-    wanted = {str(target["id"]): stated(target) for target in targets}
+    wanted = {target.id: stated(target) for target in targets}
     for name in [*wanted, *(set(said) - set(wanted))]:
         if said.get(name) != wanted.get(name):
             verdict = said.get(name, {}).get("verdict", "nothing")
             yield _short(f"{CARD}: says {verdict} of {name}, the evidence something else")
 
 
-def _bearable(evidence: Mapping[str, Any]) -> None:
+def _bearable(evidence: Evidence) -> None:
     """ValueError for evidence that would take all memory, or for ever, to derive a verdict from."""
-    looks = evidence["settings"]["looks"]
+    looks = evidence.settings.looks
     if len(looks) > _MOST_LOOK or any(type(look) is not int or not 0 < look <= _MOST_LOOK for look in looks):
         raise ValueError("its looks are no numbers of processes")
-    for measurement in evidence["measurements"]:
-        if any(len(scores) > _MOST_SCORES for scores in measurement["scores"].values()):
+    for measurement in evidence.measurements:
+        if any(len(scores) > _MOST_SCORES for scores in measurement.scores.values()):
             raise ValueError(f"more than {_MOST_SCORES} scores")
 
 

@@ -7,18 +7,20 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.core.errors import KpiError, Unavailable
-from harness.core.score_bounds import Scores, mean_bounds
+from harness.core.score_bounds import Scored, Scores, mean_bounds
 from harness.core.statistics import median, recorded_looks
-from harness.core.text import number
 from harness.core.units import MONEY, Dimension
-from harness.judge.case import Case, NotReproducible, first_look, records_of
+from harness.judge.case import Case, NotReproducible, first_look
 from harness.judge.machine_ratio import judge_machines, sides_in
 from harness.judge.verdict import Basis, Decision, Estimate, bounds_at, judge_exact, judge_processes, judge_samples
+from harness.measure.records import Measurement
+from harness.measure.sequence import Within
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Sequence
 
     from harness.build.artifact import Artifact
+    from harness.evidence.model import Settings
     from harness.measure.records import ProcessRecord
 
 
@@ -72,14 +74,14 @@ class Metric(ABC):
         """The decision that follows from the evidence alone. Raises NotReproducible where it does not hold enough."""
 
     @classmethod
-    def values_in(cls, measurement: Mapping[str, Any]) -> list[float]:
+    def values_in(cls, measurement: Measurement) -> list[float]:
         """What a measurement of the evidence says: a value each process, or one of all; empty where it says nothing."""
         del measurement
         return []
 
     @classmethod
     def shown(
-        cls, measurement: Mapping[str, Any], settings: Mapping[str, Any], factor: float
+        cls, measurement: Measurement, settings: Settings, factor: float
     ) -> tuple[float, float | None, float | None] | None:
         """The value of a measurement with the bounds that a verdict would have; None where it says nothing.
 
@@ -114,13 +116,13 @@ class ArtifactMetric(Metric):
 
     @classmethod
     def judged_again(cls, case: Case) -> Decision:
-        own = cls.of(case.artifact) if case.artifact else case.stated(case.target["recipe"])
+        own = cls.of(case.artifact) if case.artifact else case.stated(case.target.recipe)
         if case.bound.versus is None:
-            return judge_exact(case.bound, number(case.target["value"]) if own is None else own)
+            return judge_exact(case.bound, case.target.value if own is None else own)
         other = case.stated(case.bound.versus)
         if own is None or other is None:
             # Nothing but the ratio itself is kept: whether it keeps the bound can still be told.
-            return judge_exact(case.bound, number(case.target["value"]))
+            return judge_exact(case.bound, case.target.value)
         return judge_exact(case.bound, own, other)
 
 
@@ -153,36 +155,33 @@ class ProcessMetric(Metric):
 
     @classmethod
     def judged_again(cls, case: Case) -> Decision:
-        confidence, factor = case.attempt_confidence, cls.factor(case.target["usd_per_hour"])
+        confidence, factor = case.attempt_confidence, cls.factor(case.target.usd_per_hour)
         # What a process supports does not depend on the attempt, as in the gate.
-        records = [records_of(measurement) for measurement in case.measurements[:2]]
-        both = [cls.estimates(of, case.confidence, factor, first=case.first) for of in records]
+        both = [cls.estimates(m.processes, case.confidence, factor, first=case.first) for m in case.measurements[:2]]
         # What was undecided is judged on what there was then.
         if case.bound.versus is None:
-            disturbed = [bool(record["disturbed"]) for record in case.measurements[0]["processes"]][: case.seen]
-            looks = case.looks(float(case.settings["drift"]))
+            disturbed = [bool(record.disturbed) for record in case.measurements[0].processes][: case.seen]
+            looks = case.looks(case.settings.drift)
             return judge_processes(
                 case.bound, both[0][: case.seen], looks=looks, confidence=confidence, disturbed=disturbed
             )
         ratios = [both[0][i].over(both[1][j]) for i, j in case.pairs()[: case.seen]]
-        # Evidence of an earlier version kept no margin for pairs.
-        looks = case.looks(float(case.settings.get("pair_drift", 0.0)))
+        looks = case.looks(case.settings.pair_drift)
         return judge_processes(case.bound, ratios, looks=looks, confidence=confidence, of=Basis.PAIRS)
 
     @classmethod
-    def values_in(cls, measurement: Mapping[str, Any]) -> list[float]:
-        return [cls.of(record) for record in records_of(measurement)]
+    def values_in(cls, measurement: Measurement) -> list[float]:
+        return [cls.of(record) for record in measurement.processes]
 
     @classmethod
     def shown(
-        cls, measurement: Mapping[str, Any], settings: Mapping[str, Any], factor: float
+        cls, measurement: Measurement, settings: Settings, factor: float
     ) -> tuple[float, float | None, float | None] | None:
-        confidence, records = float(settings["confidence"]), records_of(measurement)
+        confidence, records = settings.confidence, measurement.processes
         if not records:
             return None
         value = median([factor * cls.of(record) for record in records])
-        # Evidence of an early version says nothing of drift.
-        looks = recorded_looks(settings["looks"], settings["against"], confidence, float(settings.get("drift", 0.0)))
+        looks = recorded_looks(settings.looks, settings.against, confidence, settings.drift)
         look = max((k for k in looks if k.processes <= len(records)), key=lambda k: k.processes, default=None)
         if look is None:
             return value, None, None
@@ -211,10 +210,10 @@ class ProcessMetric(Metric):
         return 0.0
 
     @classmethod
-    def within(cls, processes: Sequence[ProcessRecord], confidence: float) -> dict[str, float]:
-        """Of a tail: a process's requests, their correlation, what they are worth, what is needed; else empty."""
+    def within(cls, processes: Sequence[ProcessRecord], confidence: float) -> Within | None:
+        """Of a tail, what the requests of a process are worth; else None."""
         del processes, confidence
-        return {}
+        return None
 
     @classmethod
     def least_samples(cls, confidence: float) -> int:
@@ -266,11 +265,11 @@ class ProofMetric(Metric):
 
     @classmethod
     def judged_again(cls, case: Case) -> Decision:
-        return judge_exact(case.bound, cls.of(records_of(case.measurements[0])[0]))
+        return judge_exact(case.bound, cls.of(case.measurements[0].processes[0]))
 
     @classmethod
-    def values_in(cls, measurement: Mapping[str, Any]) -> list[float]:
-        return [cls.of(record) for record in records_of(measurement)[:1]]
+    def values_in(cls, measurement: Measurement) -> list[float]:
+        return [cls.of(record) for record in measurement.processes[:1]]
 
     @classmethod
     def remarks(cls, process: ProcessRecord) -> list[str]:
@@ -285,7 +284,8 @@ class SampleMetric(Metric):
     ``paired`` says that a score is itself a difference of two answers to the sample: then a plain bound, too, is a
     claim beyond these samples, and the interval decides. ``worthless`` is the mean of a model that knows nothing: a
     comparison with a recipe that is no better proves nothing. ``ends`` are the least and the greatest score of a
-    sample where that is not the metric's ``range``; scores without ends need many more samples.
+    sample where that is not the metric's ``range``; scores without ends need many more samples. ``jackknife`` says
+    that a figure is not a mean of scores (see ``SetMetric``).
     """
 
     scenario: ClassVar[str | None] = "evaluate"
@@ -295,6 +295,7 @@ class SampleMetric(Metric):
     paired_samples = True
     effort = 2
     paired: ClassVar[bool] = False
+    jackknife: ClassVar[bool] = False
     worthless: ClassVar[float | None] = None
     ends: ClassVar[tuple[float, float] | None] = None
 
@@ -302,6 +303,12 @@ class SampleMetric(Metric):
     @abstractmethod
     def scores(cls, outputs: Any, reference: Any) -> list[float]:
         """One score per sample, of what the scenario left; ``reference`` is that of the FP32 recipe."""
+
+    @classmethod
+    def scored(cls, outputs: Any, reference: Any, clusters: Sequence[int] | None) -> Scored:
+        """The scores with what else is kept of them; ``clusters`` are those of the samples, where they have any."""
+        del clusters
+        return Scored(cls.scores(outputs, reference), cls.weights(outputs))
 
     @classmethod
     def weights(cls, outputs: Any) -> list[float] | None:
@@ -321,15 +328,15 @@ class SampleMetric(Metric):
         weights: Sequence[float] | None,
     ) -> Scores:
         """What is judged: the scores, those they are compared with, what the metric knows of both."""
-        return Scores(own, others, cls.ends or cls.range, clusters, weights)
+        return Scores(own, others, cls.ends or cls.range, clusters, weights, cls.jackknife)
 
     @classmethod
-    def read_scores(cls, own: Mapping[str, Any], other: Mapping[str, Any] | None = None) -> Scores:
+    def read_scores(cls, own: Measurement, other: Measurement | None = None) -> Scores:
         """The same from measurements of the evidence; KeyError where they hold no scores of this metric."""
-        scores, others = own["scores"][cls.name], other["scores"][cls.name] if other else None
-        clusters = own["processes"][0]["details"].get("clusters") if own["processes"] else None
-        # Evidence of an earlier version knows neither.
-        return cls.paired_scores(scores, others, clusters, own.get("weights", {}).get(cls.name))
+        scores, others = own.scores[cls.name], other.scores[cls.name] if other else None
+        clusters = own.processes[0].details.get("clusters") if own.processes else None
+        clusters = own.groups.get(cls.name) or clusters
+        return cls.paired_scores(scores, others, clusters, own.weights.get(cls.name))
 
     @classmethod
     def judged_again(cls, case: Case) -> Decision:
@@ -341,19 +348,19 @@ class SampleMetric(Metric):
         return judge_samples(case.bound, scores, case.confidence, cls.better, paired=cls.paired)
 
     @classmethod
-    def values_in(cls, measurement: Mapping[str, Any]) -> list[float]:
-        scores = measurement["scores"].get(cls.name)
+    def values_in(cls, measurement: Measurement) -> list[float]:
+        scores = measurement.scores.get(cls.name)
         return [sum(scores) / len(scores)] if scores else []
 
     @classmethod
     def shown(
-        cls, measurement: Mapping[str, Any], settings: Mapping[str, Any], factor: float
+        cls, measurement: Measurement, settings: Settings, factor: float
     ) -> tuple[float, float | None, float | None] | None:
         del factor
         values = cls.values_in(measurement)
         if not values:
             return None
-        return values[0], *mean_bounds(cls.read_scores(measurement), float(settings["confidence"]))
+        return values[0], *mean_bounds(cls.read_scores(measurement), settings.confidence)
 
     @classmethod
     def check(cls, outputs: Any, recipe: str) -> None:

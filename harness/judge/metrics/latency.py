@@ -16,6 +16,7 @@ from harness.core.statistics import (
 )
 from harness.core.units import TIME
 from harness.judge.metrics.base import ProcessMetric
+from harness.measure.sequence import Within
 from harness.spec.tasks import TENSORS
 
 if TYPE_CHECKING:
@@ -55,16 +56,16 @@ class Latency(ProcessMetric):
         return tail_correlation([cls.values(process) for process in processes], cls.quantile)
 
     @classmethod
-    def within(cls, processes: Sequence[ProcessRecord], confidence: float) -> dict[str, float]:
+    def within(cls, processes: Sequence[ProcessRecord], confidence: float) -> Within | None:
         if cls.quantile <= MEDIAN or not processes:
-            return {}
+            return None
         samples, correlation = len(cls.values(processes[0])), cls.tail_correlation(processes)
-        return {
-            "samples": samples,
-            "correlation": round(correlation, 4),
-            "effective": round(effective_samples(samples, correlation), 1),
-            "needed": samples_needed(cls.quantile, confidence),
-        }
+        return Within(
+            samples=samples,
+            correlation=round(correlation, 4),
+            effective=round(effective_samples(samples, correlation), 1),
+            needed=samples_needed(cls.quantile, confidence),
+        )
 
     @classmethod
     def bounds(cls, process: ProcessRecord, confidence: float, correlation: float = 0.0) -> tuple[float, float]:

@@ -10,11 +10,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -74,22 +73,19 @@ class Detected:
     cpu: str
     cores: int
     memory: int
-    visible_cores: int
-    total_memory: int
-    quota: float | None
-    heat: tuple[str, ...]
     os: str
     arch: str
-    gpus: tuple[str, ...]
-    npus: tuple[str, ...]
-    instructions: tuple[str, ...]
-    governor: str | None
-    boot: str
-    python: str
-
-    def to_json(self) -> dict[str, Any]:
-        """A plain dictionary for the evidence."""
-        return {**asdict(self), "class": self.processor_class}
+    gpus: tuple[str, ...] = ()
+    npus: tuple[str, ...] = ()
+    instructions: tuple[str, ...] = ()
+    governor: str | None = None
+    boot: str = ""
+    python: str = ""
+    # What follows is not in the evidence of every version.
+    visible_cores: int | None = None
+    total_memory: int | None = None
+    quota: float | None = None
+    heat: tuple[str, ...] | None = None
 
     @property
     def processor_class(self) -> str:
@@ -115,9 +111,9 @@ def mismatch(wanted: Machine, here: Detected) -> str:
         if pattern is not None and not _fits(pattern, found):
             return f"{name} is {', '.join(found) or 'absent'}, promised for {pattern}"
     if wanted.cores is not None and not wanted.cores.holds(here.cores):
-        return f"{cores_of(here.to_json())}, promised for {wanted.cores.text}"
+        return f"{cores_of(here)}, promised for {wanted.cores.text}"
     if wanted.memory is not None and not wanted.memory.holds(here.memory):
-        return f"memory is {memory_of(here.to_json())}, promised for {wanted.memory.text}"
+        return f"memory is {memory_of(here)}, promised for {wanted.memory.text}"
     return ""
 
 
@@ -155,28 +151,26 @@ def _fits(pattern: str, found: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in found)
 
 
-def cores_of(machine: Mapping[str, Any]) -> str:
-    """The processors of a machine as the evidence holds it: ``2 cores (64 are visible, the quota leaves 2.5)``."""
-    usable, visible, limit = machine["cores"], machine.get("visible_cores"), machine.get("quota")
+def cores_of(machine: Detected) -> str:
+    """The processors of a machine: ``2 cores (64 are visible, the quota leaves 2.5)``."""
+    usable, visible, limit = machine.cores, machine.visible_cores, machine.quota
     said = [f"{visible} are visible"] if visible not in (None, usable) else []
     said += [f"the quota leaves {limit:g}"] if limit is not None and limit < (visible or math.inf) else []
     return f"{usable} core{'' if usable == 1 else 's'}" + (f" ({', '.join(said)})" if said else "")
 
 
-def memory_of(machine: Mapping[str, Any]) -> str:
-    """The memory of a machine as the evidence holds it: ``4 GB (the container's limit; the machine has 128 GB)``."""
-    usable = float(machine["memory"])
-    total = float(machine.get("total_memory") or usable)
+def memory_of(machine: Detected) -> str:
+    """The memory of a machine: ``4 GB (the container's limit; the machine has 128 GB)``."""
+    usable, total = machine.memory, machine.total_memory or machine.memory
     size = BYTES.format(usable) if usable < _SMALL else f"{usable / 1e9:.0f} GB"
     return size + (f" (the container's limit; the machine has {total / 1e9:.0f} GB)" if usable < total else "")
 
 
-def heat_of(machine: Mapping[str, Any]) -> str:
-    """Where heat would be seen on a machine as the evidence holds it; empty where older evidence does not say."""
-    sources = machine.get("heat")
-    if sources is None:
+def heat_of(machine: Detected) -> str:
+    """Where heat would be seen on a machine; empty where older evidence does not say."""
+    if machine.heat is None:
         return ""
-    return ", ".join(map(str, sources)) or "not visible: the system shows no counter of it and no cooling device"
+    return ", ".join(machine.heat) or "not visible: the system shows no counter of it and no cooling device"
 
 
 @cache

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from harness.core.text import number
+from harness.evidence.model import TargetLine
 
 _REACH, _SHORT = 64.0, 26.0
 _MIDDLE = 30.0
@@ -25,12 +23,12 @@ class Drawn:
     margin: float | None
 
 
-def drawn(target: Mapping[str, Any]) -> Drawn | None:
+def drawn(target: TargetLine) -> Drawn | None:
     """The places of a target that has a value; None of one without."""
-    if target["value"] is None:
+    if not target.known:
         return None
-    limit, side = float(target["limit"]), -1.0 if str(target["op"]).startswith("<") else 1.0
-    value, low, high = (side * (number(target[name]) - limit) for name in ("value", "low", "high"))
+    limit, side = target.limit, -1.0 if target.op.startswith("<") else 1.0
+    value, low, high = (side * (end - limit) for end in (target.value, target.low, target.high))
     left, right = min(low, high), max(low, high)
     # Exact figures have no interval, and a bound that no data support reaches to the edge.
     left, right = (value if math.isnan(edge) else edge for edge in (left, right))

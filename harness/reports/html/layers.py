@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from harness.core.text import plain
 from harness.core.units import TIME
+from harness.evidence.model import Evidence
 from harness.reports.html.parts import Source, recipe_of, short, source
 
 
@@ -31,13 +31,13 @@ class Profile:
     source: Source
 
 
-def profiles(workload: str, evidence: Mapping[str, Any]) -> Iterator[Profile]:
+def profiles(workload: str, evidence: Evidence) -> Iterator[Profile]:
     """Every recipe of the workload that the run looked into, once."""
     seen = set()
-    for measurement in evidence["measurements"]:
+    for measurement in evidence.measurements:
         of, recipe = recipe_of(measurement)
-        for process in measurement["processes"][:1]:
-            layers = process["proof"]["layers"]
+        for process in measurement.processes[:1]:
+            layers = process.proof.layers
             if of == workload and layers and recipe not in seen:
                 seen.add(recipe)
                 slowest = max(float(seconds) for _, _, seconds in layers) or 1.0
@@ -48,5 +48,5 @@ def profiles(workload: str, evidence: Mapping[str, Any]) -> Iterator[Profile]:
                         for name, kind, seconds in layers
                     ),
                     TIME.format(sum(float(seconds) for _, _, seconds in layers)),
-                    source(measurement, evidence["commit"]),
+                    source(measurement, evidence.commit),
                 )

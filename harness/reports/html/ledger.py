@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.core.text import plain
 from harness.evidence.explain import explain
+from harness.evidence.model import Evidence, TargetLine
 from harness.evidence.text import ORDER, basis, figure, interval, unselected, why
 from harness.judge.metrics import metrics
 from harness.judge.verdict import Verdict
@@ -36,6 +36,8 @@ MARKS = {
 UNASKED = "unselected"
 DETAILED = 400
 """Of so many targets, those that need a person first, the page holds all that they rest on."""
+LISTED = 2000
+"""So many targets are in the page at all."""
 _PLAIN_K = re.compile(r"[\w.:+\-\[\]/]+\Z")
 
 
@@ -74,17 +76,15 @@ class Count:
     count: int
 
 
-def rows(evidence: Mapping[str, Any]) -> list[Row]:
+def rows(evidence: Evidence) -> list[Row]:
     """Every promised target; those that need a person first, those that were not selected last."""
-    by_id = {m["id"]: m for m in evidence["measurements"]}
 
-    def rank(target: Mapping[str, Any]) -> int:
-        return len(ORDER) if unselected(target) else ORDER.index(Verdict(target["verdict"]))
+    def rank(target: TargetLine) -> int:
+        return len(ORDER) if unselected(target) else ORDER.index(target.verdict)
 
-    ranked = sorted(evidence["targets"], key=rank)
+    ranked = sorted(evidence.targets, key=rank)
     return [
-        _row(place, rank(target), target, evidence, by_id, detailed=place < DETAILED)
-        for place, target in enumerate(ranked)
+        _row(place, rank(target), target, evidence, detailed=place < DETAILED) for place, target in enumerate(ranked)
     ]
 
 
@@ -96,38 +96,30 @@ def counts(shown: Sequence[Row]) -> list[Count]:
     return [count for count in made if count.count]
 
 
-def _row(
-    place: int,
-    rank: int,
-    target: Mapping[str, Any],
-    evidence: Mapping[str, Any],
-    by_id: Mapping[str, Mapping[str, Any]],
-    *,
-    detailed: bool,
-) -> Row:
-    verdict = Verdict(target["verdict"])
+def _row(place: int, rank: int, target: TargetLine, evidence: Evidence, *, detailed: bool) -> Row:
+    verdict = target.verdict
     left_out = unselected(target)
     where = drawn(target)
-    metric = metrics().get(target["metric"])
-    facts = tuple(_facts(target, evidence, by_id)) if detailed and not left_out else ()
+    metric = metrics().get(target.metric)
+    facts = tuple(_facts(target, evidence)) if detailed and not left_out else ()
     return Row(
         place=place,
         state=UNASKED if left_out else verdict.value.lower(),
         rank=rank,
         mark="·" if left_out else MARKS[verdict],
         word="not selected" if left_out else WORDS[verdict],
-        kpi=plain(target["kpi"]),
-        recipe=plain(target["recipe"]),
-        machine=plain(target["machine"]),
-        metric=plain(target["metric"]),
+        kpi=plain(target.kpi),
+        recipe=plain(target.recipe),
+        machine=plain(target.machine),
+        metric=plain(target.metric),
         title=metric.title if metric else "",
-        workload=plain(target["workload"]),
-        bound=plain(target["bound"]),
+        workload=plain(target.workload),
+        bound=plain(target.bound),
         value=figure(target),
         interval=interval(target),
         basis=basis(target),
         drawn=where,
-        spare=_spare(where, upper=str(target["op"]).startswith("<")),
+        spare=_spare(where, upper=target.op.startswith("<")),
         reason="" if left_out or verdict is Verdict.PASS else plain(why(target)),
         facts=facts,
     )
@@ -145,26 +137,22 @@ def _spare(where: Drawn | None, *, upper: bool) -> str:
     return f"{share} % {'to spare' if where.margin >= 0 else 'beyond the bound'}"
 
 
-def _facts(
-    target: Mapping[str, Any], evidence: Mapping[str, Any], by_id: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[str, str]]:
+def _facts(target: TargetLine, evidence: Evidence) -> Iterator[tuple[str, str]]:
     """All that a verdict rests on: in the words of ``kpi explain``, then digests and identities in full."""
     for line in explain(target, evidence):
         what, _, said = line.partition(" ")
         yield what, plain(said.strip())
-    if target["artifact"]:
-        yield "digest", f"SHA-256 {target['artifact']}"
-    for name in target["measurements"]:
-        if name in by_id:
-            measurement = by_id[name]
-            ran = measurement["processes"]
-            said = f", {said_proof(ran[0]['proof'])}" if ran else ""
-            yield "rests on", plain(f"measurement {name}: {measurement['recipe']}, {measurement['scenario']}{said}")
+    if target.artifact:
+        yield "digest", f"SHA-256 {target.artifact}"
+    for measurement in evidence.of(target):
+        ran = measurement.processes
+        said = f", {said_proof(ran[0].proof)}" if ran else ""
+        yield "rests on", plain(f"measurement {measurement.id}: {measurement.recipe}, {measurement.scenario}{said}")
     yield "rerun", _command(target)
 
 
-def _command(target: Mapping[str, Any]) -> str:
+def _command(target: TargetLine) -> str:
     """The command that measures this target again; a name that -k can't say is asked for by what it can."""
-    name = str(target["id"])
-    words = name if _PLAIN_K.match(name) else f"{target['workload']} and {target['metric'].rpartition('.')[2]}"
+    name = target.id
+    words = name if _PLAIN_K.match(name) else f"{target.workload} and {target.metric.rpartition('.')[2]}"
     return f"pytest -k {shlex.quote(plain(words))}"

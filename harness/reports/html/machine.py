@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from harness.core.text import plain
 from harness.core.units import TIME
-from harness.measure.machine.detect import cores_of, heat_of, memory_of
+from harness.evidence.model import Evidence
+from harness.measure.machine.detect import Detected, cores_of, heat_of, memory_of
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -25,65 +25,64 @@ class Head:
     problems: tuple[str, ...]
 
 
-def head(evidence: Mapping[str, Any]) -> Head:
+def head(evidence: Evidence) -> Head:
     """Where, when, and of what the run was."""
-    machine = evidence["machine"]
+    machine = evidence.machine
     return Head(
-        plain(machine["cpu"]),
-        int(machine["cores"]),
-        plain(evidence.get("started", "")),
-        plain(evidence["commit"] or ""),
-        bool(evidence.get("release")),
-        tuple(plain(problem) for problem in evidence.get("problems", ())),
+        plain(machine.cpu),
+        int(machine.cores),
+        plain(evidence.started),
+        plain(evidence.commit or ""),
+        bool(evidence.release),
+        tuple(plain(problem) for problem in evidence.problems),
     )
 
 
-def machines(evidence: Mapping[str, Any]) -> list[tuple[str, Pairs]]:
+def machines(evidence: Evidence) -> list[tuple[str, Pairs]]:
     """The machine of the run; of merged evidence each machine, under the name of its file."""
-    named = evidence.get("machines") or {"": evidence["machine"]}
+    named = evidence.machines or {"": evidence.machine}
     return [(plain(name), tuple(_machine(machine))) for name, machine in named.items()]
 
 
-def _machine(machine: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "processor", f"{plain(machine['cpu'])}, {plain(cores_of(machine))}"
-    if machine.get("memory"):
+def _machine(machine: Detected) -> Iterator[tuple[str, str]]:
+    yield "processor", f"{plain(machine.cpu)}, {plain(cores_of(machine))}"
+    if machine.memory:
         yield "memory", plain(memory_of(machine))
     for what in ("gpus", "npus"):
-        if machine.get(what):
-            yield what, plain(", ".join(map(str, machine[what])))
+        if found := getattr(machine, what):
+            yield what, plain(", ".join(found))
     for what, key in (("system", "os"), ("architecture", "arch"), ("governor", "governor"), ("Python", "python")):
-        if machine.get(key):
-            yield what, plain(machine[key])
-    if machine.get("instructions"):
-        yield "instructions", plain(", ".join(machine["instructions"]))
+        if said := getattr(machine, key):
+            yield what, plain(said)
+    if machine.instructions:
+        yield "instructions", plain(", ".join(machine.instructions))
     if heat := heat_of(machine):
         yield "heat", plain(heat)
-    if machine.get("boot"):
-        yield "boot", plain(machine["boot"])
+    if machine.boot:
+        yield "boot", plain(machine.boot)
 
 
-def libraries(evidence: Mapping[str, Any]) -> Pairs:
+def libraries(evidence: Evidence) -> Pairs:
     """Installed versions."""
-    return tuple((plain(name), plain(version)) for name, version in (evidence.get("libraries") or {}).items())
+    return tuple((plain(name), plain(version)) for name, version in evidence.libraries.items())
 
 
-def run(evidence: Mapping[str, Any]) -> Pairs:
+def run(evidence: Evidence) -> Pairs:
     """How the run was called and what it promised."""
     return tuple((name, plain(said)) for name, said in _run(evidence) if said)
 
 
-def _run(evidence: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    settings = evidence.get("settings") or {}
-    yield "promises", f"{evidence.get('file', '')}, SHA-256 {evidence['promises']}"
-    yield "commit", str(evidence["commit"])
-    yield "harness", str(evidence.get("harness", ""))
-    yield "started", str(evidence.get("started", ""))
-    yield "written", str(evidence.get("written", ""))
-    yield "judged", "as a release: only PASS is green" if evidence.get("release") else "as a usual run"
-    yield "complete", "" if evidence.get("complete", True) else "no: the run was stopped"
-    if settings:
-        yield "confidence", f"{100 * settings['confidence']:g} %"
-        yield "looks", ", ".join(map(str, settings["looks"])) + " processes"
-        yield "of each process", f"{TIME.format(float(settings['seconds']))}, {settings['samples']} samples at least"
-    if seal := evidence.get("seal"):
-        yield "seal", f"{seal['algorithm']} {seal['digest']}"
+def _run(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    settings = evidence.settings
+    yield "KPIs", f"{evidence.file}, SHA-256 {evidence.kpis_digest}"
+    yield "commit", evidence.commit
+    yield "harness", evidence.harness
+    yield "started", evidence.started
+    yield "written", evidence.written
+    yield "judged", "as a release: only PASS is green" if evidence.release else "as a usual run"
+    yield "complete", "" if evidence.complete else "no: the run was stopped"
+    yield "confidence", f"{100 * settings.confidence:g} %"
+    yield "looks", ", ".join(map(str, settings.looks)) + " processes"
+    yield "of each process", f"{TIME.format(settings.seconds)}, {settings.samples} samples at least"
+    if seal := evidence.seal:
+        yield "seal", f"{seal.algorithm} {seal.digest}"

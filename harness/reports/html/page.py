@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from harness.core.errors import Unavailable
 from harness.core.files import write_atomically
 from harness.core.text import plain
 from harness.evidence.history.points import Point
+from harness.evidence.model import Evidence
 from harness.evidence.text import taken_over
 from harness.reports.html import layers, ledger, machine, timelines, vega
 from harness.reports.html.parts import Drawing
@@ -36,7 +38,11 @@ class TensorWorkload:
     profiles: tuple[layers.Profile, ...]
 
 
-def render(evidence: Mapping[str, Any], history: Sequence[Point] = ()) -> str:
+_DRAWN = 60
+"""Measurements of a workload that figures show."""
+
+
+def render(evidence: Evidence, history: Sequence[Point] = ()) -> str:
     """The whole page; Unavailable without Jinja2, and without figures where the library that draws is missing."""
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -50,6 +56,7 @@ def render(evidence: Mapping[str, Any], history: Sequence[Point] = ()) -> str:
     scripts = [*scripts, _asset("page.js")]
     first = 'document.documentElement.className = "js"'
     rows = ledger.rows(evidence)
+    drawn, left_out = _drawn(evidence)
     return templates.get_template("page.html").render(
         head=machine.head(evidence),
         style=_asset("style.css"),
@@ -58,22 +65,24 @@ def render(evidence: Mapping[str, Any], history: Sequence[Point] = ()) -> str:
         policy=_policy([first, *scripts]),
         drawn=vega.installed(),
         remedy=vega.REMEDY,
-        rows=rows,
+        rows=rows[: ledger.LISTED],
+        unlisted=len(rows[ledger.LISTED :]),
+        left_out=left_out,
         counts=ledger.counts(rows),
-        undetailed=sum(r.state != ledger.UNASKED for r in rows[ledger.DETAILED :]),
+        undetailed=sum(r.state != ledger.UNASKED for r in rows[ledger.DETAILED : ledger.LISTED]),
         sentence=_sentence(rows, evidence),
         resumed=plain(taken_over(evidence)),
-        workloads=list(_workloads(evidence, rows)),
+        workloads=list(_workloads(drawn, rows)),
         unmeasured=_unmeasured(evidence),
         trend=list(trends(history)),
-        over=list(timelines.over_the_run(evidence)),
+        over=list(timelines.over_the_run(drawn)),
         machines=machine.machines(evidence),
         libraries=machine.libraries(evidence),
         run=machine.run(evidence),
     )
 
 
-def write(file: Path, evidence: Mapping[str, Any], history: Sequence[Point] = ()) -> str:
+def write(file: Path, evidence: Evidence, history: Sequence[Point] = ()) -> str:
     """Writes the page; returns one line that says why it was not, since a view must never cost a run its verdicts."""
     try:
         write_atomically(file, render(evidence, history))
@@ -84,9 +93,28 @@ def write(file: Path, evidence: Mapping[str, Any], history: Sequence[Point] = ()
     return ""
 
 
-def _workloads(evidence: Mapping[str, Any], rows: Sequence[ledger.Row]) -> Iterator[TensorWorkload]:
-    measured = {str(m["recipe"]).partition("/")[0] for m in evidence["measurements"]}
-    known = [name for name in dict.fromkeys(str(t["workload"]) for t in evidence["targets"]) if name in measured]
+def _drawn(evidence: Evidence) -> tuple[Evidence, int]:
+    """The evidence that figures are drawn of: of each workload as many measurements as a person looks at.
+
+    Also returns how many that leaves out.
+    """
+    kept, seen = [], Counter[str]()
+    for measurement in evidence.measurements:
+        workload = measurement.recipe.partition("/")[0]
+        seen[workload] += 1
+        if seen[workload] <= _DRAWN:
+            kept.append(measurement)
+    left_out = len(evidence.measurements) - len(kept)
+    if not left_out:
+        return evidence, 0
+    recipes = {measurement.recipe for measurement in kept}
+    targets = [target for target in evidence.targets if target.recipe_key in recipes]
+    return replace(evidence, measurements=kept, targets=targets), left_out
+
+
+def _workloads(evidence: Evidence, rows: Sequence[ledger.Row]) -> Iterator[TensorWorkload]:
+    measured = {str(m.recipe).partition("/")[0] for m in evidence.measurements}
+    known = [name for name in dict.fromkeys(str(t.workload) for t in evidence.targets) if name in measured]
     for place, name in enumerate([*known, *sorted(measured - set(known))]):
         own = [row for row in rows if row.workload == plain(name) and row.value]
         yield TensorWorkload(
@@ -99,12 +127,12 @@ def _workloads(evidence: Mapping[str, Any], rows: Sequence[ledger.Row]) -> Itera
         )
 
 
-def _unmeasured(evidence: Mapping[str, Any]) -> list[str]:
-    measured = {str(m["recipe"]).partition("/")[0] for m in evidence["measurements"]}
-    return [plain(n) for n in dict.fromkeys(str(t["workload"]) for t in evidence["targets"]) if n not in measured]
+def _unmeasured(evidence: Evidence) -> list[str]:
+    measured = {str(m.recipe).partition("/")[0] for m in evidence.measurements}
+    return [plain(n) for n in dict.fromkeys(str(t.workload) for t in evidence.targets) if n not in measured]
 
 
-def _sentence(rows: Sequence[ledger.Row], evidence: Mapping[str, Any]) -> str:
+def _sentence(rows: Sequence[ledger.Row], evidence: Evidence) -> str:
     """The run in one sentence."""
     asked = [row for row in rows if row.state != ledger.UNASKED]
     found = {state: sum(row.state == state for row in asked) for state in {row.state for row in asked}}
@@ -117,7 +145,7 @@ def _sentence(rows: Sequence[ledger.Row], evidence: Mapping[str, Any]) -> str:
     rest = f"{passed} of {len(asked)} targets were proven here"
     open_ = len(asked) - passed - bad
     said = f"{first}; {rest}" + (f", {open_} prove nothing on this machine or are undecided." if open_ else ".")
-    return f"{said} The run was stopped before its end." if not evidence.get("complete", True) else said
+    return f"{said} The run was stopped before its end." if not evidence.complete else said
 
 
 def _policy(scripts: Sequence[str]) -> str:

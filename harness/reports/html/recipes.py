@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from harness.core.bounds import Bound, Relation, parse_bound
-from harness.core.text import number
+from harness.evidence.model import Evidence
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric
 from harness.judge.verdict import Basis
+from harness.measure.records import Measurement
 from harness.reports.figures import Figure, figures
 from harness.reports.html.parts import recipe_of
 
@@ -28,34 +28,34 @@ class Recipe:
         return found.value if found else None
 
 
-def recipes(workload: str, evidence: Mapping[str, Any]) -> list[Recipe]:
+def recipes(workload: str, evidence: Evidence) -> list[Recipe]:
     """Every recipe of the workload that was measured, in the order in which the promises name them."""
     found: dict[str, Recipe] = {}
-    for target in evidence["targets"]:
-        if target["workload"] == workload and target["value"] is not None:
-            found.setdefault(target["recipe"], Recipe(target["recipe"]))
+    for target in evidence.targets:
+        if target.workload == workload and target.known:
+            found.setdefault(target.recipe, Recipe(target.recipe))
     size = metrics()["size"]
-    for measurement in evidence["measurements"]:
+    for measurement in evidence.measurements:
         of, name = recipe_of(measurement)
         if of == workload:
             recipe = found.setdefault(name, Recipe(name))
             # What another recipe was compared with is measured twice: the first stays.
-            for figure in figures(_undisturbed(measurement), evidence["settings"]):
+            for figure in figures(_undisturbed(measurement), evidence.settings):
                 recipe.figures.setdefault(figure.metric.name, figure)
-            recipe.figures.setdefault("size", Figure(size, float(measurement["artifact_bytes"])))
-    for target in evidence["targets"]:
+            recipe.figures.setdefault("size", Figure(size, float(measurement.artifact_bytes)))
+    for target in evidence.targets:
         # The verdict's own figure counts, where there is one.
-        judged = target["relation"] == Relation.VALUE and target["value"] is not None
-        if judged and target["workload"] == workload and target["metric"] in metrics():
-            edges = [] if target["of"] == Basis.EXACT else [number(target["low"]), number(target["high"])]
-            made = Figure(metrics()[target["metric"]], number(target["value"]), *edges)
-            found[target["recipe"]].figures[target["metric"]] = made
+        judged = target.relation == Relation.VALUE and target.known
+        if judged and target.workload == workload and target.metric in metrics():
+            edges = [] if target.of == Basis.EXACT else [target.low, target.high]
+            made = Figure(metrics()[target.metric], target.value, *edges)
+            found[target.recipe].figures[target.metric] = made
     return [recipe for recipe in found.values() if recipe.figures]
 
 
-def _undisturbed(measurement: Mapping[str, Any]) -> Mapping[str, Any]:
-    processes = [process for process in measurement["processes"] if not process["disturbed"]]
-    return {**measurement, "processes": processes or measurement["processes"]}
+def _undisturbed(measurement: Measurement) -> Measurement:
+    processes = [process for process in measurement.processes if not process.disturbed]
+    return replace(measurement, processes=processes or measurement.processes)
 
 
 def front(points: Sequence[Recipe], names: Sequence[str]) -> list[Recipe]:
@@ -88,22 +88,22 @@ class Region:
     written: dict[str, str]
 
 
-def regions(workload: str, evidence: Mapping[str, Any], points: Sequence[Recipe]) -> list[Region]:
+def regions(workload: str, evidence: Evidence, points: Sequence[Recipe]) -> list[Region]:
     """The feasible region of every KPI of the workload; a comparison holds for the compared recipe's figure here."""
     by_name = {recipe.name: recipe for recipe in points}
     found: dict[str, Region] = {}
-    for target in evidence["targets"]:
-        metric = metrics().get(target["metric"])
-        if target["workload"] != workload or metric is None:
+    for target in evidence.targets:
+        metric = metrics().get(target.metric)
+        if target.workload != workload or metric is None:
             continue
-        base = by_name[target["versus"]].value(metric.name) if target["versus"] in by_name else None
-        region = found.setdefault(target["kpi"], Region(target["kpi"], target["recipe"], {}, {}))
-        for limit in _absolute(parse_bound(target["bound"], metric.dimension), metric, base):
+        base = by_name[target.versus].value(metric.name) if target.versus in by_name else None
+        region = found.setdefault(target.kpi, Region(target.kpi, target.recipe, {}, {}))
+        for limit in _absolute(parse_bound(target.bound, metric.dimension), metric, base):
             known = region.limits.get(metric.name)
             tighter = known is None or (limit < known if metric.better == "lower" else limit > known)
             if tighter:
                 region.limits[metric.name] = limit
-                region.written[metric.name] = target["bound"]
+                region.written[metric.name] = target.bound
     return [region for region in found.values() if region.limits]
 
 

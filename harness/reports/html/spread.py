@@ -9,6 +9,8 @@ from typing import Any
 from harness.core.statistics import percentile
 from harness.core.text import plain
 from harness.core.units import TIME
+from harness.evidence.model import Evidence
+from harness.measure.records import Measurement
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Spec, Table, recipe_of, short, source
 from harness.reports.html.scale import Axis
@@ -29,21 +31,21 @@ _WHAT = {
 }
 
 
-def spreads(workload: str, evidence: Mapping[str, Any]) -> Iterator[Drawing]:
+def spreads(workload: str, evidence: Evidence) -> Iterator[Drawing]:
     """One figure for each scenario that took time, its recipes below each other on one axis."""
-    by_scenario: dict[str, list[Mapping[str, Any]]] = {}
-    for measurement in evidence["measurements"]:
-        timed = any(len(process["samples_s"]) >= _LEAST for process in measurement["processes"])
+    by_scenario: dict[str, list[Measurement]] = {}
+    for measurement in evidence.measurements:
+        timed = any(len(process.samples_s) >= _LEAST for process in measurement.processes)
         if timed and recipe_of(measurement)[0] == workload:
-            by_scenario.setdefault(measurement["scenario"], []).append(measurement)
+            by_scenario.setdefault(measurement.scenario, []).append(measurement)
     for scenario, measurements in sorted(by_scenario.items()):
-        yield _drawing(scenario, sorted(measurements, key=lambda m: str(m["recipe"])), evidence)
+        yield _drawing(scenario, sorted(measurements, key=lambda m: str(m.recipe)), evidence)
 
 
-def _drawing(scenario: str, measurements: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]) -> Drawing:
+def _drawing(scenario: str, measurements: Sequence[Measurement], evidence: Evidence) -> Drawing:
     what = _WHAT.get(scenario, scenario)
-    processes = [p for m in measurements for p in m["processes"] if p["samples_s"]]
-    everything = [sample for process in processes for sample in process["samples_s"]]
+    processes = [p for m in measurements for p in m.processes if p.samples_s]
+    everything = [sample for process in processes for sample in process.samples_s]
     axis = Axis.over(f"time of {what}", TIME, everything)
     cells: list[dict[str, Any]] = []
     ticks: list[dict[str, Any]] = []
@@ -55,12 +57,12 @@ def _drawing(scenario: str, measurements: Sequence[Mapping[str, Any]], evidence:
         recipe = recipe_of(measurement)[1]
         names.append({"y": y + _NAME * 0.62, "name": short(recipe, 60)})
         y += _NAME
-        for place, process in enumerate(measurement["processes"], 1):
-            samples = sorted(process["samples_s"])
+        for place, process in enumerate(measurement.processes, 1):
+            samples = sorted(process.samples_s)
             if not samples:
                 continue
             who = f"{short(recipe, 60)}, process {place}"
-            why = plain(process["disturbed"])
+            why = plain(process.disturbed)
             middle = TIME.format(percentile(samples, 0.5))
             here = {"row": len(ticks), "y": round(y, 2), "y2": round(y + 0.84, 2), "d": bool(why)}
             told = {"process": who, "median": middle, "samples": len(samples), "disturbed": why or "no"}
@@ -99,15 +101,15 @@ def _drawing(scenario: str, measurements: Sequence[Mapping[str, Any]], evidence:
         spec=vega.chart(_layers(cells, ticks, names, axis, y), height),
         height=height,
         table=Table(("process", "samples", "median", "5th percentile", "95th", "slowest", "disturbed"), tuple(rows)),
-        sources=tuple(source(m, evidence["commit"]) for m in measurements),
+        sources=tuple(source(m, evidence.commit) for m in measurements),
         notes=tuple(notes),
     )
 
 
-def _words(measurements: Sequence[Mapping[str, Any]]) -> str:
+def _words(measurements: Sequence[Measurement]) -> str:
     said = []
     for measurement in measurements:
-        middles = [percentile(p["samples_s"], 0.5) for p in measurement["processes"] if p["samples_s"]]
+        middles = [percentile(p.samples_s, 0.5) for p in measurement.processes if p.samples_s]
         low, high = TIME.format(min(middles)), TIME.format(max(middles))
         said.append(f"{short(recipe_of(measurement)[1], 60)} with medians from {low} to {high}")
     return "; ".join(said)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 from harness.core.text import plain
 from harness.core.units import BYTES, COUNT, TIME
+from harness.evidence.model import Evidence
+from harness.measure.records import Measurement, ProcessRecord
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Table, recipe_of, short, source
 from harness.reports.html.scale import Axis
@@ -19,14 +21,14 @@ _WORDS = {"steal": "taken by the hypervisor", "others": "used by other programs"
 _COLOURS = {"own": vega.ACCENT, "others": vega.WARN, "steal": "var(--fail)"}
 
 
-def watched(workload: str, evidence: Mapping[str, Any]) -> Iterator[Drawing]:
+def watched(workload: str, evidence: Evidence) -> Iterator[Drawing]:
     """Memory, then processor time, of every process that left a timeline, a pair of figures a measurement."""
-    for measurement in evidence["measurements"]:
+    for measurement in evidence.measurements:
         of, recipe = recipe_of(measurement)
         processes = [
             (place, process)
-            for place, process in enumerate(measurement["processes"], 1)
-            if of == workload and (process["details"].get("timeline") or {}).get("points")
+            for place, process in enumerate(measurement.processes, 1)
+            if of == workload and (process.details.get("timeline") or {}).get("points")
         ]
         if processes:
             yield from _pair(short(recipe, 60), measurement, processes, evidence)
@@ -34,15 +36,15 @@ def watched(workload: str, evidence: Mapping[str, Any]) -> Iterator[Drawing]:
 
 def _pair(
     recipe: str,
-    measurement: Mapping[str, Any],
-    processes: Sequence[tuple[int, Mapping[str, Any]]],
-    evidence: Mapping[str, Any],
+    measurement: Measurement,
+    processes: Sequence[tuple[int, ProcessRecord]],
+    evidence: Evidence,
 ) -> Iterator[Drawing]:
     memory: list[dict[str, Any]] = []
     busy: list[dict[str, Any]] = []
     rows, every = [], 1
     for place, process in processes:
-        points = process["details"]["timeline"]["points"]
+        points = process.details["timeline"]["points"]
         every = max(every, -(-len(points) // _POINTS))
         kept = _thinned(points)
         memory += [{"p": place, "t": now, "v": held} for now, held, _ in kept]
@@ -51,7 +53,7 @@ def _pair(
         last, largest = points[-1], max(held for _, held, _ in points)
         cores = (last[2] - points[0][2]) / (last[0] - points[0][0]) if last[0] > points[0][0] else 0.0
         rows.append((f"process {place}", BYTES.format(largest), f"{cores:.2f}", TIME.format(last[0])))
-    marks = [(float(at), plain(what)) for what, at in processes[0][1]["details"]["timeline"].get("marks", {}).items()]
+    marks = [(float(at), plain(what)) for what, at in processes[0][1].details["timeline"].get("marks", {}).items()]
     thinned = f" Of {every} points one is drawn, and the highest always." if every > 1 else ""
     table = Table(("process", "most memory", "processors used on average", "watched for"), tuple(rows))
     for title, values, dimension, unit in (
@@ -79,15 +81,15 @@ def _pair(
                 )
             )  # fmt: skip
         yield Drawing(
-            name=f"timeline-{measurement['id']}-{dimension.base}",
+            name=f"timeline-{measurement.id}-{dimension.base}",
             title=f"{title}: {recipe}",
-            caption=f"A line is a process under {measurement['scenario']}; dashes mark what began.{thinned}",
+            caption=f"A line is a process under {measurement.scenario}; dashes mark what began.{thinned}",
             alt=f"{title} of {len(processes)} processes of {recipe} over time. "
             + "; ".join(f"{name}: at most {most}, {cores} processors" for name, most, cores, _ in rows),
             spec=vega.chart(layers, _HEIGHT),
             height=_HEIGHT,
             table=table,
-            sources=(source(measurement, evidence["commit"]),),
+            sources=(source(measurement, evidence.commit),),
         )
 
 
@@ -100,20 +102,20 @@ def _thinned(points: Sequence[Sequence[float]]) -> list[Sequence[float]]:
     return [*sorted({tuple(point) for point in (points[0], *kept, points[-1])})]
 
 
-def over_the_run(evidence: Mapping[str, Any]) -> Iterator[Drawing]:
+def over_the_run(evidence: Evidence) -> Iterator[Drawing]:
     """What every process held and what the processors did meanwhile, from the first to the last."""
     found = sorted(
-        ((m, place, p) for m in evidence["measurements"] for place, p in enumerate(m["processes"], 1)),
-        key=lambda entry: str(entry[2]["started"]),
+        ((m, place, p) for m in evidence.measurements for place, p in enumerate(m.processes, 1)),
+        key=lambda entry: str(entry[2].started),
     )
     if not found:
         return
-    begin = min(datetime.fromisoformat(process["started"]) for _, _, process in found)
+    begin = min(datetime.fromisoformat(process.started) for _, _, process in found)
 
-    def since(process: Mapping[str, Any]) -> float:
-        return (datetime.fromisoformat(process["started"]) - begin).total_seconds()
+    def since(process: ProcessRecord) -> float:
+        return (datetime.fromisoformat(process.started) - begin).total_seconds()
 
-    ends = [since(process) + process["wall_s"] for _, _, process in found]
+    ends = [since(process) + process.wall_s for _, _, process in found]
     x = Axis.over("since the first process", TIME, [0.0, *ends], may_log=False)
     x = x if x.high < 300 else Axis(  # noqa: PLR2004 - beyond five minutes
         x.title.replace("(s)", "(min)"), "min", 60 * x.factor, x.low / 60, x.high / 60, log=False
@@ -123,28 +125,28 @@ def over_the_run(evidence: Mapping[str, Any]) -> Iterator[Drawing]:
         yield drawn
 
 
-Found = Sequence[tuple[Mapping[str, Any], int, Mapping[str, Any]]]
+Found = Sequence[tuple["Measurement", int, "ProcessRecord"]]
 
 
-def _who(measurement: Mapping[str, Any], place: int) -> str:
-    return f"{short(measurement['recipe'], 60)}, {measurement['scenario']}, process {place}"
+def _who(measurement: Measurement, place: int) -> str:
+    return f"{short(measurement.recipe, 60)}, {measurement.scenario}, process {place}"
 
 
 def _memory(found: Found, x: Axis, since: Any) -> Drawing:
-    peaks = [float(process["memory_peak"]) for _, _, process in found]
+    peaks = [float(process.memory_peak) for _, _, process in found]
     y = Axis.over("peak memory", BYTES, peaks)
     rows = [
         {
-            "x": x(since(process)), "y": y(float(process["memory_peak"])), "process": _who(measurement, place),
-            "d": bool(process["disturbed"]), "memory": BYTES.format(float(process["memory_peak"])),
-            "disturbed": plain(process["disturbed"]) or "no",
+            "x": x(since(process)), "y": y(float(process.memory_peak)), "process": _who(measurement, place),
+            "d": bool(process.disturbed), "memory": BYTES.format(float(process.memory_peak)),
+            "disturbed": plain(process.disturbed) or "no",
         }
         for measurement, place, process in found
     ]  # fmt: skip
     most: dict[str, float] = {}
     for measurement, _, process in found:
-        name = f"{short(measurement['recipe'], 60)}, {measurement['scenario']}"
-        most[name] = max(most.get(name, 0.0), float(process["memory_peak"]))
+        name = f"{short(measurement.recipe, 60)}, {measurement.scenario}"
+        most[name] = max(most.get(name, 0.0), float(process.memory_peak))
     layer = vega.layer(
         "point",
         rows,
@@ -172,13 +174,13 @@ def _processors(found: Found, x: Axis, since: Any) -> Drawing | None:
     rows: list[dict[str, Any]] = []
     numbers = []
     for measurement, place, process in found:
-        system, base = process["system"], 0.0
+        system, base = process.system, 0.0
         shares = {name: float(system[name]) for name in _WORDS if system.get(name) is not None}
         for name, share in shares.items():
             if share > 0:
                 rows.append(
                     {
-                        "x": x(since(process)), "x2": x(since(process) + process["wall_s"]),
+                        "x": x(since(process)), "x2": x(since(process) + process.wall_s),
                         "y": vega.rounded(100 * base), "y2": vega.rounded(100 * min(1.0, base + share)),
                         "by": name, "process": _who(measurement, place), "share": f"{100 * share:.1f} %",
                         "what": _WORDS[name],
@@ -204,7 +206,7 @@ def _processors(found: Found, x: Axis, since: Any) -> Drawing | None:
         },
         minWidth=2,
     )  # fmt: skip
-    worst = max(float(p["system"].get("others") or 0) + float(p["system"].get("steal") or 0) for _, _, p in found)
+    worst = max(float(p.system.get("others") or 0) + float(p.system.get("steal") or 0) for _, _, p in found)
     return Drawing(
         name="run-processors",
         title="What the processors did during every process",

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.core.text import plain
 from harness.core.units import TIME
+from harness.evidence.model import Evidence, PublishedLine
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric
 from harness.reports.html import vega
@@ -21,18 +22,18 @@ _TURNS = 3
 _NEAR = 0.035
 
 
-def tradeoffs(workload: str, evidence: Mapping[str, Any]) -> Iterator[Drawing]:
+def tradeoffs(workload: str, evidence: Evidence) -> Iterator[Drawing]:
     """Accuracy against latency and against size; latency against size where no accuracy was measured."""
     points = recipes(workload, evidence)
     if not points:
         return
     asked = regions(workload, evidence, points)
-    published = [line for line in evidence["published"] if line["workload"] == workload]
+    published = [line for line in evidence.published if line.workload == workload]
     fast, right, small = _speed(points), _accuracy(points), metrics()["size"]
     sources = tuple(
-        source(m, evidence["commit"])
-        for m in evidence["measurements"]
-        if recipe_of(m)[0] == workload and m["scenario"] != "profile"
+        source(m, evidence.commit)
+        for m in evidence.measurements
+        if recipe_of(m)[0] == workload and m.scenario != "profile"
     )
     pairs = [(fast, right), (small, right)] if right else [(fast, small)]
     best = front(points, [m.name for m in (fast, right, small) if m and _has(points, m)])
@@ -78,12 +79,12 @@ def _drawing(
     best: Sequence[Recipe],
     numbered: Sequence[Recipe],
     asked: Sequence[Region],
-    published: Sequence[Mapping[str, Any]],
+    published: Sequence[PublishedLine],
     sources: tuple[Source, ...],
 ) -> Drawing:
     asked = [region for region in asked if across.name in region.limits or up.name in region.limits]
     limits = [[r.limits[m.name] for r in asked if m.name in r.limits] for m in (across, up)]
-    lines = [[v for line in published for v in line["values"].get(m.name, ())] for m in (across, up)]
+    lines = [[v for line in published for v in line.values.get(m.name, ())] for m in (across, up)]
     exact = up.of_files
     x = Axis.over(across.title, across.dimension, _edges(seen, across), limits[0] + lines[0], better=across.better)
     y = Axis.over(up.title, up.dimension, _edges(seen, up), limits[1] + lines[1], better=up.better, may_log=exact)
@@ -241,7 +242,7 @@ def _together(one: Mapping[str, Any], other: Mapping[str, Any], x: Axis, y: Axis
 
 
 def _published(
-    lines: Sequence[Mapping[str, Any]], across: Way, up: Way, ways: Mapping[str, Any]
+    lines: Sequence[PublishedLine], across: Way, up: Way, ways: Mapping[str, Any]
 ) -> tuple[list[Spec], list[str]]:
     """Figures of others as marked lines, and what each mark means."""
     specs: list[Spec] = []
@@ -250,7 +251,7 @@ def _published(
     for key, (metric, axis) in (("x", across), ("y", up)):
         rows = []
         for number, line in enumerate(lines, 1):
-            values = line["values"].get(metric.name)
+            values = line.values.get(metric.name)
             if values and axis.shows(float(values[0])):
                 words = _said(line, (across[0], up[0]))
                 rows.append({key: axis(float(values[0])), "mark": f"P{number}", "published": words})
@@ -268,21 +269,21 @@ def _published(
     for place, line in enumerate(lines, 1):
         if words := _said(line, (across[0], up[0])):
             off = not any(
-                line["values"].get(m.name) and axis.shows(float(line["values"][m.name][0])) for m, axis in (across, up)
+                line.values.get(m.name) and axis.shows(float(line.values[m.name][0])) for m, axis in (across, up)
             )
             said.append(f"P{place}: {words}{'; beyond the axes' if off else ''}")
     return specs, said
 
 
-def _said(line: Mapping[str, Any], shown: Sequence[type[Metric]]) -> str:
+def _said(line: PublishedLine, shown: Sequence[type[Metric]]) -> str:
     """``their recipe on their machine: 8.9 to 9.6 ms (source)``; empty when it has none of the metrics."""
     figures = []
     for metric in shown:
-        if values := line["values"].get(metric.name):
+        if values := line.values.get(metric.name):
             low, high = (metric.dimension.format(float(value)) for value in values)
             figures.append(low if low == high else f"{low} to {high}")
-    what = f"{short(line['recipe'])} on {short(line['machine'])}"
-    return f"{what}: {', '.join(figures)} ({short(line['source'])}, not measured here)" if figures else ""
+    what = f"{short(line.recipe)} on {short(line.machine)}"
+    return f"{what}: {', '.join(figures)} ({short(line.source)}, not measured here)" if figures else ""
 
 
 def _wanted(region: Region, *shown: type[Metric]) -> str:

@@ -84,7 +84,8 @@ def test_a_model_with_adapters_on_the_whole_way(adapters: Project) -> None:
     reasons = {t["id"]: t["reason"] for t in adapters.evidence()["targets"] if t["id"] in scored}
     assert all(re.search(r"of 8 answers of \S+ .*hit 16 tokens", reason) for reason in reasons.values()), reasons
     # Eight texts prove no ratio of likelihoods, which have no ends.
-    assert verdicts.pop("int8:nll-fp32-travel") == "INCONCLUSIVE", done.stdout
+    (likelihood,) = (name for name in verdicts if ":nll" in name)
+    assert verdicts.pop(likelihood) == "INCONCLUSIVE", done.stdout
     assert set(verdicts.values()) == {"PASS"}, done.stdout
     evidence = adapters.evidence()
     compared = [step for m in evidence["measurements"] for step in m["compared"]]

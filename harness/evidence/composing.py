@@ -1,0 +1,110 @@
+"""The file of the evidence, from which a stranger's program can recompute every verdict: made of a run's journal."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+
+from harness.core.codec import decode, encode
+from harness.core.errors import KpiError
+from harness.core.files import write_chunks_atomically
+from harness.evidence.model import HEAD, Evidence, TargetLine, TargetResult
+from harness.evidence.reader import read_evidence
+from harness.evidence.seal import MARK, sealed
+from harness.evidence.writer import counts
+from harness.measure.journal import Journaled, read_journals
+
+PUBLISHED = (
+    "evidence.json",
+    "summary.md",
+    "report.html",
+    "badge.svg",
+    "badge.json",
+    "gl-code-quality-report.json",
+)
+"""What ``.kpi/latest`` shows of a run, next to its ``results/``."""
+
+
+def chunks(
+    head: Evidence, measurements: Iterable[Journaled], key: str | None, digest: hashlib._Hash | None = None
+) -> Iterator[bytes]:
+    """The bytes of the file: ``head`` without its measurements, these, and the seal over both.
+
+    A target and a process are a line each. Nothing but one line is in memory twice. ``digest`` is fed what is sealed.
+    """
+    digest = digest or hashlib.sha256()
+    for chunk in _unsealed(head, measurements):
+        digest.update(chunk)
+        yield chunk
+    yield MARK + encode(sealed(digest.hexdigest(), key)) + b"}\n"
+
+
+def _unsealed(head: Evidence, measurements: Iterable[Journaled]) -> Iterator[bytes]:
+    yield b"{\n"
+    for name in HEAD:
+        yield b'"%s":%s,\n' % (name.encode(), encode(getattr(head, name)))
+    yield b'"targets":['
+    for place, target in enumerate(head.targets):
+        yield (b",\n" if place else b"\n") + encode(target)
+    yield b'\n],\n"measurements":['
+    for place, measurement in enumerate(measurements):
+        yield b",\n" if place else b"\n"
+        yield b"\n".join(measurement.lines())
+    yield b"\n],\n"
+
+
+def write_evidence(path: Path, evidence: Evidence, key: str | None) -> Evidence:
+    """Writes evidence that is whole in memory, such as what was merged, in one step; returns it with its seal."""
+    digest = hashlib.sha256()
+    kept = (Journaled.of(measurement) for measurement in evidence.measurements)
+    write_chunks_atomically(path, chunks(evidence, kept, key, digest))
+    return replace(evidence, seal=sealed(digest.hexdigest(), key))
+
+
+def compose(folder: Path, head: Evidence, key: str | None) -> Evidence:
+    """Makes ``evidence.json`` of what the journals of a run's folder hold; returns what is in it now."""
+    path = folder / "evidence.json"
+    write_chunks_atomically(path, chunks(head, read_journals(folder).measurements.values(), key))
+    return read_evidence(path, None)[0]
+
+
+def composed(folder: Path, key: str | None) -> Evidence:
+    """The same of a run that was killed, or still goes on: described and judged as far as its journal says.
+
+    KpiError where the folder holds no journal of a run.
+    """
+    found = read_journals(folder)
+    if not found.run:
+        raise KpiError(f"there is no run in {folder}", "give the folder of a run, or its evidence.json")
+    head = decode(found.run, Evidence)
+    answers = {key: decode(answer, TargetResult) for key, answer in found.answers.items()}
+    targets = [answered(target, answers[target.key]) if target.key in answers else target for target in head.targets]
+    verdicts = counts(target.verdict for target in targets)
+    return compose(folder, replace(head, targets=targets, verdicts=verdicts), key)
+
+
+def answered(target: TargetLine, answer: TargetResult) -> TargetLine:
+    """A target with another answer."""
+    return replace(target, **{f.name: getattr(answer, f.name) for f in fields(TargetResult)})
+
+
+def publish(folder: Path, out: Path) -> None:
+    """Makes ``out`` (``.kpi/latest``) show the run in ``folder``."""
+    if folder == out:
+        return
+    fresh = Path(tempfile.mkdtemp(prefix=".latest-", dir=out.parent))
+    for name in PUBLISHED:
+        if (folder / name).exists():
+            shutil.copy2(folder / name, fresh / name)
+    if (folder / "results").exists():
+        shutil.copytree(folder / "results", fresh / "results")
+    if out.is_symlink() or out.is_file():
+        out.unlink()
+    elif out.exists():
+        shutil.rmtree(out)
+    fresh.rename(out)
+    out.chmod(0o755)
