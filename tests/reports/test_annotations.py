@@ -19,7 +19,7 @@ from harness.reports.annotations import Annotation, annotate, print_github, writ
 from harness.reports.badge import badge, svg, write_badge
 from harness.spec.toml_lines import target_lines
 from tests.support.made_runs import Made, evidence, keep
-from tests.support.project import ROOT, Project
+from tests.support.project import ROOT, SHIPPED, Project
 
 HOSTILE = "<script>::error file=x::boom\r\n::error::y %0A ##[error]z \u202eevil\U0001f4a5" + "long" * 300
 
@@ -59,8 +59,9 @@ def test_a_target_is_found_at_its_line() -> None:
     assert written[lines["b", "size"] - 1] == 'size = "< 2 MB"'
 
 
-def test_every_shipped_target_is_found() -> None:
-    text = (ROOT / "kpis.toml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", SHIPPED[1:], ids=lambda file: file.parent.name)
+def test_every_shipped_target_is_found(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
     lines, written = target_lines(text), text.splitlines()
     for kpi in tomllib.loads(text)["kpi"]:
         assert written[lines[kpi["name"], ""] - 1].startswith("[[kpi]]")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.core.errors import KpiError
 from harness.search.write import add_recipe, render
-from tests.support.project import ROOT
+from tests.support.project import SHIPPED
 
 TABLE = {
     "runtime": {"name": "openvino", "precision": "f32"},
@@ -100,8 +100,9 @@ def test_a_link_and_the_rights_stay(tmp_path: Path) -> None:
     assert (tmp_path / "k.toml").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_shipped_promises_can_be_written_to(tmp_path: Path) -> None:
-    text = (ROOT / "kpis.toml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", SHIPPED[1:], ids=lambda file: file.parent.name)
+def test_the_shipped_promises_can_be_written_to(file: Path, tmp_path: Path) -> None:
+    text = file.read_text(encoding="utf-8")
     for workload in tomllib.loads(text)["workload"]:
         after, diff = written(tmp_path / "k.toml", text, workload)
         added = "".join(f"{line[1:]}\n" for line in diff.splitlines() if line.startswith("+") and line[1:3] != "++")

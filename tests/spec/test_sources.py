@@ -15,7 +15,7 @@ from harness.reports.annotations import annotate
 from harness.spec.reader import read_spec
 from harness.spec.toml_lines import Place, line_of, table_lines, target_lines
 from tests.support.made_runs import Made, evidence
-from tests.support.project import ROOT
+from tests.support.project import SHIPPED
 
 INCLUDE = 'include = ["fixtures/*/kpis.toml"]\n'
 OTHER = """\
@@ -122,8 +122,9 @@ def test_annotations_point_into_the_included_file(write: Write) -> None:
     assert remark.line == 16
 
 
-def test_lines_of_the_shipped_file_are_those_of_its_text() -> None:
-    text = (ROOT / "kpis.toml").read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", SHIPPED[1:], ids=lambda file: file.parent.name)
+def test_lines_of_a_shipped_file_are_those_of_its_text(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
     rows = text.split("\n")
     data, lines = tomllib.loads(text), table_lines(text)
     for index, kpi in enumerate(data["kpi"]):

@@ -19,6 +19,8 @@ import pytest
 from tests.support.plain_evidence import read_plain
 
 ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = [ROOT / "kpis.toml", *sorted((ROOT / "fixtures").glob("*/kpis.toml"))]
+"""What the project promises itself."""
 
 
 not_marked = ""
