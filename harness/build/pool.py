@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from harness.core.errors import KpiError, Unavailable
 from harness.core.protocol import die_with_parent
@@ -76,7 +76,7 @@ def build_part(part: Part) -> int:
     with tempfile.TemporaryDirectory(prefix="kpi-build-") as folder:
         environments = Environments(store, spec.root, install=part.install)
         log = Path(folder) / "build.log"
-        builder = Builder(spec, store, environments, log, lambda text: print(f"{plain(text)} ...", file=sys.stderr))
+        builder = Builder(spec, store, environments, log, lambda text: _say(sys.stderr, f"{plain(text)} ..."))
         recipes = {recipe.key: recipe for workload in spec.workloads.values() for recipe in workload.recipes.values()}
         return sum(not _build(builder, recipes[key]) for key in part.recipes)
 
@@ -90,7 +90,13 @@ def _build(builder: Builder, recipe: Recipe) -> bool:
             builder.environments.interpreter(recipe.environment)
     except KpiError as error:
         here = not isinstance(error, Unavailable)
-        print(f"{'broken' if here else 'unavailable':22}  {plain(recipe.key)}: {plain(error)}", flush=True)
+        _say(sys.stdout, f"{'broken' if here else 'unavailable':22}  {plain(recipe.key)}: {plain(error)}")
         return not here
-    print(f"{made.digest[:12]}  {BYTES.format(made.size):>8}  {plain(recipe.key)}", flush=True)
+    _say(sys.stdout, f"{made.digest[:12]}  {BYTES.format(made.size):>8}  {plain(recipe.key)}")
     return True
+
+
+def _say(stream: TextIO, line: str) -> None:
+    """Writes a line in one piece: where several processes share a stream, print's two writes get mixed up."""
+    stream.write(f"{line}\n")
+    stream.flush()

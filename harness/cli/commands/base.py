@@ -73,7 +73,8 @@ def read_asked(chosen: argparse.Namespace) -> tuple[Path, Evidence, str]:
         if not path.exists() and any(folder.glob(FILES)):
             composed(folder, os.environ.get(KEY_VARIABLE))
     if not path.exists():
-        killed = sorted(journal.parent for journal in folder_of_runs(chosen.kpis).glob(f"runs/*/{FILES}"))
+        found = sorted(journal.parent for journal in folder_of_runs(chosen.kpis).glob(f"runs/*/{FILES}"))
+        killed = [folder for folder in found if not (folder / "evidence.json").exists()]
         remedy = f"the last run was stopped: --evidence {killed[-1]}" if killed and not chosen.evidence else ""
         raise KpiError(f"{path} is not there", remedy or "run pytest first, or name the file with --evidence")
     return path, *read_evidence(path, None)
