@@ -188,6 +188,8 @@ class KpiPlugin:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._selected = [target for item in session.items if (target := target_of(item))]
+        if self.recorder:
+            self.recorder.begin()
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         keys = [target.key for item in items if (target := target_of(item))]
@@ -206,6 +208,7 @@ class KpiPlugin:
         if self.recorder and self.spec and not self.options.collect_only:
             known = {target.id for target in self.spec.targets}
             self.recorder.active |= any(name.partition("[")[2].removesuffix("]") in known for name in ids)
+            self.recorder.begin()
 
     def _prepare(self, recorder: Recorder) -> str:
         """Makes the run's folder now, so that evidence that can't be kept is said before anything is measured."""
@@ -345,8 +348,7 @@ class KpiPlugin:
         found = getattr(report, "kpi", None)
         if found is None:
             return None
-        verdict = Verdict(found["answer"]["verdict"])
-        if verdict in _WORDS:
+        if (verdict := Verdict(found["answer"]["verdict"])) in _WORDS:
             category, letter, word = _WORDS[verdict]
             return ("failed", letter.upper(), word) if report.failed else (category, letter, word)
         return None

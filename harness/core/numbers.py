@@ -111,7 +111,7 @@ def restored(wanted: type, found: Any) -> Any:
             return _Numbers.of(found)
         if wanted is _Figure and not isinstance(found, bool):
             return _Figure.of(found)
-    except TypeError:
+    except (TypeError, OverflowError):
         pass
     raise ValueError(f"{found!r} is not {'numbers' if wanted is _Numbers else 'a number'}")
 

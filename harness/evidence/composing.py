@@ -14,7 +14,7 @@ from harness.core.errors import KpiError
 from harness.core.files import write_chunks_atomically
 from harness.evidence.model import HEAD, Evidence, TargetLine, TargetResult
 from harness.evidence.reader import read_evidence
-from harness.evidence.seal import MARK, sealed
+from harness.evidence.seal import END, MARK, sealed
 from harness.evidence.writer import counts
 from harness.measure.journal import Journaled, read_journals
 
@@ -40,7 +40,7 @@ def chunks(
     for chunk in _unsealed(head, measurements):
         digest.update(chunk)
         yield chunk
-    yield MARK + encode(sealed(digest.hexdigest(), key)) + b"}\n"
+    yield MARK + encode(sealed(digest.hexdigest(), key)) + END
 
 
 def _unsealed(head: Evidence, measurements: Iterable[Journaled]) -> Iterator[bytes]:

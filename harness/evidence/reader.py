@@ -47,7 +47,7 @@ def parse_evidence(name: str, text: bytes, key: str | None) -> tuple[Evidence, s
         # The digest is of what was read.
         problem = broken_record(old, key)
         return of_plain(upgraded(old), Evidence), problem
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else error
         raise KpiError(
             f"{name} is not evidence of schema {schema}: {said}", "give the evidence.json of a run"

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.core.codec import encode
 from harness.evidence.model import Seal
 
 KEY_VARIABLE = "KPI_SEAL_KEY"
@@ -15,6 +16,8 @@ KEY_VARIABLE = "KPI_SEAL_KEY"
 ALGORITHM = "sha256-bytes"
 MARK = b'"seal":'
 """The line that ends the file; what is before it is sealed."""
+END = b"}\n"
+"""What follows the seal, and nothing else."""
 _START = b"kpi evidence, schema 1"
 
 
@@ -33,7 +36,10 @@ def broken(text: bytes, seal: Seal | None, key: str | None) -> str:
     """
     if seal is None:
         return "it carries no seal"
-    before = text[: text.rfind(b"\n" + MARK) + 1]
+    before, mark, after = text.rpartition(MARK)
+    # What follows the seal is not sealed: a second "targets" there would be read in place of the first.
+    if not mark or after != encode(seal) + END:
+        return "it was changed after it was sealed"
     return _wrong(hashlib.sha256(before).hexdigest(), seal.digest, seal.hmac, key)
 
 

@@ -124,6 +124,11 @@ class Recorder:
             self.forgotten = str(error)
             return None, []
 
+    def begin(self) -> None:
+        """Writes down what the run is, so that one that is killed before its first verdict can be told."""
+        if self.active:
+            self._described  # noqa: B018 - made when it is first looked at
+
     @cached_property
     def _described(self) -> Journal:
         """The run's journal, which begins with what the run is and what it was asked to judge."""

@@ -105,6 +105,39 @@ def test_a_changed_byte_breaks_the_seal(tmp_path: Path) -> None:
         assert problem == "it was changed after it was sealed"
 
 
+def test_nothing_can_be_added_behind_the_seal(tmp_path: Path) -> None:
+    file = keep(tmp_path, made_run())
+    text = file.read_bytes()
+    targets = json.dumps([{**target, "verdict": "PASS"} for target in json.loads(text)["targets"]]).encode()
+    for added in (b',"targets":' + targets + b"}\n", b"}\n\n", b"} \n", b',"seal":null}\n'):
+        file.write_bytes(text.removesuffix(b"}\n") + added)
+        try:
+            _, problem = read_evidence(file, None)
+        except KpiError:
+            continue
+        assert problem in ("it was changed after it was sealed", "it carries no seal"), added
+
+
+def test_a_number_that_is_too_large_is_one_line(tmp_path: Path) -> None:
+    file = keep(tmp_path, made_run())
+    huge = b"9" * 400
+    file.write_bytes(file.read_bytes().replace(b'"value":', b'"value":' + huge + b',"old":', 1))
+    with pytest.raises(KpiError, match=r"is not a number - at `\$\.targets\[0\]\.value`"):
+        read_evidence(file, None)
+
+
+def test_a_run_that_goes_on_is_told_as_it_is_now(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder.active = True
+    recorder.begin()  # nothing was judged yet
+    monkeypatch.chdir(recorder.ledger.spec.path.parent)
+    command = ["explain", "k:size", "--evidence", str(recorder.folder)]
+    assert main(command) == 0
+    assert read_evidence(recorder.folder / "evidence.json", None)[0].targets[0].verdict == "INCONCLUSIVE"
+    judged(recorder)
+    assert main(command) == 0
+    assert read_evidence(recorder.folder / "evidence.json", None)[0].targets[0].verdict == "PASS"
+
+
 def test_the_seal_is_checked_with_what_every_system_has(tmp_path: Path) -> None:
     file = keep(tmp_path, made_run())
     before, _, seal = file.read_bytes().rpartition(b'"seal":')

@@ -70,7 +70,9 @@ def read_asked(chosen: argparse.Namespace) -> tuple[Path, Evidence, str]:
     path = chosen.evidence or chosen.kpis.resolve().parent / ".kpi" / "latest"
     if path.is_dir():
         folder, path = path, path / "evidence.json"
-        if not path.exists() and any(folder.glob(FILES)):
+        if (written := [journal.stat().st_mtime_ns for journal in folder.glob(FILES)]) and (
+            not path.exists() or path.stat().st_mtime_ns < max(written)
+        ):
             composed(folder, os.environ.get(KEY_VARIABLE))
     if not path.exists():
         found = sorted(journal.parent for journal in folder_of_runs(chosen.kpis).glob(f"runs/*/{FILES}"))

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from fixtures.speech import HERE, MODEL, MODEL_SHA256, Commands
-from fixtures.speech.disturbance import NOISES, mixed, noise, roomed
-from fixtures.speech.sentences import SPLITS, sentences, vocabulary
-from fixtures.speech.voices import VARIANTS
+from fixtures.speech.make.disturbance import NOISES, mixed, noise, roomed
+from fixtures.speech.make.sentences import SPLITS, sentences, vocabulary
+from fixtures.speech.make.voices import VARIANTS
 from harness.core.errors import KpiError, Unavailable
 from harness.measure.media.audio import read_audio
 from harness.tasks.speech.workload import TRANSCRIPTS, read_clips
