@@ -1,4 +1,4 @@
-"""The whole study of error rates: processes, scores, attempts, recordings; every cell is held against its goal.
+"""The whole study of error rates: processes, scores, attempts, tails, recordings; every cell is held against its goal.
 
 Usage: PYTHONPATH=. python benchmarks/verdicts/study.py [--runs 4000]
 
@@ -13,16 +13,17 @@ import sys
 import processes
 import reruns
 import scores
+import tails
 import traces
 
 
 def main() -> int:
-    """Runs the four studies one after the other."""
+    """Runs the studies one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=4000)
     runs = parser.parse_args().runs
     missed = 0
-    for study in (processes.main, scores.main, reruns.main, traces.main):
+    for study in (processes.main, scores.main, reruns.main, tails.main, traces.main):
         missed |= study(runs)
         print()
     return missed
