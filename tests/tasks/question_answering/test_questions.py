@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,18 @@ def test_compiled_quantizers_train_as_those_of_torch_do(questions: Project, tmp_
     assert trained[0]["loss"] == pytest.approx(trained[1]["loss"], rel=0.05)
 
 
+def serve_badly(questions: Project, fault: str) -> None:
+    """A server with a fault, of what was not trained: that takes minutes and is not what is tested."""
+    toml = questions.toml.read_text(encoding="utf-8")
+    before, header, after = toml.partition("[workload.questions.recipe.qat-served]\n")
+    untrained = 'passes = ["onnx", "openvino", { pass = "nncf", calibration = 16, model_type = "transformer" }]'
+    after = re.sub(r"^passes = .*$", untrained, after, count=1, flags=re.MULTILINE)
+    after = after.replace('reference = "qat"', 'reference = "int8"', 1)
+    questions.toml.write_text(before + header + after, encoding="utf-8")
+    questions.change("harness.measure.servers.open_inference", "tests.support.faulty_server")
+    questions.environment["FAULT"] = fault
+
+
 @pytest.mark.suite
 @pytest.mark.parametrize(
     ("fault", "said"),
@@ -127,8 +140,7 @@ def test_compiled_quantizers_train_as_those_of_torch_do(questions: Project, tmp_
     ],
 )
 def test_a_server_that_answers_no_number_is_an_error_of_one_line(questions: Project, fault: str, said: str) -> None:
-    questions.change("harness.measure.servers.open_inference", "tests.support.faulty_server")
-    questions.environment["FAULT"] = fault
+    serve_badly(questions, fault)
     done = questions.pytest("-k", "served and span", timeout=600)
     assert done.returncode == 1
     assert questions.verdicts()["served:span"] == "ERROR"
@@ -138,8 +150,7 @@ def test_a_server_that_answers_no_number_is_an_error_of_one_line(questions: Proj
 
 @pytest.mark.suite
 def test_a_server_that_dies_under_load_is_an_error_and_the_rest_goes_on(questions: Project) -> None:
-    questions.change("harness.measure.servers.open_inference", "tests.support.faulty_server")
-    questions.environment["FAULT"] = "die-later"
+    serve_badly(questions, "die-later")
     done = questions.pytest("-k", "(served and throughput) or (int8 and f1)", timeout=600)
     assert done.returncode == 1
     verdicts = questions.verdicts()
