@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.evidence.seal import MARK, sealed
+from harness.core.codec import encode
+from harness.evidence.seal import END, MARK, sealed
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -17,8 +17,7 @@ Edit = Callable[[dict[str, Any]], object]
 def sealed_anew(data: Mapping[str, Any], key: str | None = None) -> bytes:
     """What the file of plain evidence holds; unlike an object's, what it says need not make sense."""
     before = json.dumps({name: value for name, value in data.items() if name != "seal"}).encode()[:-1] + b",\n"
-    seal = asdict(sealed(hashlib.sha256(before).hexdigest(), key))
-    return before + MARK + json.dumps(seal).encode() + b"}\n"
+    return before + MARK + encode(sealed(hashlib.sha256(before).hexdigest(), key)) + END
 
 
 def forge(path: Path, out: Path, edit: Edit = lambda _: None, key: str | None = None) -> Path:
