@@ -16,10 +16,10 @@ from harness.build.pool import parts_of
 from harness.build.store import Store
 from harness.core.attempts import Attempts
 from harness.core.errors import KpiError, SpecError, Unavailable, reason, suggest
-from harness.evidence.explain import SoFar, explain
+from harness.evidence.explain import explain
 from harness.evidence.history.database import History
 from harness.evidence.ledger import Ledger
-from harness.evidence.model import TargetResult
+from harness.evidence.model import Known, TargetResult
 from harness.evidence.writer import line
 from harness.gate import Gate, Measured
 from harness.judge.order import needed
@@ -315,10 +315,10 @@ class KpiPlugin:
         """What ``kpi explain`` would say, from what this run has measured so far."""
         gate = self.gate
         alike = [(other, found) for other, found in self._answers if other.workload == target.workload]
-        so_far = SoFar(
-            gate.machine,
-            [line(gate.spec, other, found) for other, found in alike],
-            gate.campaign.measurements(target.workload),
+        so_far = Known(
+            machine=gate.machine,
+            targets=[line(gate.spec, other, found) for other, found in alike],
+            measurements=gate.campaign.measurements(target.workload),
         )
         return explain(line(gate.spec, target, answer), so_far, reason=False)
 

@@ -6,17 +6,17 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from harness.core.codec import decode, encode
 from harness.core.errors import KpiError
 from harness.core.files import write_chunks_atomically
-from harness.evidence.model import HEAD, Evidence, TargetLine, TargetResult
+from harness.evidence.model import HEAD, Evidence, TargetResult
 from harness.evidence.reader import read_evidence
 from harness.evidence.seal import END, MARK, sealed
 from harness.evidence.writer import counts
-from harness.measure.journal import Journaled, read_journals
+from harness.measure.journal import Found, Journaled, read_journals
 
 PUBLISHED = (
     "evidence.json",
@@ -67,8 +67,12 @@ def write_evidence(path: Path, evidence: Evidence, key: str | None) -> Evidence:
 
 def compose(folder: Path, head: Evidence, key: str | None) -> Evidence:
     """Makes ``evidence.json`` of what the journals of a run's folder hold; returns what is in it now."""
+    return _written(folder, head, read_journals(folder), key)
+
+
+def _written(folder: Path, head: Evidence, found: Found, key: str | None) -> Evidence:
     path = folder / "evidence.json"
-    write_chunks_atomically(path, chunks(head, read_journals(folder).measurements.values(), key))
+    write_chunks_atomically(path, chunks(head, found.measurements.values(), key))
     return read_evidence(path, None)[0]
 
 
@@ -82,14 +86,10 @@ def composed(folder: Path, key: str | None) -> Evidence:
         raise KpiError(f"there is no run in {folder}", "give the folder of a run, or its evidence.json")
     head = decode(found.run, Evidence)
     answers = {key: decode(answer, TargetResult) for key, answer in found.answers.items()}
-    targets = [answered(target, answers[target.key]) if target.key in answers else target for target in head.targets]
-    verdicts = counts(target.verdict for target in targets)
-    return compose(folder, replace(head, targets=targets, verdicts=verdicts), key)
-
-
-def answered(target: TargetLine, answer: TargetResult) -> TargetLine:
-    """A target with another answer."""
-    return replace(target, **{f.name: getattr(answer, f.name) for f in fields(TargetResult)})
+    targets = [
+        replace(target, **answers[target.key].parts) if target.key in answers else target for target in head.targets
+    ]
+    return _written(folder, replace(head, targets=targets, verdicts=counts(targets)), found, key)
 
 
 def publish(folder: Path, out: Path) -> None:

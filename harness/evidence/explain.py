@@ -3,63 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 from harness.core.bounds import Bound, Relation, change, parse_bound
 from harness.core.statistics import median
 from harness.core.units import DIMENSIONS, TIME
-from harness.evidence.model import TargetLine
+from harness.evidence.model import Known, TargetLine
 from harness.evidence.text import basis, figure, interval, precision_of
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric
 from harness.judge.verdict import Verdict
-from harness.measure.machine.detect import Detected, cores_of, memory_of
+from harness.measure.machine.detect import cores_of, memory_of
 from harness.measure.records import Measurement
 
 _LAYERS, _OTHERS, _PLACES = 4, 5, 12
 _WIDTH = 11
 _SAME = ("artifact", "runtime", "device")
-
-
-class Known(Protocol):
-    """What an explanation looks at: evidence, or what a run has found so far."""
-
-    @property
-    def machine(self) -> Detected:
-        """Where it was measured."""
-
-    @property
-    def targets(self) -> Sequence[TargetLine]:
-        """What was answered."""
-
-    @property
-    def measurements(self) -> Sequence[Measurement]:
-        """What was measured."""
-
-    def of(self, target: TargetLine) -> list[Measurement]:
-        """What a verdict rests on."""
-
-    def of_recipe(self, recipe: str) -> Sequence[Measurement]:
-        """What was measured of a recipe."""
-
-
-@dataclass(frozen=True)
-class SoFar:
-    """What a run has found so far of a workload."""
-
-    machine: Detected
-    targets: Sequence[TargetLine]
-    measurements: Sequence[Measurement]
-
-    def of(self, target: TargetLine) -> list[Measurement]:
-        """The measurements that the verdict rests on, the recipe's own first."""
-        by_id = {measurement.id: measurement for measurement in self.measurements}
-        return [by_id[name] for name in target.measurements if name in by_id]
-
-    def of_recipe(self, recipe: str) -> list[Measurement]:
-        """What was measured of a recipe, by its key."""
-        return [measurement for measurement in self.measurements if measurement.recipe == recipe]
 
 
 def explain(target: TargetLine, evidence: Known, *, reason: bool = True) -> list[str]:
@@ -73,8 +32,7 @@ def explain(target: TargetLine, evidence: Known, *, reason: bool = True) -> list
 
 
 def _facts(target: TargetLine) -> Iterator[tuple[str, str]]:
-    recipe = f"{target.workload}/{target.recipe}"
-    yield "promised", f"{target.metric} {target.bound}, {recipe} on {target.machine}"
+    yield "promised", f"{target.metric} {target.bound}, {target.recipe_key} on {target.machine}"
     if target.known:
         sure = f" at {100 * target.confidence:g} % confidence" if target.confidence else ""
         between = f" ({interval(target)}{sure})" if interval(target) else ""
@@ -100,7 +58,7 @@ def _circumstances(target: TargetLine, evidence: Known) -> Iterator[tuple[str, s
         yield "disturbed", f"{len(disturbed)} of {count} processes; {disturbed[-1]}"
     if target.verdict == Verdict.PASS:
         return
-    if layers := _slowest(f"{target.workload}/{target.recipe}", evidence):
+    if layers := _slowest(target.recipe_key, evidence):
         yield "slowest", ", ".join(layers)
     bound = parse_bound(target.bound, metrics()[target.metric].dimension)
     for name, said in _others(target, bound, own, evidence):

@@ -75,7 +75,7 @@ def merge(files: Mapping[str, tuple[Evidence, str]]) -> Merged:
         release=True,
         machines={name: data.machine for name, data in pieces.items()},
         problems=tuple(problems),
-        verdicts=counts(target.verdict for target in targets),
+        verdicts=counts(targets),
         targets=targets,
         measurements=[replace(m, id=f"{name}:{m.id}") for name, data in pieces.items() for m in data.measurements],
         seal=None,

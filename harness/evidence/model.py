@@ -71,6 +71,11 @@ class TargetResult:
         """Whether there is a figure."""
         return not math.isnan(self.value)
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        """The answer alone, by the names of its fields."""
+        return {f.name: getattr(self, f.name) for f in fields(TargetResult)}
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, for the way from a pytest-xdist worker."""
         found: dict[str, Any] = plain(self)
@@ -202,7 +207,36 @@ class Seal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class Known:
+    """What was found on a machine: in a whole run, or so far."""
+
+    machine: Detected
+    targets: Sequence[TargetLine]
+    measurements: Sequence[Measurement] = ()
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Measurement]:
+        """The measurements by their ids."""
+        return {measurement.id: measurement for measurement in self.measurements}
+
+    @cached_property
+    def _by_recipe(self) -> Mapping[str, Sequence[Measurement]]:
+        found: dict[str, list[Measurement]] = {}
+        for measurement in self.measurements:
+            found.setdefault(measurement.recipe, []).append(measurement)
+        return found
+
+    def of(self, target: TargetLine) -> list[Measurement]:
+        """The measurements that a verdict rests on, the recipe's own first."""
+        return [self.by_id[name] for name in target.measurements if name in self.by_id]
+
+    def of_recipe(self, recipe: str) -> Sequence[Measurement]:
+        """What was measured of a recipe, by its key."""
+        return self._by_recipe.get(recipe, ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence(Known):
     """The whole record of a run, or of several that were merged (then ``machines`` and ``problems``).
 
     ``kpis_digest`` is the SHA-256 of what kpis.toml says; ``commit`` the git commit, "-dirty" where files differ from
@@ -219,7 +253,6 @@ class Evidence:
     release: bool = False
     complete: bool = True
     resume: bool = False
-    machine: Detected
     processor_class: str = ""
     machines: Mapping[str, Detected] | None = None
     problems: tuple[str, ...] = ()
@@ -230,34 +263,12 @@ class Evidence:
     workloads: tuple[WorkloadLine, ...] = ()
     published: tuple[PublishedLine, ...] = ()
     verdicts: Mapping[str, int]
-    targets: Sequence[TargetLine]
-    measurements: Sequence[Measurement] = ()
     seal: Seal | None = None
-
-    @cached_property
-    def by_id(self) -> Mapping[str, Measurement]:
-        """The measurements by their ids."""
-        return {measurement.id: measurement for measurement in self.measurements}
-
-    @cached_property
-    def _by_recipe(self) -> Mapping[str, Sequence[Measurement]]:
-        found: dict[str, list[Measurement]] = {}
-        for measurement in self.measurements:
-            found.setdefault(measurement.recipe, []).append(measurement)
-        return found
-
-    def of_recipe(self, recipe: str) -> Sequence[Measurement]:
-        """What was measured of a recipe, by its key."""
-        return self._by_recipe.get(recipe, ())
 
     @cached_property
     def by_kpi(self) -> Mapping[str, KpiLine]:
         """The KPIs by their names."""
         return {kpi.name: kpi for kpi in self.kpis}
-
-    def of(self, target: TargetLine) -> list[Measurement]:
-        """The measurements that a verdict rests on, the recipe's own first."""
-        return [self.by_id[name] for name in target.measurements if name in self.by_id]
 
     @property
     def digest(self) -> str:
@@ -270,5 +281,6 @@ class Evidence:
         return self.digest[:12]
 
 
-HEAD = tuple(f.name for f in fields(Evidence) if f.name not in ("targets", "measurements", "seal"))
+_APART = ("schema", "targets", "measurements", "seal")
+HEAD = ("schema", *(f.name for f in fields(Evidence) if f.name not in _APART))
 """What the file says before its targets."""

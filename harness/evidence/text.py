@@ -58,7 +58,7 @@ def precision_of(proof: Proof) -> str:
 
 def why(target: TargetLine) -> str:
     """The reason of a verdict, with the remedy."""
-    return f"{target.reason} ({target.remedy})" if target.remedy else str(target.reason)
+    return f"{target.reason} ({target.remedy})" if target.remedy else target.reason
 
 
 def taken_over(evidence: Evidence) -> str:
@@ -81,7 +81,7 @@ def taken_over(evidence: Evidence) -> str:
 
 def unselected(target: TargetLine) -> bool:
     """Whether the target was left out by the user's own -k or -m."""
-    return bool(target.cause == Cause.UNSELECTED)
+    return target.cause is Cause.UNSELECTED
 
 
 def when(started: object) -> str:

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -28,7 +27,6 @@ from harness.evidence.model import (
     WorkloadLine,
 )
 from harness.judge.case import TAILS
-from harness.judge.verdict import Verdict
 from harness.measure.machine.detect import Detected, mismatch, other_processor
 from harness.spec.model import Kpi, Spec, Target
 
@@ -52,6 +50,7 @@ def evidence(
 ) -> Evidence:
     """The record of a run but for what was measured."""
     spec = ledger.spec
+    targets = [line(spec, target, answer) for target, answer in ledger.lines()]
     return Evidence(
         harness=harness.__version__,
         file=spec.path.name,
@@ -77,8 +76,8 @@ def evidence(
             for w in spec.workloads.values()
             for p in w.published
         ),
-        verdicts=counts(answer.verdict for _, answer in ledger.lines()),
-        targets=[line(spec, target, answer) for target, answer in ledger.lines()],
+        verdicts=counts(targets),
+        targets=targets,
     )
 
 
@@ -121,7 +120,7 @@ def line(spec: Spec, target: Target, answer: TargetResult) -> TargetLine:
     """One target with its answer, as the evidence holds it."""
     metric, bound, wanted = target.metric, target.bound, spec.machines[target.machine]
     return TargetLine(
-        **{f.name: getattr(answer, f.name) for f in fields(TargetResult)},
+        **answer.parts,
         id=target.id,
         kpi=target.kpi,
         workload=target.workload,
@@ -143,9 +142,10 @@ def line(spec: Spec, target: Target, answer: TargetResult) -> TargetLine:
     )
 
 
-def counts(verdicts: Iterable[Verdict]) -> dict[str, int]:
+def counts(targets: Iterable[TargetResult]) -> dict[str, int]:
     """How many targets ended with which verdict."""
-    return {verdict.value: count for verdict, count in sorted(Counter(verdicts).items())}
+    found = Counter(target.verdict for target in targets)
+    return {verdict.value: count for verdict, count in sorted(found.items())}
 
 
 @cache

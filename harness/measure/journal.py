@@ -17,6 +17,7 @@ from harness.core.codec import decode, encode
 from harness.measure.records import Measurement
 
 FILES = "journal*.jsonl"
+RUN, VERDICT = "run", "verdict"
 _MEASUREMENT, _PROCESS, _PAIR, _SCORES = "measurement", "process", "pair", "scores"
 _FACTS = (
     "id",
@@ -57,7 +58,7 @@ class Event(msgspec.Struct, omit_defaults=True):
     run: msgspec.Raw = msgspec.Raw()
 
 
-def packed(value: object) -> msgspec.Raw:
+def raw(value: object) -> msgspec.Raw:
     """A part of an event."""
     return msgspec.Raw(encode(value))
 
@@ -98,9 +99,9 @@ class Journal:
         known = self._kept.get(name, _Kept())
         if name not in self._kept:
             facts = {fact: getattr(measurement, fact) for fact in _FACTS}
-            events.append(Event(_MEASUREMENT, name, packed(facts)))
+            events.append(Event(_MEASUREMENT, name, raw(facts)))
         new = measurement.processes[known.processes :]
-        events += [Event(_PROCESS, name, record=packed(record)) for record in new]
+        events += [Event(_PROCESS, name, record=raw(record)) for record in new]
         for other, pairs in measurement.pairs.items():
             new_pairs = pairs[known.pairs.get(other, 0) :]
             events += [Event(_PAIR, name, other=other, pair=pair) for pair in new_pairs]
@@ -115,7 +116,7 @@ class Journal:
 
 
 def _scores_event(measurement: Measurement, metric: str) -> Event:
-    scores, weights, groups, scored_with = (packed(getattr(measurement, part).get(metric)) for part in _OF_SCORES)
+    scores, weights, groups, scored_with = (raw(getattr(measurement, part).get(metric)) for part in _OF_SCORES)
     return Event(
         _SCORES, measurement.id, metric=metric, scores=scores, weights=weights, groups=groups, scored_with=scored_with
     )
@@ -171,9 +172,9 @@ def read_journals(folder: Path) -> Found:
     """What the journals of a run's folder hold; a line that was not written to its end is passed over."""
     found = Found()
     for event in _events(sorted(folder.glob(FILES))):
-        if event.event == "run":
+        if event.event == RUN:
             found.run = bytes(event.run)
-        elif event.event == "verdict":
+        elif event.event == VERDICT:
             found.answers.setdefault(event.key, bytes(event.answer))
         elif event.event == _MEASUREMENT:
             found.measurements[event.measurement] = Journaled(bytes(event.facts))

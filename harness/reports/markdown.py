@@ -35,10 +35,10 @@ def render(evidence: Evidence, earlier: Earlier | None = None) -> str:
         "| | KPI | metric | measured | interval | bound | rests on |",
         "|---|---|---|--:|---|---|---|",
     ]
-    targets = sorted(evidence.targets, key=lambda t: ORDER.index(Verdict(t.verdict)))
+    targets = sorted(evidence.targets, key=lambda t: ORDER.index(t.verdict))
     for target in targets:
         cells = (
-            f"{_MARK[Verdict(target.verdict)]} {target.verdict}",
+            f"{_MARK[target.verdict]} {target.verdict}",
             target.kpi,
             target.metric,
             figure(target),
@@ -87,7 +87,7 @@ def _changed(evidence: Evidence, earlier: Earlier) -> Iterator[str]:
     yield f"**{len(changed)} verdict{'s' if len(changed) > 1 else ''} changed** on this machine:"
     yield ""
     for target, point in changed:
-        mark = _MARK[Verdict(target.verdict)]
+        mark = _MARK[target.verdict]
         said = f"- {mark} {cell(target.kpi)} {cell(target.metric)}: {point.verdict} → **{target.verdict}**"
         figures = [DIMENSIONS[point.unit].format(point.value)] if not math.isnan(point.value) else []
         figures += [figure(target)] if target.known else []

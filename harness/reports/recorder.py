@@ -20,7 +20,7 @@ from harness.evidence.machine_name import machine_id
 from harness.evidence.model import Evidence, TargetResult
 from harness.evidence.seal import KEY_VARIABLE
 from harness.evidence.writer import evidence
-from harness.measure.journal import Event, Journal, packed
+from harness.measure.journal import RUN, VERDICT, Event, Journal, raw
 from harness.measure.machine.detect import detect
 from harness.measure.run_folder import clear_aside, run_folder
 from harness.reports.annotations import annotate, write_gitlab
@@ -77,7 +77,7 @@ class Recorder:
         kpi, metric, bound = key
         if not self.ledger.answered((kpi, metric, bound)):
             self.ledger.record((kpi, metric, bound), answer)
-            self._described.append(Event("verdict", key=(kpi, metric, bound), answer=packed(answer)))
+            self._described.append(Event(VERDICT, key=(kpi, metric, bound), answer=raw(answer)))
 
     def finish(self, stopped: str = "") -> None:
         """Writes the final evidence; targets without a verdict get one that says why.
@@ -133,7 +133,7 @@ class Recorder:
     def _described(self) -> Journal:
         """The run's journal, which begins with what the run is and what it was asked to judge."""
         journal = Journal(self.folder)
-        journal.append(Event("run", run=packed(self._head(complete=False, otherwise="not measured yet"))))
+        journal.append(Event(RUN, run=raw(self._head(complete=False, otherwise="not measured yet"))))
         return journal
 
     def _head(self, *, complete: bool, otherwise: str) -> Evidence:

@@ -63,7 +63,7 @@ def _kpi(console: Console, kpi: KpiLine, targets: list[TargetLine]) -> None:
     table.add_column(width=12, no_wrap=True)
     reasons: dict[str, list[str]] = {}
     for target in targets:
-        verdict = Verdict(target.verdict)
+        verdict = target.verdict
         table.add_row(
             Text(target.metric),
             Text(figure(target), style="bold"),

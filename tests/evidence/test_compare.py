@@ -17,7 +17,7 @@ from harness.evidence.history.database import History
 from harness.evidence.history.runs import Found, find, last_two
 from harness.reports.comparison import markdown, tally, terminal
 from harness.reports.comparison_json import to_json
-from tests.support.edited_evidence import sealed_anew
+from tests.support.edited_evidence import sealed_plain
 from tests.support.made_runs import MACHINE, Made, evidence, keep, latencies
 from tests.support.plain_evidence import as_plain, sealed_text
 
@@ -235,8 +235,8 @@ def test_a_mistake_is_one_line(
     text = sealed_text(whole)
     (project / "edited.json").write_bytes(text.replace(b'"commit":"c', b'"commit":"x'))
     assert (project / "edited.json").read_bytes() != text
-    (project / "half.json").write_bytes(sealed_anew({**as_plain(whole), "targets": [{"kpi": 1}]}))
-    (project / "contradicted.json").write_bytes(sealed_anew({**as_plain(whole), "measurements": []}))
+    (project / "half.json").write_bytes(sealed_plain({**as_plain(whole), "targets": [{"kpi": 1}]}))
+    (project / "contradicted.json").write_bytes(sealed_plain({**as_plain(whole), "measurements": []}))
     git(project, "-c", "user.name=n", "-c", "user.email=e", "commit", "-q", "--allow-empty", "-m", "third")
     git(project, "branch", "v0")
     runs = {run.started: run.evidence for run in History(project / ".kpi").runs()}

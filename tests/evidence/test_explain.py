@@ -12,7 +12,8 @@ from harness.core.codec import of_plain
 from harness.core.errors import KpiError
 from harness.core.score_bounds import Scores
 from harness.core.units import POINTS, SHARE
-from harness.evidence.explain import SoFar, _placed, _proof
+from harness.evidence.explain import _placed, _proof
+from harness.evidence.model import Known
 from harness.evidence.text import precision_of
 from harness.judge.metrics.latency import LatencyP99
 from harness.judge.verdict import judge_samples, too_small
@@ -106,7 +107,7 @@ def test_a_precision_that_is_not_known_is_not_shown_as_one(precision: str, said:
 
 def test_what_the_profile_saw_of_the_artifact_is_said() -> None:
     def said(*measured: Measurement) -> str:
-        return _proof([measured[0]], SoFar(of_plain(MACHINE, Detected), (), measured))
+        return _proof([measured[0]], Known(machine=of_plain(MACHINE, Detected), targets=(), measurements=measured))
 
     seen = replace(PROOF, precision="int8", heavy_ops=4, integer_ops=3)
     timed, profile = (

@@ -132,7 +132,7 @@ def test_a_link_in_place_of_a_file_is_not_followed(folder: Path, tmp_path: Path)
         (lambda d: d.update(targets=[]), 'promises nothing for the KPI "stripes-int8"'),
     ],
 )
-def test_evidence_that_was_edited_and_sealed_anew_contradicts_itself(
+def test_evidence_that_was_edited_and_sealed_again_contradicts_itself(
     folder: Path, change: Callable[[dict[str, Any]], None], said: str
 ) -> None:
     in_evidence(folder, change)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from harness.core.codec import encode
-from harness.measure.journal import Event, Journal, Journaled, measured, packed, read_journals
+from harness.measure.journal import Event, Journal, Journaled, measured, raw, read_journals
 from harness.measure.records import Measurement, ProcessRecord, Proof
 from tests.support.project import ROOT
 
@@ -75,7 +75,7 @@ def test_scores_that_come_later_are_kept_beside_the_first(tmp_path: Path) -> Non
 def test_each_worker_has_a_file_and_all_are_read(tmp_path: Path) -> None:
     for tag in ("gw0", "gw1"):
         Journal(tmp_path, tag).keep(replace(measurement(2), id=f"m1-{tag}"))
-    Journal(tmp_path).append(Event("verdict", key=("k", "m", "b"), answer=packed({"verdict": "PASS"})))
+    Journal(tmp_path).append(Event("verdict", key=("k", "m", "b"), answer=raw({"verdict": "PASS"})))
     found = read_journals(tmp_path)
     assert sorted(found.measurements) == ["m1-gw0", "m1-gw1"]
     assert found.answers == {("k", "m", "b"): b'{"verdict":"PASS"}'}
@@ -127,7 +127,7 @@ def test_a_disk_that_was_full_for_a_while_costs_nothing(tmp_path: Path, room: in
 
 def test_what_another_version_wrote_is_not_taken_over(tmp_path: Path) -> None:
     facts = {"id": "m1", "recipe": "w/r"}
-    (tmp_path / "journal.jsonl").write_bytes(encode(Event("measurement", "m1", packed(facts))) + b"\n")
+    (tmp_path / "journal.jsonl").write_bytes(encode(Event("measurement", "m1", raw(facts))) + b"\n")
     assert measured(tmp_path, "m1") == []
 
 

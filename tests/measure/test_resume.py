@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness.core.json_lines import line, read_lines
-from harness.measure.journal import FILES, Event, Journal, Journaled, packed, read_journals
+from harness.measure.journal import FILES, Event, Journal, Journaled, raw, read_journals
 from harness.measure.records import Measurement, ProcessRecord, Proof
 from harness.measure.resume import restore, stopped_runs
 from harness.tasks.language.scenarios.answer import PART, answers_so_far
@@ -68,10 +68,10 @@ UNFIT: dict[str, Callable[[Path], Path]] = {
     "no process yet": lambda folder: stopped_run(folder, processes=()),
     "outputs that are gone": lambda folder: stopped_run(folder, outputs="subject.npz"),
     "fields of another version": lambda folder: written_otherwise(
-        stopped_run(folder), Event("process", "subject", record=packed({"speed": 1}))
+        stopped_run(folder), Event("process", "subject", record=raw({"speed": 1}))
     ),
     "facts of another version": lambda folder: written_otherwise(
-        folder, Event("measurement", "subject", packed({"id": "subject"})), Event("process", "subject", packed({}))
+        folder, Event("measurement", "subject", raw({"id": "subject"})), Event("process", "subject", raw({}))
     ),
 }
 

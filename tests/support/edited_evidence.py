@@ -14,7 +14,7 @@ from harness.evidence.seal import END, MARK, sealed
 Edit = Callable[[dict[str, Any]], object]
 
 
-def sealed_anew(data: Mapping[str, Any], key: str | None = None) -> bytes:
+def sealed_plain(data: Mapping[str, Any], key: str | None = None) -> bytes:
     """What the file of plain evidence holds; unlike an object's, what it says need not make sense."""
     before = json.dumps({name: value for name, value in data.items() if name != "seal"}).encode()[:-1] + b",\n"
     return before + MARK + encode(sealed(hashlib.sha256(before).hexdigest(), key)) + END
@@ -24,5 +24,5 @@ def forge(path: Path, out: Path, edit: Edit = lambda _: None, key: str | None = 
     """Writes to ``out`` what is in ``path``, edited, then sealed anew."""
     data = json.loads(path.read_text(encoding="utf-8"))
     edit(data)
-    out.write_bytes(sealed_anew(data, key))
+    out.write_bytes(sealed_plain(data, key))
     return out

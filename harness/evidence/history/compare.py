@@ -24,10 +24,10 @@ from harness.evidence.history.change import (
     unpaired_change,
 )
 from harness.evidence.history.differences import differences
-from harness.evidence.history.pairs import Target, renamed_kpis, target_pairs
+from harness.evidence.history.pairs import renamed_kpis, target_pairs
 from harness.evidence.history.points import answered
 from harness.evidence.history.runs import Found
-from harness.evidence.model import Evidence
+from harness.evidence.model import Evidence, TargetLine
 from harness.judge.machine_ratio import Side
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric, ProcessMetric, SampleMetric
@@ -49,8 +49,8 @@ class Row:
     """
 
     kpi: str
-    base: Target | None
-    new: Target | None
+    base: TargetLine | None
+    new: TargetLine | None
     state: State
     change: Change | None = None
     was: str = ""
@@ -59,7 +59,7 @@ class Row:
     alarm: bool = False
 
     @property
-    def target(self) -> Target:
+    def target(self) -> TargetLine:
         """The newer of the two."""
         found = self.new or self.base
         assert found is not None
@@ -162,11 +162,11 @@ def _compare(base: Found, new: Found, *, any_machine: bool) -> Comparison:
     return Comparison(base, new, same or any_machine, confidence, margin, seen, rows, renamed)
 
 
-def _elsewhere(old: Target | None, fresh: Target | None) -> Row:
+def _elsewhere(old: TargetLine | None, fresh: TargetLine | None) -> Row:
     return _row(old, fresh, State.SHOWN, said="another machine" if old and fresh else "")
 
 
-def _row(old: Target | None, fresh: Target | None, found: State, **more: Any) -> Row:
+def _row(old: TargetLine | None, fresh: TargetLine | None, found: State, **more: Any) -> Row:
     target = fresh or old
     assert target is not None
     was = old.kpi if old and fresh and old.kpi != fresh.kpi else ""
@@ -198,7 +198,7 @@ class _Judge:
     confidence: float
     margin: float
 
-    def row(self, old: Target | None, fresh: Target | None) -> Row:
+    def row(self, old: TargetLine | None, fresh: TargetLine | None) -> Row:
         """The target with its change, not yet judged: SHOWN where nothing can be said, UNCLEAR where it will be."""
         if old is None or fresh is None:
             return _row(old, fresh, State.SHOWN)
@@ -218,7 +218,7 @@ class _Judge:
             old, fresh, State.SHOWN if found is None else State.UNCLEAR, change=found, because=because, said=said
         )
 
-    def _change(self, metric: type[Metric], old: Target, fresh: Target) -> tuple[Change | None, str]:
+    def _change(self, metric: type[Metric], old: TargetLine, fresh: TargetLine) -> tuple[Change | None, str]:
         """The change, None with the reason where there is none to be said."""
         if metric.exact:
             return exact_change(old.value, fresh.value), ""
@@ -287,14 +287,14 @@ class _Judge:
         return replace(row, state=found)
 
 
-def _same_data(old: Target, fresh: Target, base: Evidence, new: Evidence) -> bool:
+def _same_data(old: TargetLine, fresh: TargetLine, base: Evidence, new: Evidence) -> bool:
     """Whether both were scored on the same evaluation set, in the same way: known only where the fixture is."""
     before, after = base.of(old)[0], new.of(fresh)[0]
     inputs = [m.conditions.get("inputs") for m in (before, after)]
     return bool(inputs[0]) and inputs[0] == inputs[1] and before.scored_with == after.scored_with
 
 
-def _scores(metric: type[SampleMetric], target: Target, evidence: Evidence) -> Scores:
+def _scores(metric: type[SampleMetric], target: TargetLine, evidence: Evidence) -> Scores:
     """What each sample contributes to the judged value: its score, what it lost, its part of a share."""
     own = evidence.of(target)
     relation = Relation(target.relation)
@@ -310,7 +310,7 @@ def _scores(metric: type[SampleMetric], target: Target, evidence: Evidence) -> S
     return replace(scores, own=[score / mean for score in scores.own], others=None, ends=(low / mean, high / mean))
 
 
-def _side(metric: type[ProcessMetric], target: Target, evidence: Evidence) -> Side:
+def _side(metric: type[ProcessMetric], target: TargetLine, evidence: Evidence) -> Side:
     """What each process says, or each undisturbed pair of processes, as the verdict counts them."""
     own = evidence.of(target)
     hourly = metric.factor(target.usd_per_hour)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.evidence.history.pairs import Target
-from harness.evidence.model import Evidence
+from harness.evidence.model import Evidence, TargetLine
 from harness.measure.records import Measurement
 
 
-def differences(old: Target, fresh: Target, base: Evidence, new: Evidence) -> Iterator[str]:
+def differences(old: TargetLine, fresh: TargetLine, base: Evidence, new: Evidence) -> Iterator[str]:
     """What is not the same about what was measured: recipe, artifact, versions, options."""
     if old.recipe != fresh.recipe:
         yield f"recipe {old.recipe} → {fresh.recipe}"

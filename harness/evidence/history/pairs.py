@@ -7,8 +7,6 @@ from typing import Any
 
 from harness.evidence.model import Evidence, TargetLine
 
-Target = TargetLine
-
 
 def renamed_kpis(base: Evidence, new: Evidence) -> Iterator[tuple[str, str]]:
     """KPIs that have another name with the same workload, recipe, machine and targets: (old, new)."""
@@ -32,12 +30,12 @@ def _promises(evidence: Evidence) -> dict[str, object]:
 
 def target_pairs(
     base: Evidence, new: Evidence, renamed: Mapping[str, str]
-) -> Iterator[tuple[Target | None, Target | None]]:
+) -> Iterator[tuple[TargetLine | None, TargetLine | None]]:
     """Each promised target of either run with its like: the same bound if it is there, else one of the same kind."""
-    left: dict[tuple[Any, ...], list[Target]] = {}
+    left: dict[tuple[Any, ...], list[TargetLine]] = {}
     for old in base.targets:
         left.setdefault(_like(old, renamed.get(old.kpi, old.kpi)), []).append(old)
-    matched: dict[int, Target] = {}
+    matched: dict[int, TargetLine] = {}
     for exactly in (True, False):
         for place, fresh in enumerate(new.targets):
             candidates = left.get(_like(fresh, fresh.kpi), [])
@@ -51,5 +49,5 @@ def target_pairs(
         yield from ((old, None) for old in remaining)
 
 
-def _like(target: Target, kpi: str) -> tuple[Any, ...]:
+def _like(target: TargetLine, kpi: str) -> tuple[Any, ...]:
     return (kpi, target.metric, target.relation, target.versus)

@@ -22,7 +22,7 @@ def card(name: str, evidence: Evidence, artifact: Mapping[str, Any], size: int, 
 
     ``binding`` says why the KPI is not proven, empty where it is; ``forced`` that it was packed all the same.
     """
-    kpi = next(k for k in evidence.kpis if k.name == name)
+    kpi = evidence.by_kpi[name]
     workload = workload_of(kpi, evidence)
     targets = [t for t in evidence.targets if t.kpi == name]
     licence, _ = licence_of(kpi, evidence, artifact)
@@ -77,7 +77,7 @@ def _count(files: Mapping[str, Any]) -> str:
 
 def licence_notes(name: str, evidence: Evidence, artifact: Mapping[str, Any]) -> str:
     """The text of ``LICENCES.md``."""
-    kpi = next(k for k in evidence.kpis if k.name == name)
+    kpi = evidence.by_kpi[name]
     return "\n".join(["# Licences", "", *_licences(kpi, evidence, artifact)]) + "\n"
 
 

@@ -27,7 +27,7 @@ _ASSETS = Path(__file__).parent / "assets"
 
 
 @dataclass(frozen=True, slots=True)
-class TensorWorkload:
+class WorkloadSection:
     """What the page shows of one workload."""
 
     name: str
@@ -112,12 +112,12 @@ def _drawn(evidence: Evidence) -> tuple[Evidence, int]:
     return replace(evidence, measurements=kept, targets=targets), left_out
 
 
-def _workloads(evidence: Evidence, rows: Sequence[ledger.Row]) -> Iterator[TensorWorkload]:
-    measured = {str(m.recipe).partition("/")[0] for m in evidence.measurements}
-    known = [name for name in dict.fromkeys(str(t.workload) for t in evidence.targets) if name in measured]
+def _workloads(evidence: Evidence, rows: Sequence[ledger.Row]) -> Iterator[WorkloadSection]:
+    measured = {m.recipe.partition("/")[0] for m in evidence.measurements}
+    known = [name for name in dict.fromkeys(t.workload for t in evidence.targets) if name in measured]
     for place, name in enumerate([*known, *sorted(measured - set(known))]):
         own = [row for row in rows if row.workload == plain(name) and row.value]
-        yield TensorWorkload(
+        yield WorkloadSection(
             plain(name),
             place,
             sum(row.state == "pass" for row in own),
@@ -128,8 +128,8 @@ def _workloads(evidence: Evidence, rows: Sequence[ledger.Row]) -> Iterator[Tenso
 
 
 def _unmeasured(evidence: Evidence) -> list[str]:
-    measured = {str(m.recipe).partition("/")[0] for m in evidence.measurements}
-    return [plain(n) for n in dict.fromkeys(str(t.workload) for t in evidence.targets) if n not in measured]
+    measured = {m.recipe.partition("/")[0] for m in evidence.measurements}
+    return [plain(n) for n in dict.fromkeys(t.workload for t in evidence.targets) if n not in measured]
 
 
 def _sentence(rows: Sequence[ledger.Row], evidence: Evidence) -> str:

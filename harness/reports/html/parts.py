@@ -60,7 +60,7 @@ def short(text: object, most: int = _LONG) -> str:
 
 def recipe_of(measurement: Measurement) -> tuple[str, str]:
     """The workload and the recipe of a measurement."""
-    workload, _, recipe = str(measurement.recipe).partition("/")
+    workload, _, recipe = measurement.recipe.partition("/")
     return workload, recipe
 
 
@@ -85,8 +85,8 @@ def _facts(measurement: Measurement, commit: str) -> Iterator[tuple[str, str]]:
     if measurement.placement:
         yield "placement", ", ".join(f"{name} {value}" for name, value in measurement.placement.items())
     if measurement.environment:
-        yield "environment", str(measurement.environment)
-    for name, how in (measurement.scored_with or {}).items():
+        yield "environment", measurement.environment
+    for name, how in measurement.scored_with.items():
         yield f"{name} by", str(how)
     if measurement.taken_over:
         yield "taken over", f"from the stopped run {measurement.taken_over.run}"

@@ -39,7 +39,7 @@ def spreads(workload: str, evidence: Evidence) -> Iterator[Drawing]:
         if timed and recipe_of(measurement)[0] == workload:
             by_scenario.setdefault(measurement.scenario, []).append(measurement)
     for scenario, measurements in sorted(by_scenario.items()):
-        yield _drawing(scenario, sorted(measurements, key=lambda m: str(m.recipe)), evidence)
+        yield _drawing(scenario, sorted(measurements, key=lambda m: m.recipe), evidence)
 
 
 def _drawing(scenario: str, measurements: Sequence[Measurement], evidence: Evidence) -> Drawing:

@@ -106,7 +106,7 @@ def over_the_run(evidence: Evidence) -> Iterator[Drawing]:
     """What every process held and what the processors did meanwhile, from the first to the last."""
     found = sorted(
         ((m, place, p) for m in evidence.measurements for place, p in enumerate(m.processes, 1)),
-        key=lambda entry: str(entry[2].started),
+        key=lambda entry: entry[2].started,
     )
     if not found:
         return
