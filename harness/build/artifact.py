@@ -88,6 +88,18 @@ def read_artifact(path: Path, *, thorough: bool = False) -> Artifact:
         raise Damaged(f"artifact {path.name[:12]} is damaged: {error}") from error
 
 
+def batch_of(path: Path) -> tuple[int | None, list[str]]:
+    """Of a model of tensors the only batch size that it takes, None for any; and what it calls its batch axis.
+
+    For a process that measures: nothing is checked. Without a manifest the axis has the name that our exports give it.
+    """
+    try:
+        notes = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["notes"]
+    except (OSError, ValueError, KeyError):
+        notes = {}
+    return notes.get("batch"), notes.get("batch_names", ["batch"])
+
+
 def manifest_checksum(content: Mapping[str, Any]) -> str:
     """SHA-256 over all of a manifest but its own ``checksum``."""
     rest = {name: value for name, value in content.items() if name != "checksum"}

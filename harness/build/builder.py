@@ -55,6 +55,8 @@ class Builder:
             allow_pickle=workload.allow_pickle,
             trust_remote_code=workload.trust_remote_code,
             chat_template=workload.chat_template,
+            data_files=workload.data_files,
+            scored=workload.scored,
             cache=self.store.root / "data",
         )
         plain: dict[str, Any] = json.loads(json.dumps(asdict(made), default=str))
@@ -123,7 +125,8 @@ class Builder:
         for option in cls.files:
             file = self.spec.root / step.options[option]
             try:
-                found[option] = file_digest(file)
+                read = [file_digest(one) for one in cls.belonging(file)]
+                found[option] = read[0] if len(read) == 1 else hashlib.sha256("".join(read).encode()).hexdigest()
             except OSError as error:
                 raise KpiError(
                     f'pass "{step.name}": {option} {step.options[option]} can\'t be read: {error.strerror}',

@@ -18,9 +18,11 @@ from harness.build.passes import faithful, find_pass
 from harness.build.passes.base import Pass, PassContext
 from harness.core.errors import KpiError, reason
 from harness.core.protocol import serve
-from harness.workloads.base import Settings, TensorWorkload, Workload, code_digest, load_workload
+from harness.workloads.base import Settings, TensorWorkload, Workload
 from harness.workloads.checks import checked, described
 from harness.workloads.errors import located, naming_fixture
+from harness.workloads.files.signature import signature_of
+from harness.workloads.loading import code_digest, load_workload
 from harness.workloads.overlap import Recorder, keep_training
 
 REQUEST_SAMPLES = 64
@@ -75,6 +77,8 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         "step": step,
         "before": read_artifact(source).steps if source else [],
     }
+    if isinstance(workload, TensorWorkload) and (signature := signature_of(out)):
+        kept |= {"batch": signature.batch, "batch_names": signature.batch_names}
     write_manifest(out, request["key"], cls.output_format, kept)
     return {}
 

@@ -21,6 +21,7 @@ from typing import Literal, TypeVar, dataclass_transform
 
 from harness.core.errors import KpiError, reason
 from harness.core.imports import closure, code_digest
+from harness.core.own_metrics import OwnMetric
 
 T = TypeVar("T")
 Kind = Literal["passes", "runtimes", "scenarios", "metrics"]
@@ -51,12 +52,23 @@ class Plugin:
 
 
 _project: tuple[Plugin, ...] = ()
+_own: tuple[OwnMetric, ...] = ()
 
 
-def use(packages: Sequence[Plugin]) -> None:
-    """From now on these are the plug-ins of the project, in place of those before."""
-    global _project  # noqa: PLW0603 - one process reads one project; the last one that was read counts
-    _project = tuple(packages)
+def use(packages: Sequence[Plugin], own: Sequence[OwnMetric] = ()) -> None:
+    """From now on these are the plug-ins of the project, and the metrics of its own, in place of those before."""
+    global _project, _own
+    _project, _own = tuple(packages), tuple(own)
+
+
+def own_metrics() -> tuple[OwnMetric, ...]:
+    """The metrics that the project wrote as functions."""
+    return _own
+
+
+def project_plugins() -> tuple[Plugin, ...]:
+    """The plug-ins that the project named."""
+    return _project
 
 
 def project_folders() -> tuple[Path, ...]:
@@ -119,8 +131,9 @@ def source_files(cls: type) -> tuple[Path, frozenset[Path]]:
 
 
 def plugin_digests() -> dict[str, str]:
-    """The code of each plug-in that is not the harness's own, as a digest by its package's name."""
-    return {name: code_digest(folder.parent, folder.rglob("*.py")) for name, folder in _foreign_folders().items()}
+    """The code of what is not the harness's own, as a digest: of each plug-in by its package's name, of each metric."""
+    packages = {name: code_digest(folder.parent, folder.rglob("*.py")) for name, folder in _foreign_folders().items()}
+    return {**packages, **{f"metric {own.name}": own.digest for own in _own}}
 
 
 def _load_from(name: str, folder: Path) -> ModuleType:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.build.artifact import batch_of
 from harness.core.cores import check, in_force, pin
 from harness.core.errors import KpiError
 from harness.core.placement import memory_policy, node_cores
@@ -29,9 +30,10 @@ from harness.measure.runtimes.base import Runtime, Session, TensorSession
 from harness.measure.scenarios import scenario as find_scenario
 from harness.measure.scenarios.base import Scenario, ScenarioContext, TensorScenario
 from harness.measure.scenarios.checked import replay, spreads
-from harness.workloads.base import Settings, Workload, load_workload
+from harness.workloads.base import Settings, Workload
 from harness.workloads.checks import checked
 from harness.workloads.errors import naming_fixture
+from harness.workloads.loading import load_workload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +52,7 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     phases = Phases()
     runtime_class, scenario_class = find_runtime(request["runtime"]), find_scenario(request["scenario"])
     runtime = runtime_class(runtime_class.Options(**request["runtime_options"]), timed=scenario_class.timed)
-    scenario = scenario_class(scenario_class.Options(**request["scenario_options"]))
+    scenario = _fitting(scenario_class, request["scenario_options"], Path(request["artifact"]))
     timeline = Timeline() if scenario.watched else None
     with timeline or nullcontext():
         mark = timeline.mark if timeline else lambda _: None
@@ -150,6 +152,24 @@ def _observe(
         "system": {**between(before, after), "window": window or None, "timed": timed or None, **placed},
         "proof": asdict(proof),
     }
+
+
+def _fitting(cls: type[Scenario[Any]], options: Mapping[str, Any], artifact: Path) -> Scenario[Any]:
+    """The scenario; where nothing is timed its batches are of the only size that the artifact takes.
+
+    Raises KpiError where it sends others.
+    """
+    scenario, (fixed, _) = cls(cls.Options(**options)), batch_of(artifact)
+    if fixed is None or not isinstance(scenario, TensorScenario) or scenario.batch == fixed:
+        return scenario
+    settable = "batch" in cls.Options.__dataclass_fields__
+    if settable and not cls.timed:
+        return cls(cls.Options(**{**options, "batch": fixed}))
+    sends = "batches of several sizes" if scenario.batch is None else f"batches of {scenario.batch}"
+    raise KpiError(
+        f"scenario {cls.name} sends {sends}, the model takes batches of {fixed} and no other",
+        f"set scenario.{cls.name} = {{ batch = {fixed} }} in the recipe" if settable else "",
+    )
 
 
 def _ask_again(

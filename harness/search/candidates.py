@@ -62,7 +62,11 @@ class Space:
 
     def _made(self, template: str, table: Mapping[str, Any]) -> Candidate:
         name = name_of(template, table)
-        return Candidate(name, table, read_recipe(self._spec.path, self._workload, name, table))
+        return Candidate(
+            name,
+            table,
+            read_recipe(self._spec.path, self._workload, name, table, self._spec.workloads[self._workload].model_file),
+        )
 
 
 def name_of(template: str, table: Mapping[str, Any]) -> str:

@@ -17,12 +17,14 @@ from typing import Any
 import harness
 from harness.build.store import Store
 from harness.core.errors import KpiError, SpecError, Unavailable, suggest
+from harness.core.formats import MODEL_FILES
 from harness.measure.machine.detect import Detected, mismatch
 from harness.search.candidates import Candidate, Space, name_of
 from harness.search.checks import Checker, Seen, run_checks
 from harness.search.pareto import BROKEN, DROPPED, Price, Row, front, nearest, prices, row_of, winner
 from harness.search.study import Study, folder_of
-from harness.spec.model import Kpi, Spec
+from harness.spec.catalog import passes
+from harness.spec.model import Kpi, Spec, WorkloadSpec
 from harness.spec.reader import read_recipe
 from harness.spec.search_space import Picked, every
 from harness.spec.tasks import tasks
@@ -79,7 +81,7 @@ class Search:
         self._told = told
         self._seed = seed
         workload = spec.workloads[self.kpi.workload]
-        templates = workload.search or _default_space(workload.task, machine.cores)
+        templates = workload.search or _default_space(workload, machine.cores)
         if not templates:
             raise KpiError(
                 f'there is no space for the task "{workload.task}"',
@@ -224,7 +226,13 @@ class Search:
         near = nearest(rows)
         if winner(rows) or near is None or near.state != DROPPED:
             return rows
-        recipe = read_recipe(self._spec.path, self.kpi.workload, near.name, near.table)
+        recipe = read_recipe(
+            self._spec.path,
+            self.kpi.workload,
+            near.name,
+            near.table,
+            self._spec.workloads[self.kpi.workload].model_file,
+        )
         begin = time.monotonic()
         try:
             targets = self._checker.prepare(Candidate(near.name, near.table, recipe))
@@ -276,7 +284,24 @@ def _kpi(spec: Spec, name: str, machine: Detected) -> Kpi:
     return kpi
 
 
-def _default_space(task: str, cores: int) -> dict[str, Any]:
-    """The templates that a task declares for workloads that name none; empty where it declares none."""
-    space = tasks()[task].space if task in tasks() else None
-    return space(cores) if space else {}
+def _default_space(workload: WorkloadSpec, cores: int) -> dict[str, Any]:
+    """The space of the workload's task; of a model that is a file without the passes that make such a file."""
+    space = tasks()[workload.task].space if workload.task in tasks() else None
+    templates = space(cores) if space else {}
+    if workload.model_file is None:
+        return templates
+    made = MODEL_FILES[Path(workload.model_file).suffix.lower()]
+    found = {}
+    for name, table in templates.items():
+        steps = list(table["passes"])
+        while steps and not _reads(steps[0], made):
+            steps.pop(0)
+        if steps:
+            found[name] = {**table, "passes": steps}
+    return found
+
+
+def _reads(step: Any, made: str) -> bool:
+    """Whether a pass of a template reads a format; a choice of passes does."""
+    name = step if isinstance(step, str) else step.get("pass")
+    return name is None or made in passes()[name].input_formats

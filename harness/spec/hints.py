@@ -95,7 +95,10 @@ def _makers(made: str | None, wanted: frozenset[str]) -> list[str]:
     return sorted(
         name
         for name, cls in passes().items()
-        if cls.output_format in wanted and (made in cls.input_formats if made else not cls.input_formats & wanted)
+        # What takes a file of the user's does not connect two formats.
+        if "file" not in cls.files
+        and cls.output_format in wanted
+        and (made in cls.input_formats if made else not cls.input_formats & wanted)
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.attempts import COUNTED, confidence_of
 from harness.core.bounds import Bound, judged_in
+from harness.core.data_files import DataFiles
 from harness.core.placement import Placement
 from harness.core.prices import Price
 from harness.core.units import Dimension
@@ -90,6 +91,7 @@ class WorkloadSpec:
     name: str
     task: str
     fixture: str
+    """The package that defines it; empty where it consists of files."""
     recipes: Mapping[str, Recipe]
     reference: str | None = None
     checkpoint: str | None = None
@@ -99,10 +101,17 @@ class WorkloadSpec:
     allow_pickle: bool = False
     trust_remote_code: bool = False
     chat_template: str | None = None
+    data_files: DataFiles | None = None
+    scored: str | None = None
     licence: str | None = None
     published: tuple[Published, ...] = ()
     search: Mapping[str, Any] = field(default_factory=dict)
     """By name: a recipe's table as plain TOML, in which any value may be a choice or a range."""
+
+    @property
+    def model_file(self) -> str | None:
+        """The file that its recipes begin with; None where a fixture gives the model."""
+        return None if self.fixture else self.model
 
 
 @dataclass(frozen=True)

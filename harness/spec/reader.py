@@ -10,10 +10,10 @@ from typing import Any
 from harness.core import registry
 from harness.core.bounds import Bound, Relation, parse_bound
 from harness.core.errors import KpiError, SpecError, suggest
+from harness.core.own_metrics import own_metric
 from harness.core.prices import Price, owned, rented
 from harness.core.units import BYTES, COUNT, SHARE, TIME
 from harness.spec import schema
-from harness.spec import search_space as space
 from harness.spec.catalog import metrics, passes, runtimes, scenarios
 from harness.spec.checks import (
     check_bound,
@@ -24,11 +24,11 @@ from harness.spec.checks import (
     share_mistake,
     target_labels,
 )
-from harness.spec.hints import unknown_metric, unknown_task
-from harness.spec.model import Kpi, Machine, MeasureSettings, Published, Recipe, Spec, Target, WorkloadSpec
-from harness.spec.recipes import Recipes
+from harness.spec.hints import unknown_metric
+from harness.spec.model import Kpi, Machine, MeasureSettings, Recipe, Spec, Target, WorkloadSpec
 from harness.spec.sources import Sources, plugin_folder, read_sources
 from harness.spec.tasks import tasks
+from harness.spec.workloads import Workloads, is_file
 
 _MEASURES = (
     ("confidence", "confidence", SHARE),
@@ -45,26 +45,31 @@ def read_spec(path: Path) -> Spec:
     return reader.read(sources)
 
 
-def read_recipe(path: Path, workload: str, name: str, table: Mapping[str, Any]) -> Recipe:
-    """A recipe from its plain table, as if it stood in the file; SpecError holds every mistake found in it."""
+def read_recipe(path: Path, workload: str, name: str, table: Mapping[str, Any], model: str | None = None) -> Recipe:
+    """A recipe from its plain table, as if it were in the file; SpecError holds every mistake found in it.
+
+    ``model`` is the file that the workload's recipes begin with, where there is one.
+    """
     reader = _Reader(path)
+    if model is not None:
+        reader.models[workload] = (os.path.relpath(model, path.resolve().parent), None)
     made = reader.recipe(workload, name, table)
     if made is None:
         raise SpecError(reader.problems)
     return made
 
 
-class _Reader(Recipes):
+class _Reader(Workloads):
     """Walks the tables once; mistakes are gathered, so that all are told at once.
 
-    ``unread`` are workloads whose recipes are not known, ``unpriced`` machines whose price is not: what follows from
-    that is not told as a mistake of its own.
+    ``unread`` are workloads whose recipes are not known, ``unpriced`` machines whose price is not, ``unread_metrics``
+    have mistakes: what follows from that is not told as a mistake of its own.
     """
 
     def __init__(self, path: Path, sources: Sources | None = None) -> None:
         super().__init__(path, sources)
-        self.unread: set[str] = set()
         self.unpriced: set[str] = set()
+        self.unread_metrics: set[str] = set()
 
     def read(self, sources: Sources) -> Spec:
         registry.use(())
@@ -80,6 +85,7 @@ class _Reader(Recipes):
         kpis: list[Kpi] = []
         measure = MeasureSettings()
         if root is not None:
+            self.own_metrics(root.metric)
             machines = dict(self.machines(root.machine))
             workloads = dict(self.workloads(root.workload))
             measure = self.measure(root.measure)
@@ -103,7 +109,7 @@ class _Reader(Recipes):
         found = []
         for name in dict.fromkeys(names):
             folder = plugin_folder(self.path, name)
-            if not _is_file(folder / "__init__.py"):
+            if not is_file(folder / "__init__.py"):
                 near = [p.parent.name for p in self.path.parent.glob("*/__init__.py")]
                 what = f"{suggest(name, near, 'package')}; a package is a folder with an __init__.py"
                 self.say("", f"plugins: {what}", "plugins")
@@ -117,6 +123,30 @@ class _Reader(Recipes):
             if not found:
                 raise
             self.say("", f"plugins: {error}", "plugins")
+
+    def own_metrics(self, tables: Mapping[str, Any]) -> None:
+        """From here on the metrics that the project wrote as functions are known too."""
+        found = []
+        for name, data in tables.items():
+            where = self.at(f'[metric."{name}"]', "metric", name)
+            table = self.table(schema.MetricTable, data, where)
+            self.unread_metrics.add(name)
+            if table is None or table.wrong("function"):
+                continue
+            if name in metrics():
+                self.say(where, f"there is a metric {name} already; choose another name")
+                continue
+            source, _ = self.sources.locate(("metric", name)) if self.sources else (None, ())
+            folder = (source.path if source else self.path).resolve().parent
+            try:
+                found.append(own_metric(name, table.model_dump(), folder))
+            except ValueError as error:
+                self.say(where, str(error))
+                continue
+            self.unread_metrics.discard(name)
+            if not is_file(found[-1].file):
+                self.say(where, f"function: there is no file {found[-1].file.name} next to this file", "function")
+        registry.use(registry.project_plugins(), found)
 
     def machines(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, Machine]]:
         for name, data in tables.items():
@@ -152,92 +182,6 @@ class _Reader(Recipes):
             self.unpriced.add(name)
             self.say(f"[machine.{name}]", f"price: {error}")
             return None
-
-    def workloads(self, tables: Mapping[str, Any]) -> Iterator[tuple[str, WorkloadSpec]]:
-        for name, data in tables.items():
-            where = self.at(f"[workload.{name}]", "workload", name)
-            table = self.table(schema.WorkloadTable, data, where)
-            if table is None or table.wrong("recipe"):
-                self.unread.add(name)
-            if table is None:
-                yield name, WorkloadSpec(name, "", "", {})
-                continue
-            if table.task not in tasks() and not table.wrong("task"):
-                self.say(where, f"task: {unknown_task(table.task)}", "task")
-            folder = self.path.parent.joinpath(*table.fixture.split("."))
-            there = _is_file(folder / "__init__.py") or _is_file(folder.with_suffix(".py"))
-            if not there and not table.wrong("fixture"):
-                near = [f"{folder.parent.name}.{p.parent.name}" for p in folder.parent.glob("*/__init__.py")]
-                self.say(where, f"fixture: {suggest(table.fixture, near, 'fixture')}", "fixture")
-            recipes = {
-                recipe_name: recipe
-                for recipe_name, recipe_data in table.recipe.items()
-                if (recipe := self.recipe(name, recipe_name, recipe_data)) is not None
-            }
-            known = name not in self.unread
-            if known and table.reference is not None and table.reference not in table.recipe:
-                self.say(where, f"reference: {suggest(table.reference, table.recipe, 'recipe')}", "reference")
-            for recipe in recipes.values():
-                if known and recipe.reference is not None and recipe.reference not in table.recipe:
-                    here = f"[workload.{name}.recipe.{recipe.name}]"
-                    self.say(here, f"reference: {suggest(recipe.reference, table.recipe, 'recipe')}")
-            for template_name, template in table.search.items():
-                self.searched(name, template_name, template, table.recipe)
-            plain = self.located(where, table, self.folder(name))
-            published = tuple(self.published(where, name, table, plain["task"]))
-            # A recipe with mistakes is still known by name.
-            broken = {n: Recipe(name, n, "", {}, ()) for n in table.recipe if n not in recipes}
-            yield name, WorkloadSpec(name, recipes={**recipes, **broken}, published=published, **plain)
-
-    def located(self, where: str, table: schema.WorkloadTable, folder: Path) -> dict[str, Any]:
-        """The table without recipes and published figures, its paths from ``folder``."""
-        plain = table.model_dump(exclude={"recipe", "published"})
-        plain["task"] = table.task if table.task in tasks() else ""
-        for key in ("checkpoint", "data", "chat_template"):
-            if plain[key] is not None and (key, plain[key]) != ("chat_template", "none"):
-                try:
-                    plain[key] = str(folder / Path(os.path.expandvars(plain[key])).expanduser())
-                except RuntimeError as error:
-                    self.say(where, f"{key} = {plain[key]!r}: {error}")
-        if plain["model"] is not None:
-            # A folder next to the TOML, or anywhere; otherwise the name of a repository on a hub.
-            model = folder / Path(os.path.expandvars(plain["model"]))
-            if _is_folder(model) or Path(plain["model"]).is_absolute():
-                plain["model"] = str(model.resolve())
-        return plain
-
-    def searched(self, workload: str, name: str, data: object, recipes: Mapping[str, Any]) -> None:
-        """Tells the mistakes of a space: in each alternative of each choice, at both ends of each range."""
-        where = self.at(f"[workload.{workload}.search.{name}]", "workload", workload, "search", name)
-        before = len(self.problems)
-        template = space.parse(data, "", lambda place, what: self.say(f"{where} {place}".rstrip(), what))
-        if len(self.problems) > before:
-            return
-        inner = _Reader(self.path, self.sources)
-        for table in space.covering(template):
-            made = inner.recipe(workload, name, table, where)
-            if made is not None and made.reference is not None and made.reference not in recipes:
-                inner.say(where, f"reference: {suggest(made.reference, recipes, 'recipe')}")
-        self.problems += dict.fromkeys(inner.problems)
-
-    def published(self, where: str, workload: str, table: schema.WorkloadTable, task: str) -> Iterator[Published]:
-        for index, data in enumerate(table.published):
-            here = self.at(f"{where} published[{index}]", "workload", workload, "published", index)
-            line = self.table(schema.PublishedTable, data, here)
-            if line is None:
-                continue
-            values: dict[str, tuple[float, float]] = {}
-            for metric, text in line.values.items():
-                if metric not in metrics():
-                    self.say(here, unknown_metric(metric, task))
-                    continue
-                try:
-                    low, _, high = text.partition("..")
-                    parse = metrics()[metric].dimension.parse
-                    values[metric] = (parse(low), parse(high or low))
-                except ValueError as error:
-                    self.say(here, f"{metric}: {error}")
-            yield Published(line.source, line.recipe, line.machine, values)
 
     def measure(self, data: object) -> MeasureSettings:
         default = MeasureSettings()
@@ -301,6 +245,11 @@ class _Reader(Recipes):
                 tuple(dict.fromkeys(table.marks)),
             )
 
+    def unknown(self, where: str, name: str, workload: WorkloadSpec | None) -> None:
+        """Tells a metric that there is none of; one whose own table has a mistake is not told twice."""
+        if name not in self.unread_metrics:
+            self.say(where, unknown_metric(name, workload.task if workload else ""), "targets", name)
+
     def targets(self, where: str, table: schema.KpiTable, workload: WorkloadSpec | None) -> Iterator[Target]:
         """The targets of a KPI; of a workload that is not known only names and bounds are checked."""
         promises: list[tuple[str, Bound]] = []
@@ -308,7 +257,7 @@ class _Reader(Recipes):
             if not name and table.wrong("targets"):
                 continue
             if name not in metrics():
-                self.say(where, unknown_metric(name, workload.task if workload else ""), "targets", name)
+                self.unknown(where, name, workload)
                 continue
             if not texts:
                 self.say(where, f"{name}: an empty list promises nothing", "targets", name)
@@ -335,17 +284,3 @@ def _kpis_meant(data: dict[str, Any]) -> dict[str, Any]:
         return data
     *before, last = data[lists[0]] or [{}]
     return {**{key: value for key, value in data.items() if key != "kpi"}, lists[0]: [*before, {**last, **kpi}]}
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name longer than any file's
-        return False

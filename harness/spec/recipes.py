@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,22 @@ from harness.core.formats import REFERENCE
 from harness.core.placement import Placement
 from harness.spec import schema
 from harness.spec.catalog import environments, passes, runtimes, scenarios
+from harness.spec.data_table import model_format, placed, unknown_format
 from harness.spec.hints import misplaced_pass, misplaced_runtime
 from harness.spec.model import PassSpec, Recipe
+from harness.spec.sources import Sources
 from harness.spec.tables import Tables
 
 
 class Recipes(Tables):
-    """The recipes of one file; ``problems`` holds a line for each mistake."""
+    """The recipes of one file; ``problems`` holds a line for each mistake.
+
+    ``models`` are the files that workloads begin with, from the TOML's folder on, each with its pinned digest.
+    """
+
+    def __init__(self, path: Path, sources: Sources | None = None) -> None:
+        super().__init__(path, sources)
+        self.models: dict[str, tuple[str, str | None]] = {}
 
     def recipe(self, workload: str, name: str, data: object, where: str = "") -> Recipe | None:
         where = where or self.at(f"[workload.{workload}.recipe.{name}]", "workload", workload, "recipe", name)
@@ -35,7 +44,8 @@ class Recipes(Tables):
             self.say(where, f"runtime: {suggest(runtime_name, runtimes(), 'runtime')}", "runtime")
         elif runtime_name is not None:
             runtime_options = self.options(runtimes()[runtime_name], runtime_table, f"{where} runtime")
-        made, steps = ("", []) if table.wrong("passes") else self.passes(where, table.passes, self.folder(workload))
+        begin = self.begin(where, workload, table)
+        made, steps = ("", []) if table.wrong("passes") else self.passes(where, table, self.folder(workload), begin)
         if made and runtime_name and runtime_name in runtimes() and made not in runtimes()[runtime_name].formats:
             self.say(where, misplaced_runtime(runtime_name, made), "runtime")
         settings, overrides = self.scenario_tables(
@@ -69,11 +79,53 @@ class Recipes(Tables):
         """Where relative paths of a workload start: the folder of the file that its table is in."""
         return self.sources.folder(workload) if self.sources else self.path.parent
 
-    def passes(self, where: str, entries: Sequence[schema.PassTable], folder: Path) -> tuple[str, list[PassSpec]]:
-        """The format that the passes make ("" when one is wrong), and the passes; their files start at ``folder``."""
+    def from_root(self, text: str, workload: str) -> str:
+        """A file of a workload's table as passes are given it: from the TOML's folder on."""
+        try:
+            return os.path.relpath(placed(text, self.folder(workload)), self.path.parent)
+        except (RuntimeError, ValueError):  # no such home; another drive
+            return str(Path(text).absolute())
+
+    def begin(self, where: str, workload: str, table: schema.RecipeTable) -> PassSpec | None:
+        """The step that takes the recipe's own model file, or the workload's; None where a network is exported."""
+        if table.model_sha256 is not None and table.model is None:
+            self.say(where, "model_sha256: pins the recipe's own model, and it has none", "model_sha256")
+        if table.model is not None:
+            file, digest = self.from_root(table.model, workload), table.model_sha256
+        elif workload in self.models:
+            file, digest = self.models[workload]
+        else:
+            return None
+        made = model_format(file)
+        readers = [name for name, cls in passes().items() if cls.output_format == made and "file" in cls.files]
+        if made is None or not readers:
+            if table.model is not None:
+                self.say(where, unknown_format(table.model), "model")
+            return None
+        return PassSpec(readers[0], {"file": file, "sha256": digest})
+
+    def passes(
+        self, where: str, table: schema.RecipeTable, folder: Path, begin: PassSpec | None
+    ) -> tuple[str, list[PassSpec]]:
+        """The format that the passes make ("" when one is wrong), and the passes; their files start at ``folder``.
+
+        ``begin`` is the step before them.
+        """
         made, last = REFERENCE, ""
         steps: list[PassSpec] = []
-        for index, entry in enumerate(entries):
+        named_first = self.named_first(table)
+        if begin is not None and not (named_first and REFERENCE in passes()[named_first].input_formats):
+            made, last = passes()[begin.name].output_format, begin.name
+            steps.append(begin)
+        elif begin is not None and named_first and "file" not in passes()[named_first].files:
+            said = f'"{named_first}" exports a torch network, but the model is a file; leave it out'
+            self.say(where, f"passes: {said}", "passes")
+            return "", []
+        if not table.passes and not steps:
+            missing = "passes = []" if "passes" in table.model_fields_set else 'the key "passes" is missing'
+            self.say(where, f'{missing}: name at least one pass, as in ["onnx"], or a model file: model = "model.onnx"')
+            return "", []
+        for index, entry in enumerate(table.passes):
             here = f"{where} passes[{index}]"
             pass_name, pass_table = self.named(entry, "pass", here, "pass")
             if pass_name is None or pass_name not in passes():
@@ -91,6 +143,12 @@ class Recipes(Tables):
                 chosen |= {option: os.path.relpath(folder / file, self.path.parent) for option, file in named.items()}
             steps.append(PassSpec(pass_name, chosen))
         return made, steps
+
+    def named_first(self, table: schema.RecipeTable) -> str | None:
+        """The first pass where it is one that is known."""
+        first = table.passes[0] if table.passes else None
+        name = first.get("pass") if isinstance(first, dict) else first
+        return name if isinstance(name, str) and name in passes() else None
 
     def scenario_tables(
         self, where: str, table: schema.RecipeTable, runtime: str | None, runtime_table: Mapping[str, Any]

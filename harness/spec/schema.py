@@ -76,9 +76,11 @@ class MachineTable(Table):
 class RecipeTable(Table):
     """``[workload.NAME.recipe.NAME]``: passes in order, the runtime, settings per scenario."""
 
-    stand_ins: ClassVar[dict[str, Any]] = {"runtime": "", "passes": [""]}
+    stand_ins: ClassVar[dict[str, Any]] = {"runtime": ""}
     runtime: str | dict[str, Any]
-    passes: list[PassTable] = Field(min_length=1)
+    passes: list[PassTable] = Field(default_factory=list)
+    model: Annotated[str, StringConstraints(min_length=1)] | None = None
+    model_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
     environment: Name | None = None
     reference: Name | None = None
     cores: str | list[str] = Field(default_factory=list)
@@ -97,17 +99,57 @@ class PublishedTable(Table):
     values: dict[str, str]
 
 
+Side = Annotated[int, Field(ge=1, le=16384)]
+
+
+class PreprocessTable(Table):
+    """``[workload.NAME.preprocess]``: how a picture becomes an input."""
+
+    stand_ins: ClassVar[dict[str, Any]] = {"size": 1}
+    size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)]
+    resize: Side | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    colour: Literal["RGB", "BGR", "L"] = "RGB"
+    scale: Annotated[float, Field(gt=0)] = 255.0
+    mean: list[float] = Field(default_factory=lambda: [0.0])
+    std: list[Annotated[float, Field(gt=0)]] = Field(default_factory=lambda: [1.0])
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+
+
+class DataTable(Table):
+    """``data`` of a workload without a fixture: one file that is divided, or a file for each split.
+
+    ``inputs`` says which array is which input; ``label``, ``slice`` and ``cluster`` name other arrays; ``classes`` are
+    the folders of pictures in the order of the model's classes; ``training`` and ``validation`` are shares of ``file``,
+    or files next to that of ``evaluation``. A folder of pictures may be there in place of a file.
+    """
+
+    file: str | None = None
+    evaluation: str | None = None
+    training: str | None = None
+    validation: str | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    inputs: dict[str, str] = Field(default_factory=dict)
+    label: Name = "label"
+    slice: Name = "slice"
+    cluster: Name = "cluster"
+    classes: list[str] = Field(default_factory=list)
+
+
 class WorkloadTable(Table):
     """``[workload.NAME]``: a task and where its model and data are found."""
 
-    stand_ins: ClassVar[dict[str, Any]] = {"task": "", "fixture": "_"}
+    stand_ins: ClassVar[dict[str, Any]] = {"task": ""}
     task: str
-    fixture: Annotated[str, StringConstraints(pattern=_DOTTED)]
+    fixture: Annotated[str, StringConstraints(pattern=_DOTTED)] | None = None
     reference: str | None = None
     checkpoint: str | None = None
     model: Annotated[str, StringConstraints(min_length=1)] | None = None
+    model_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
+    scored: Name | None = None
     checkpoint_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
-    data: str | None = None
+    data: str | DataTable | None = None
+    preprocess: PreprocessTable | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
     chat_template: Annotated[str, StringConstraints(min_length=1)] | None = None
@@ -157,11 +199,24 @@ class MeasureTable(Table):
     attempts: Literal["counted", "spent"] | None = None
 
 
+class MetricTable(Table):
+    """``[metric.NAME]``: a metric of one's own, a function of outputs and labels in a Python file."""
+
+    stand_ins: ClassVar[dict[str, Any]] = {"function": "_.py:_"}
+    function: str
+    of: Literal["sample", "set"] = "sample"
+    unit: Literal["%", ""] = ""
+    better: Literal["higher", "lower"] = "higher"
+    range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    title: Name | None = None
+
+
 class Root(Table):
     """The whole file."""
 
     machine: dict[Name, Any] = Field(default_factory=dict)
     workload: dict[Name, Any] = Field(default_factory=dict)
+    metric: dict[Name, Any] = Field(default_factory=dict)
     kpi: list[Any] = Field(default_factory=list)
     include: list[str] = Field(default_factory=list)
     plugins: list[Annotated[str, StringConstraints(pattern=_PACKAGE)]] = Field(default_factory=list)
@@ -213,15 +268,17 @@ def json_schema() -> dict[str, Any]:
         "description": "[workload.NAME.search.NAME]: a recipe in which any value may be a choice or a range",
         "additionalProperties": False,
         "properties": {key: {} for key in RecipeTable.model_fields},
-        "required": ["runtime", "passes"],
+        "required": ["runtime"],
     }
     workload, machine = define(WorkloadTable), define(MachineTable)
-    kpi, measure = define(KpiTable), define(MeasureTable)
+    kpi, measure, metric = define(KpiTable), define(MeasureTable), define(MetricTable)
     definitions["WorkloadTable"]["properties"] |= {
         "recipe": {"type": "object", "additionalProperties": recipe},
         "search": {"type": "object", "additionalProperties": searched},
         "published": {"type": "array", "items": {"$ref": "#/$defs/PublishedTable"}},
     }
+    define(DataTable)
+    define(PreprocessTable)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "kpis.toml",
@@ -230,6 +287,7 @@ def json_schema() -> dict[str, Any]:
         "properties": {
             "machine": {"type": "object", "additionalProperties": machine},
             "workload": {"type": "object", "additionalProperties": workload},
+            "metric": {"type": "object", "additionalProperties": metric},
             "kpi": {"type": "array", "items": kpi},
             "measure": measure,
             "include": {

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import SpecError
+from harness.core.own_metrics import OwnMetric, own_metric
 from harness.core.registry import Plugin, use
 from harness.spec.hints import misspelled_headers
 from harness.spec.toml_lines import Place, line_of, table_lines
 
-SHARED = ("machine", "workload", "kpi")
+SHARED = ("machine", "workload", "kpi", "metric")
 """The tables that an included file may hold."""
 Say = Callable[[str], None]
 
@@ -117,7 +118,18 @@ def use_plugins(path: Path) -> None:
     except (OSError, ValueError, RecursionError):
         return
     folders = {n: plugin_folder(path, n) for n in names if isinstance(n, str)} if isinstance(names, list) else {}
-    use([Plugin(name, folder) for name, folder in folders.items() if (folder / "__init__.py").is_file()])
+    found = [Plugin(name, folder) for name, folder in folders.items() if (folder / "__init__.py").is_file()]
+    use(found, list(_own_metrics(path)))
+
+
+def _own_metrics(path: Path) -> Iterator[OwnMetric]:
+    """The metrics of one's own in a file and in those that it includes, as far as they can be read."""
+    for file in files_of(path):
+        try:
+            tables = tomllib.loads(file.read_bytes().decode("utf-8-sig")).get("metric", {})
+            yield from (own_metric(name, table, file.parent.resolve()) for name, table in tables.items())
+        except (OSError, ValueError, RecursionError, AttributeError, TypeError):
+            continue
 
 
 def _patterns(data: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,9 @@ class Task:
 
     ``name`` is what ``kpis.toml`` calls it. ``requests`` says what a request is made of: "tensors", "prompts",
     "recordings", or a word of the family's own; a metric names tasks, or what their requests are made of. ``plays``
-    gives the scenario that is run where a metric names another one. ``hub`` is the pipeline tag that the Hugging
+    gives the scenario that is run where a metric names another one. ``answers`` says what is scored where several tasks
+    have the same: "array", an output of the model; a metric may name that too. ``labelled`` says whether it is judged
+    by what is right for each sample. ``hub`` is the pipeline tag that the Hugging
     Face hub knows such models by. ``space`` gives the recipes that ``kpi search`` tries where a workload names
     none, for a number of cores.
     """
@@ -34,6 +36,8 @@ class Task:
     requests: str = "tensors"
     plays: Mapping[str, str] = field(default_factory=dict)
     hub: str = "other"
+    labelled: bool = True
+    answers: str = ""
     space: Callable[[int], dict[str, Any]] | None = None
 
 
@@ -64,4 +68,4 @@ def resolve_scenario(scenario: str, task: str) -> str:
 def concerns(metric: type[Metric], task: str) -> bool:
     """Whether a metric is defined for a task; of a task that is not known, any is."""
     known = tasks().get(task)
-    return known is None or metric.tasks is None or bool(metric.tasks & {known.name, known.requests})
+    return known is None or metric.tasks is None or bool(metric.tasks & {known.name, known.requests, known.answers})

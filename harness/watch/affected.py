@@ -29,6 +29,8 @@ _WORKLOAD = (
     "allow_pickle",
     "trust_remote_code",
     "chat_template",
+    "data_files",
+    "scored",
 )
 _PROCESSOR = ("cpu", "gpu", "npu", "arch")  # what says which processor's integer arithmetic was promised
 _UNREAD = (".md", ".pyc", ".swp", ".swx", ".orig", ".rej", "~")
@@ -194,10 +196,12 @@ def _sources(spec: Spec) -> dict[str, _Sources]:
     found = {}
     for name, workload in spec.workloads.items():
         if workload.fixture not in code:
-            code[workload.fixture] = _code(root, root.joinpath(*workload.fixture.split(".")))
+            folder = root.joinpath(*workload.fixture.split("."))
+            code[workload.fixture] = _code(root, folder) if workload.fixture else (frozenset(), ())
         python, folders = code[workload.fixture]
         texts = (workload.checkpoint, workload.data, workload.model, workload.chat_template)
         named = [Path(text) for text in texts if text]
+        named += workload.data_files.files if workload.data_files else ()
         there = [path.resolve() for path in named if path.is_absolute() or path.exists()]
         found[name] = _Sources(python, (*folders, *there))
     return found
@@ -219,7 +223,8 @@ def followed(spec: Spec) -> list[Path]:
     found = {root / "environments", *project_folders()}
     for name, sources in _sources(spec).items():
         found.update((*sources.folders, *sources.python))
-        found.add(root / spec.workloads[name].fixture.partition(".")[0])
+        if spec.workloads[name].fixture:
+            found.add(root / spec.workloads[name].fixture.partition(".")[0])
     there = sorted(path for path in found if path.exists())
     return [path for path in there if not any(path.is_relative_to(other) for other in there if other != path)]
 

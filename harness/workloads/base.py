@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec
-from importlib.util import module_from_spec, spec_from_file_location
 from numbers import Integral
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from harness.core import imports, registry
 from harness.core.arrays import a, array_fault, batch_axis
+from harness.core.data_files import DataFiles
 from harness.core.errors import FixtureMistake, KpiError, Unavailable, suggest
-from harness.core.imports import closure
-from harness.workloads.errors import located
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +29,8 @@ _SHORT = {"half": "float16", "float": "float32", "double": "float64", "short": "
 class Settings:
     """The workload's table in ``kpis.toml``; ``cache`` is a folder where generated data may be kept.
 
-    ``chat_template`` is "none" or the path of a file; None is the model's own.
+    ``chat_template`` is "none" or the path of a file; None is the model's own. ``data_files`` and ``scored`` are those
+    of a workload without code of its own.
     """
 
     name: str
@@ -50,12 +43,15 @@ class Settings:
     trust_remote_code: bool
     cache: Path
     chat_template: str | None = None
+    data_files: DataFiles | None = None
+    scored: str | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Settings:
         """The inverse of ``dataclasses.asdict`` after a trip through JSON."""
         paths = {key: None if data[key] is None else Path(data[key]) for key in ("checkpoint", "data", "cache")}
-        return cls(**{**data, **paths})
+        files = data.get("data_files")
+        return cls(**{**data, **paths, "data_files": files and DataFiles.from_json(files)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +211,8 @@ class TensorWorkload(Workload):
     the one that accuracy and parity are of, where there are several.
     """
 
-    outputs: ClassVar[tuple[str, ...]]
-    scored: ClassVar[str | None] = None
+    outputs: tuple[str, ...]
+    scored: str | None = None
 
     @property
     def scored_output(self) -> str:
@@ -299,67 +295,6 @@ class TensorWorkload(Workload):
     @abstractmethod
     def split(self, name: str) -> Split:
         """``training`` (calibration is drawn from it), ``validation`` (recipes tune on it) or ``evaluation``."""
-
-
-def load_workload(root: Path, fixture: str, settings: Settings) -> Workload:
-    """Imports ``fixture`` from below ``root`` and makes its workload; KpiError when it does not define one."""
-    try:
-        registry.load_all()
-        module = _import_below(root, fixture)
-    except Unavailable:
-        raise
-    except (Exception, SystemExit) as error:
-        told = located(error, root) or KpiError(f"{type(error).__name__}: {error}")
-        raise KpiError(f"fixture {fixture} can't be imported: {told.message}", told.remedy) from error
-    own = [
-        member
-        for member in vars(module).values()
-        if inspect.isclass(member) and issubclass(member, Workload) and member.__module__.startswith(module.__name__)
-    ]
-    found = [member for member in own if not inspect.isabstract(member)]
-    if own and not found:
-        lacking = ", ".join(sorted(own[0].__abstractmethods__))
-        raise KpiError(f"fixture {fixture}: {own[0].__name__} is abstract, it lacks {lacking}", "write these methods")
-    if len(found) != 1:
-        raise KpiError(
-            f"fixture {fixture} defines {len(found)} workloads, expected exactly one",
-            "derive one class from TensorWorkload or Workload",
-        )
-    made: Workload = found[0](settings)
-    return made
-
-
-def _import_below(root: Path, dotted: str) -> ModuleType:
-    """Imports ``dotted`` from below ``root`` and nowhere else: another project's ``fixtures`` may be importable too."""
-    top = dotted.partition(".")[0]
-    if top not in sys.modules:
-        folder, single = root / top, root / f"{top}.py"
-        if folder.is_dir():
-            init = folder / "__init__.py"
-            found = ModuleSpec(top, None, is_package=True)
-            if init.is_file():
-                found = spec_from_file_location(top, init, submodule_search_locations=[str(folder)]) or found
-            else:
-                found.submodule_search_locations = [str(folder)]
-        else:
-            found = spec_from_file_location(top, single) or ModuleSpec(top, None)
-        module = module_from_spec(found)
-        sys.modules[top] = module
-        if found.loader is not None:
-            found.loader.exec_module(module)
-    return importlib.import_module(dotted)
-
-
-def code_digest(root: Path, fixture: str) -> str:
-    """SHA-256 over the code of a fixture and of what it imports below ``root``, the harness left out.
-
-    Where it changes, comments and docstrings aside, it is another workload.
-    """
-    folder, root = root.resolve().joinpath(*fixture.split(".")), root.resolve()
-    own = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
-    home = Path(__file__).resolve().parent.parent
-    imported = closure(root, own, lambda path: not path.resolve().is_relative_to(home))
-    return imports.code_digest(root, {*own, *imported})
 
 
 def cached_array(

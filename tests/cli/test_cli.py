@@ -99,7 +99,7 @@ def test_schema_is_the_one_of_this_version(project: Project) -> None:
     done = kpi(project, "schema")
     schema = json.loads(done.stdout)
     assert schema["title"] == "kpis.toml"
-    assert set(schema["properties"]) == {"machine", "workload", "kpi", "measure", "include", "plugins"}
+    assert set(schema["properties"]) == {"machine", "workload", "metric", "kpi", "measure", "include", "plugins"}
 
 
 def test_environments_are_listed_and_wrong_names_told(project: Project) -> None:
@@ -219,6 +219,7 @@ def test_the_file_is_named_before_or_behind_every_command(name: str) -> None:
         "merge": ["a", "b"],
         "report": ["x"],
         "package": ["k"],
+        "init": ["model.onnx"],
     }
     needed = {**own, "explain": ["k"], "search": ["k"], "compare-machines": ["a", "b"], "recipes": ["w"]}.get(name, [])
     needed = needed or {"env": ["list"], "cache": ["list"]}.get(name, [])

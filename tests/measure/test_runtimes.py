@@ -46,11 +46,11 @@ def test_a_provider_that_this_build_lacks_is_unavailable(tmp_path: Path) -> None
 @pytest.mark.parametrize(("spinning", "timed"), [(True, False), (False, True), (False, False)])
 def test_threads_wait_without_spinning_where_nothing_is_timed(*, spinning: bool, timed: bool) -> None:
     runtime = OnnxRuntime(OnnxRuntime.Options(spinning=spinning), timed=timed)
-    settings = runtime._settings(onnxruntime, 1, alone=False)
+    settings = runtime._settings(onnxruntime, {"batch": 1}, alone=False)
     assert settings.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 def test_what_is_timed_keeps_the_threads_of_the_library() -> None:
-    settings = OnnxRuntime(OnnxRuntime.Options())._settings(onnxruntime, 1, alone=False)
+    settings = OnnxRuntime(OnnxRuntime.Options())._settings(onnxruntime, {"batch": 1}, alone=False)
     with pytest.raises(RuntimeError, match="does not have configuration"):
         settings.get_session_config_entry("session.intra_op.allow_spinning")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ CLASSES = 4
 class Stripes(TensorWorkload):
     """Pictures with a bright row whose place is their class; ``network`` and ``data`` may be replaced."""
 
-    outputs: ClassVar[tuple[str, ...]] = ("logits",)
+    outputs = ("logits",)
 
     def __init__(self, network: torch.nn.Module | None = None, samples: int = 40) -> None:
         super().__init__(Settings("stripes", "image-classification", *[None] * 4, *[False] * 2, Path()))

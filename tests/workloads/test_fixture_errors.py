@@ -13,9 +13,10 @@ import pytest
 
 from harness.build.worker import _dispatch
 from harness.core.errors import KpiError, Unavailable
-from harness.workloads.base import DTYPES, Settings, TensorWorkload, load_workload
+from harness.workloads.base import DTYPES, Settings, TensorWorkload
 from harness.workloads.checks import checked
 from harness.workloads.errors import located, naming_fixture
+from harness.workloads.loading import load_workload
 from tests.support.project import Project, guide_examples
 
 GUIDE = guide_examples()["fixtures/stripes/__init__.py"]

@@ -10,8 +10,9 @@ import pytest
 
 from harness.core.errors import FixtureMistake, KpiError
 from harness.measure.scenarios.splits import clustered, require_alone
-from harness.workloads.base import ArraySplit, Split, code_digest
+from harness.workloads.base import ArraySplit, Split
 from harness.workloads.checks import CheckedSplit
+from harness.workloads.loading import code_digest
 
 IMAGES = {"image": np.arange(48, dtype=np.float32).reshape(12, 4)}
 LABELS = np.arange(12) % 3

@@ -94,6 +94,11 @@ class Pass(ABC):
         """The only batch size that what it writes takes; None where it may vary."""
         return None
 
+    @classmethod
+    def belonging(cls, file: Path) -> list[Path]:
+        """A file that an option names, with others that are read with it; what all hold belongs to the identity."""
+        return [file]
+
     def source_network(self, job: PassContext) -> torch.nn.Module | None:
         """The network in the files that it reads, where they are in a format of its own; else None."""
         del job

@@ -13,6 +13,7 @@ from harness.build.passes.onnx_files import session_of
 from harness.core.errors import KpiError, reason
 from harness.workloads.base import TensorWorkload
 from harness.workloads.errors import located
+from harness.workloads.files.signature import signature_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,6 +109,50 @@ def check(job: PassContext, chosen: Pass) -> dict[str, Any] | None:
     return comparison.finish(lambda: _cause(job, samples, read, written))
 
 
+def check_alone(job: PassContext, chosen: Pass) -> dict[str, Any]:
+    """Runs real samples through a file that no pass made: alone, again, and in a batch.
+
+    Returns the largest difference for the manifest. Raises KpiError where the file does not run, where the answer to a
+    sample depends on the others of its batch, or as :class:`Comparison` does.
+    """
+    name = type(chosen).name
+    samples = job.tensors.probes(SAMPLES)
+    count = len(next(iter(samples.values())))
+    job.progress(f"looking at {count} samples")
+    try:
+        run = _readers()[type(chosen).output_format](job.out, job.tensors)
+    except Exception as error:
+        raise KpiError(f'pass "{name}": the file does not run: {reason(error)}', chosen.remedy(error)) from error
+    scored = job.tensors.scored_output
+
+    def ask(rows: Sequence[int]) -> dict[str, npt.NDArray[np.generic]]:
+        feeds = {key: array[list(rows)] for key, array in samples.items()}
+        said = _run(run, feeds, f'pass "{name}": the file', job.root)
+        if scored not in said:
+            raise KpiError(f'pass "{name}": the file answers {", ".join(said)}, not {scored}')
+        answer = {scored: said[scored]}
+        _check_batch(name, answer, len(rows))
+        return answer
+
+    comparison = Comparison(name, chosen.tolerance)
+    alone: dict[int, npt.NDArray[np.generic]] = {}
+    for rows in batches(count, fixed_batch(job.out)):
+        answer = ask(rows)
+        if len(rows) == 1 or len(rows) == fixed_batch(job.out):
+            _check_repeats(name, answer, ask(rows))
+            comparison.add(answer, answer, rows)
+            alone.update(zip(rows, answer[scored], strict=True))
+        else:
+            comparison.add({scored: _stacked([alone[row] for row in rows])}, answer, rows)
+    return comparison.finish(lambda: "look for an operator that mixes the samples of a batch")
+
+
+def _stacked(answers: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
+    import numpy as np
+
+    return np.stack(answers)
+
+
 def _cause(job: PassContext, samples: Arrays, read: Run, written: Run) -> str:
     """What the difference looks like, for the remedy: outputs that were swapped are the only kind told apart."""
     feeds = {key: array[:1] for key, array in samples.items()}
@@ -135,21 +180,8 @@ def batches(count: int, fixed: int | None = None) -> Iterator[list[int]]:
 
 def fixed_batch(folder: Path) -> int | None:
     """The only batch size that a file takes; None where it takes any."""
-    if (folder / "model.onnx").exists():
-        import onnx
-
-        graph = onnx.load(folder / "model.onnx", load_external_data=False).graph
-        stored = {tensor.name for tensor in graph.initializer}
-        firsts = [i.type.tensor_type.shape.dim[:1] for i in graph.input if i.name not in stored]
-        sizes = {first[0].dim_value for first in firsts if first}
-    elif (folder / "model.xml").exists():
-        import openvino as ov
-
-        shapes = [port.get_partial_shape() for port in ov.Core().read_model(folder / "model.xml").inputs]
-        sizes = {shape[0].get_length() if shape[0].is_static else 0 for shape in shapes if shape.rank.get_length()}
-    else:
-        return None
-    return sizes.pop() if len(sizes) == 1 and 0 not in sizes else None
+    signature = signature_of(folder)
+    return signature.batch if signature else None
 
 
 def _run(run: Run, feeds: Arrays, what: str, root: Path) -> dict[str, npt.NDArray[np.generic]]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from harness.core.errors import KpiError
-from harness.core.registry import Plugin, discover, plugins
+from harness.core.own_metrics import OwnMetric
+from harness.core.registry import Plugin, discover, own_metrics, plugins
 from harness.judge.metrics.base import Metric
 
 _PERCENTILE = re.compile(r"(.+)\.p([5-9]\d(?:\.\d{1,3})?)", re.ASCII)
@@ -64,9 +65,14 @@ class Metrics(Mapping[str, type[Metric]]):
 
 def metrics() -> Metrics:
     """Every metric that a target may name, by its dotted name."""
-    return _metrics(plugins())
+    return _metrics(plugins(), own_metrics())
 
 
 @cache
-def _metrics(_: tuple[Plugin, ...]) -> Metrics:
-    return Metrics(discover("metrics", Metric))
+def _metrics(_: tuple[Plugin, ...], own: tuple[OwnMetric, ...]) -> Metrics:
+    listed = discover("metrics", Metric)
+    if not own:
+        return Metrics(listed)
+    from harness.judge.metrics.own import made
+
+    return Metrics({**listed, **{one.name: made(one) for one in own}})

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.build.artifact import batch_of
 from harness.core.cores import confined
 from harness.core.errors import KpiError, Unavailable, reason
 from harness.core.libraries import require
@@ -106,7 +107,8 @@ class OnnxRuntime(Runtime):
         if short == "OpenVINO":
             chosen.setdefault("device_type", device.upper())
 
-        settings = self._settings(ort, batch, alone=short != "CPU")
+        sizes = dict.fromkeys(batch_of(artifact)[1], batch) if batch else {}
+        settings = self._settings(ort, sizes, alone=short != "CPU")
         folder = tempfile.TemporaryDirectory(prefix="kpi-profile-") if profile else None
         if folder is not None:
             settings.enable_profiling = True
@@ -129,7 +131,8 @@ class OnnxRuntime(Runtime):
         by = "the recipe" if self.options.threads else "the process's processors" if confined() else "the library"
         return _OrtSession(session, provider, (self.options.threads or counted, by), folder)
 
-    def _settings(self, ort: Any, batch: int | None, *, alone: bool) -> Any:
+    def _settings(self, ort: Any, sizes: Mapping[str, int], *, alone: bool) -> Any:
+        """``sizes`` are those of axes whose size is known, by name."""
         settings = ort.SessionOptions()
         settings.log_severity_level = 3
         settings.graph_optimization_level = {
@@ -143,8 +146,8 @@ class OnnxRuntime(Runtime):
             settings.intra_op_num_threads = threads
         if not (self.options.spinning and self.timed):
             settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if batch is not None and self.options.static:
-            settings.add_free_dimension_override_by_name("batch", batch)
+        for name, size in sizes.items() if self.options.static else ():
+            settings.add_free_dimension_override_by_name(name, size)
         if alone:
             # No operator may fall back to the CPU in silence.
             settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")

@@ -1,9 +1,12 @@
-"""Classifiers: what is decided of each image, and how often rightly."""
+"""Classifiers: what is decided of each sample, and how often rightly."""
 
 from __future__ import annotations
 
 from harness.spec.default_space import tensor_space
 from harness.spec.tasks import Task
 
-TASKS = (Task("image-classification", hub="image-classification", space=tensor_space),)
+TASKS = tuple(
+    Task(f"{kind}-classification", answers="array", hub=f"{kind}-classification", space=tensor_space)
+    for kind in ("image", "text", "audio", "tabular")
+)
 CLASSIFICATION = frozenset(task.name for task in TASKS)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError, Unavailable
 from harness.core.json_lines import line
@@ -40,7 +40,7 @@ class QuestionAnswering(TensorWorkload):
     ``train*.json`` and ``dev*.json``.
     """
 
-    outputs: ClassVar[tuple[str, ...]] = ("start_logits", "end_logits")
+    outputs = ("start_logits", "end_logits")
 
     @abstractmethod
     def own_folder(self) -> Path:

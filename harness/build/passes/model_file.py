@@ -1,0 +1,84 @@
+"""Takes a model that is a file as it was delivered: the first step of a recipe that has a ``model``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from harness.build.passes import faithful
+from harness.build.passes.base import Pass, PassContext
+from harness.core.errors import KpiError
+from harness.core.formats import MODEL_FILES, REFERENCE
+from harness.core.registry import options_table
+from harness.workloads.checkpoint import file_digest
+from harness.workloads.files.signature import model_files, read_signature
+
+
+class ModelFile(Pass):
+    """Copies the file and the weights next to it; nothing in them changes."""
+
+    input_formats = frozenset({REFERENCE})
+    effort = 1.0
+    files = ("file",)
+
+    @options_table
+    class Options:
+        """``file``: from the TOML's folder on; ``sha256``: its digest, where it is pinned."""
+
+        file: str
+        sha256: str | None = None
+
+    @classmethod
+    def belonging(cls, file: Path) -> list[Path]:
+        """The graph, and the weights next to it."""
+        return model_files(file)
+
+    def run(self, job: PassContext) -> dict[str, Any]:
+        file = job.root / self.options.file
+        signature = read_signature(file)
+        if MODEL_FILES[file.suffix.lower()] != self.output_format:
+            raise KpiError(f'pass "{self.name}" takes no {file.suffix}: {file.name}')
+        self._check_digest(file)
+        wanted = set(job.tensors.input_names)
+        if (found := {port.name for port in signature.inputs}) != wanted:
+            raise KpiError(
+                f"{file.name} takes {', '.join(sorted(found))}, the workload's model takes {', '.join(sorted(wanted))}",
+                "models of one workload must have the same inputs, by name",
+            )
+        for one in model_files(file):
+            named = f"model{file.suffix.lower()}" if one == file else _belongs(one, file)
+            (job.out / named).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(one, job.out / named)
+        return {"file": file.name, "about": signature.about, "compared": faithful.check_alone(job, self)}
+
+    def _check_digest(self, file: Path) -> None:
+        digest, pinned = file_digest(file), self.options.sha256
+        if pinned is not None and digest != pinned:
+            raise KpiError(
+                f"{file.name} has the digest {digest[:16]}..., pinned is {pinned[:16]}...",
+                "fetch it again, or pin the new digest if the change is meant",
+            )
+
+
+class OnnxFile(ModelFile):
+    """An ``.onnx`` file."""
+
+    name = "onnx-file"
+    title = "the ONNX file as delivered"
+    output_format = "onnx"
+    requires = ("onnx",)
+
+
+class OpenVinoFile(ModelFile):
+    """An OpenVINO model: ``.xml`` with its ``.bin``."""
+
+    name = "openvino-file"
+    title = "the OpenVINO model as delivered"
+    output_format = "openvino"
+    requires = ("openvino",)
+
+
+def _belongs(weights: Path, file: Path) -> str:
+    """What a file of weights is called next to the model: an ONNX graph names it, OpenVINO's is called like it."""
+    return "model.bin" if file.suffix.lower() == ".xml" else weights.relative_to(file.parent).as_posix()

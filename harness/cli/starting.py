@@ -1,0 +1,289 @@
+"""What ``kpi init`` writes: looks into a model and its data, guesses the task, proposes recipes and targets."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.core.data_files import DataFiles
+from harness.core.errors import KpiError
+from harness.core.formats import MODEL_FILES
+from harness.workloads.files.arrays import ONLY, Arrays, ArraySamples
+from harness.workloads.files.signature import Port, Signature, model_files, read_signature
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_LABELS = ("label", "labels", "y", "target", "targets", "class", "classes")
+_MADE = 64
+_PICTURE = 4  # batch, channels, height, width
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model with its data, and what they seem to be. ``made`` says that the data are random numbers."""
+
+    name: str
+    model: Path
+    signature: Signature
+    data: Path
+    reading: DataFiles
+    task: str
+    scored: str | None
+    samples: int
+    made: bool = False
+    remarks: Sequence[str] = field(default_factory=tuple)
+
+
+def look(model: Path, data: Path | None, folder: Path) -> Found:
+    """Reads both. Without data random numbers are written into ``folder``.
+
+    Raises KpiError where data and model do not fit, with what was found and what is expected.
+    """
+    signature = read_signature(model)
+    name = _plain(model.stem)
+    made = data is None
+    file = data or _random_data(signature, folder / f"{name}-random.npz")
+    arrays = Arrays(file)
+    files = DataFiles(whole=file, inputs=_same_names(signature, arrays))
+    label = next((one for one in _LABELS if one in arrays and one not in files.inputs.values()), None)
+    if label not in (None, files.label):
+        files = DataFiles(whole=file, inputs=files.inputs, label=str(label))
+    samples = ArraySamples(file, signature, model.name, files)
+    task, scored, remarks = _task(signature, samples.labels)
+    return Found(name, model, signature, file, files, task, scored, samples.count, made, remarks)
+
+
+def _plain(stem: str) -> str:
+    """The name of a workload: that of the file, as a bare key of TOML."""
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem if c.isascii()).strip("-") or "model"
+
+
+def _same_names(signature: Signature, arrays: Arrays) -> dict[str, str]:
+    """Which array is which input, where the names differ and type and shape leave one choice."""
+    free = [name for name in arrays if name != ONLY and name not in {port.name for port in signature.inputs}]
+    found: dict[str, str] = {}
+    for port in signature.inputs:
+        if port.name in arrays or list(arrays) == [ONLY]:
+            continue
+        fitting = [name for name in free if name not in found.values() and _fits(port, arrays[name])]
+        if len(fitting) == 1:
+            found[port.name] = fitting[0]
+    return found
+
+
+def _fits(port: Port, array: npt.NDArray[np.generic]) -> bool:
+    if str(array.dtype) != port.dtype or array.ndim != len(port.shape or array.shape):
+        return False
+    wanted = zip((port.shape or array.shape)[1:], array.shape[1:], strict=True)
+    return array.ndim > 0 and all(size in (None, found) for size, found in wanted)
+
+
+def _task(signature: Signature, labels: npt.NDArray[Any] | None) -> tuple[str, str | None, tuple[str, ...]]:
+    """The task that fits outputs and labels, the output that is scored where there are several, remarks on both."""
+    outputs = signature.outputs
+    scores = [p for p in outputs if p.shape is not None and len(p.shape) == 2 and p.dtype.startswith("float")]  # noqa: PLR2004
+    if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" and scores:
+        chosen = scores[0]
+        classes = (chosen.shape or (None, None))[1]
+        if classes is None or 0 <= int(labels.min()) <= int(labels.max()) < max(classes, 2):
+            return _kind(signature.inputs), _marked(chosen, outputs), ()
+        said = f"labels go from {labels.min()} to {labels.max()}, {chosen.name} has {classes} classes"
+        return "tensors", _marked(chosen, outputs), (f"{said}: judged by parity alone",)
+    floats = [port for port in outputs if port.dtype.startswith("float")] or list(outputs)
+    remarks = () if labels is None else (f"labels of shape {labels.shape} and type {labels.dtype} are not used yet",)
+    return "tensors", _marked(floats[0], outputs), remarks
+
+
+def _marked(chosen: Port, outputs: Sequence[Port]) -> str | None:
+    return chosen.name if len(outputs) > 1 else None
+
+
+def _kind(inputs: Sequence[Port]) -> str:
+    first = inputs[0]
+    if first.shape is not None and len(first.shape) == _PICTURE:
+        return "image-classification"
+    return "text-classification" if first.dtype.startswith("int") else "tabular-classification"
+
+
+def _random_data(signature: Signature, file: Path) -> Path:
+    """Random numbers in the shape of the inputs, always the same ones; sizes that are open are 1."""
+    import numpy as np
+
+    chance, arrays = np.random.default_rng(0), dict[str, Any]()
+    for port in signature.inputs:
+        if not port.shape:
+            raise KpiError(f"{port}: no data can be made for it", "give real samples: --data data.npz")
+        shape = (_MADE, *(size or 1 for size in port.shape[1:]))
+        whole = port.dtype.startswith(("int", "uint", "bool"))
+        values = chance.integers(0, 2, shape) if whole else chance.random(shape)
+        arrays[port.name] = values.astype(port.dtype)
+    np.savez_compressed(file, **arrays)
+    return file
+
+
+# ---- the tables ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A recipe with the targets of its KPI, each a name, a bound and a comment."""
+
+    name: str
+    about: str
+    recipe: Mapping[str, Any]
+    targets: Sequence[tuple[str, str, str]]
+
+
+DELIVERED = "as-delivered"
+
+
+def proposals(found: Found) -> Iterator[Proposal]:
+    """The model as delivered, in half precision where that serves, in INT8 by each runtime that is installed."""
+    made = MODEL_FILES[found.model.suffix.lower()]
+    openvino = find_spec("openvino") is not None
+    size = sum(file.stat().st_size for file in model_files(found.model))
+    own = "onnxruntime" if made == "onnx" else "openvino"
+    yield Proposal(
+        DELIVERED,
+        "the file as it is",
+        {"runtime": _runtime(own)},
+        [
+            ("size", f"<= {_bytes(1.05 * size)}", "5 % above the file that was delivered"),
+            ("latency.p50", "< 100 ms", "a starting point: write what your service needs"),
+            *_own_accuracy(found),
+        ],
+    )
+    if made == "onnx":
+        yield Proposal(
+            "int8-onnxruntime",
+            "INT8 with ranges from your data, by ONNX Runtime",
+            {"runtime": own, "passes": [{"pass": "onnx-static-int8", "calibration": 128}]},
+            _compared(found, "0.5"),
+        )
+    if not openvino:
+        return
+    first = ["openvino"] if made == "onnx" else []
+    if made == "onnx":
+        yield Proposal(
+            "fp16-openvino",
+            "weights in half precision, by OpenVINO",
+            {"runtime": _runtime("openvino"), "passes": [{"pass": "openvino", "weights": "fp16"}]},
+            _compared(found, "0.6", closer=True),
+        )
+    if find_spec("nncf") is not None:
+        yield Proposal(
+            "int8-openvino",
+            "INT8 with ranges from your data, by NNCF for OpenVINO",
+            {"runtime": _runtime("openvino"), "passes": [*first, {"pass": "nncf", "calibration": 128}]},
+            _compared(found, "0.5"),
+        )
+
+
+def _runtime(name: str) -> Any:
+    return {"name": "openvino", "precision": "f32"} if name == "openvino" else name
+
+
+def _own_accuracy(found: Found) -> list[tuple[str, str, str]]:
+    if found.task == "tensors":
+        return []
+    return [("accuracy.top1", ">= 50 %", "a starting point: write what you need")]
+
+
+def _compared(found: Found, size: str, *, closer: bool = False) -> list[tuple[str, str, str]]:
+    """The targets of an optimized recipe: smaller, not slower, nearly as right."""
+    share = "1 %" if closer else "10 %"
+    quality = (
+        ("parity.relative_error", f"<= {share}", "how far its outputs may be from those of the delivered file")
+        if found.task == "tensors"
+        else ("accuracy.top1", f"drop <= 1 pp vs {DELIVERED}", "how much accuracy it may cost")
+    )
+    return [
+        ("size", f"<= {size} x {DELIVERED}", "half the size and less is what INT8 is for" if not closer else "smaller"),
+        ("latency.p50", f"<= 1.1 x {DELIVERED}", "not slower; measured alternately in one run"),
+        quality,
+    ]
+
+
+def _bytes(size: float) -> str:
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}"
+    return f"{size:.0f} B"
+
+
+def written(found: Found, device: str, folder: Path, bounds: Mapping[tuple[str, str], str] | None = None) -> str:
+    """The text of ``kpis.toml`` for a device, paths from ``folder``.
+
+    ``bounds``, by recipe and metric, take the place of the starting points where there are such.
+    """
+    lines = [
+        f"# {found.model.name}: {found.signature.about}",
+        f"# takes {', '.join(map(str, found.signature.inputs))}",
+        f"# answers {', '.join(map(str, found.signature.outputs))}",
+        *(f"# {remark}" for remark in found.remarks),
+        "",
+        f'[machine.any-{device}]            # add cpu = "...", cores = ">= 8": where they do not fit, nothing is gated',
+        f"device = {_quoted(device)}",
+        "",
+        f"[workload.{found.name}]",
+        f"task = {_quoted(found.task)}",
+        f"model = {_quoted(_path(found.model, folder))}",
+        *_data_lines(found, folder),
+        *([f"scored = {_quoted(found.scored)}"] if found.scored else []),
+        f"reference = {_quoted(DELIVERED)}",
+    ]
+    for one in proposals(found):
+        lines += ["", f"[workload.{found.name}.recipe.{one.name}] # {one.about}"]
+        lines += [f"{key} = {_toml(value)}" for key, value in one.recipe.items()]
+    for one in proposals(found):
+        lines += ["", "[[kpi]]", f"name = {_quoted(f'{found.name}-{one.name}')}", f"workload = {_quoted(found.name)}"]
+        lines += [f"recipe = {_quoted(one.name)}", f"machine = {_quoted(f'any-{device}')}", "", "[kpi.targets]"]
+        for name, bound, why in one.targets:
+            proposed = (bounds or {}).get((one.name, name))
+            said = why if proposed is None else "proposed from one run on this machine, with a margin"
+            lines.append(f"{_quoted(name)} = {_quoted(proposed or bound)} # {said}")
+    return "\n".join(lines) + "\n"
+
+
+def _data_lines(found: Found, folder: Path) -> Iterator[str]:
+    if found.made:
+        yield "# RANDOM NUMBERS: good for times and sizes. Give real samples before you trust INT8 or parity."
+    path, default = _path(found.data, folder), DataFiles()
+    if not found.reading.inputs and found.reading.label == default.label:
+        yield f"data = {_quoted(path)} # 20 % for calibration, 20 % to tune on, the rest to judge by"
+        return
+    table: dict[str, Any] = {"file": path}
+    if found.reading.inputs:
+        table["inputs"] = dict(found.reading.inputs)
+    if found.reading.label != default.label:
+        table["label"] = found.reading.label
+    yield f"data = {_toml(table)} # 20 % for calibration, 20 % to tune on, the rest to judge by"
+
+
+def _path(file: Path, folder: Path) -> str:
+    return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _toml(value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    bare = name and all(c.isascii() and (c.isalnum() or c in "-_") for c in name)
+    return name if bare else _quoted(name)

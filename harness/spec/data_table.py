@@ -1,0 +1,108 @@
+"""Reads the keys of a workload that has no fixture: its model file and the files of its data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from harness.core.data_files import SPLITS, DataFiles, Preprocess
+from harness.core.formats import MODEL_FILES
+from harness.core.units import SHARE
+from harness.spec.schema import DataTable, PreprocessTable, WorkloadTable
+from harness.spec.tasks import TENSORS, tasks
+
+Say = Callable[[str, str], None]
+_EXAMPLE = 'model = "model.onnx", data = "data.npz"'
+
+
+def placed(text: str, folder: Path) -> Path:
+    """A path of the TOML from the folder of its file; ``$VARIABLES`` and ``~`` count. RuntimeError: no such home."""
+    return folder / Path(os.path.expandvars(text)).expanduser()
+
+
+def model_format(text: str) -> str | None:
+    """The format of a model file, by how its name ends; None where it is of none that is known."""
+    return MODEL_FILES.get(Path(text).suffix.lower())
+
+
+def unknown_format(text: str) -> str:
+    """What is said of a model file whose name ends otherwise."""
+    return f"model = {text!r}: not a model file that is known; {', '.join(MODEL_FILES)} are"
+
+
+def file_mistakes(table: WorkloadTable) -> Iterator[tuple[str, str]]:
+    """The keys that do not fit together, each with what is wrong: a workload has a fixture, or a model and data."""
+    if table.fixture is not None or table.wrong("fixture"):
+        for key in ("scored", "model_sha256", "preprocess"):
+            if getattr(table, key) is not None:
+                yield key, f"{key}: for a workload without a fixture; the fixture says it itself"
+        if isinstance(table.data, DataTable):
+            yield "data", "data: a table is for a workload without a fixture; name a file or a folder"
+        return
+    lacking = [key for key in ("model", "data") if getattr(table, key) is None and not table.wrong(key)]
+    if lacking:
+        keys = 'the key "fixture" is missing' if len(lacking) > 1 else f'the key "{lacking[0]}" is missing'
+        yield "", f"{keys}; a workload without a fixture needs both: {_EXAMPLE}"
+    if table.model is not None and model_format(table.model) is None:
+        yield "model", unknown_format(table.model)
+    task = tasks().get(table.task)
+    if task is not None and task.requests not in TENSORS:
+        yield "task", f"a workload of the task {task.name} needs a fixture"
+
+
+def data_files(table: WorkloadTable, folder: Path, say: Say) -> DataFiles:
+    """The files of the data from ``folder``; ``say`` is told the key and what is wrong with it."""
+    given, preprocess = table.data, _preprocess(table.preprocess, say)
+    if not isinstance(given, DataTable):
+        return DataFiles(whole=placed(given or "", folder), preprocess=preprocess)
+    shares: dict[str, float] = {}
+    files: dict[str, Path] = {}
+    for name in SPLITS:
+        text = getattr(given, name)
+        if text is None:
+            continue
+        if given.file is None:
+            files[name] = placed(text, folder)
+            continue
+        if name == "evaluation":
+            say("data", "data.evaluation: gets what training and validation leave; name a file in place of data.file")
+            continue
+        try:
+            shares[name] = SHARE.parse(text)
+        except ValueError as error:
+            say("data", f"data.{name}: {error}; a share of data.file, or leave out data.file and name a file for each")
+    if given.file is None and "evaluation" not in files and not given.wrong("evaluation"):
+        say("data", 'data: needs file = "data.npz", or evaluation = "..." with files for the other splits')
+    if sum(shares.values()) >= 1 or any(share < 0 for share in shares.values()):
+        say("data", "data: the shares of training and validation must leave something for the evaluation")
+    return DataFiles(
+        whole=None if given.file is None else placed(given.file, folder),
+        splits=files,
+        inputs=given.inputs,
+        label=given.label,
+        slice=given.slice,
+        cluster=given.cluster,
+        classes=tuple(given.classes),
+        preprocess=preprocess,
+        seed=given.seed,
+        **shares,
+    )
+
+
+def _preprocess(table: PreprocessTable | None, say: Say) -> Preprocess | None:
+    """How pictures become inputs; one number for mean and std counts for all channels."""
+    if table is None:
+        return None
+    size = (table.size, table.size) if isinstance(table.size, int) else (table.size[0], table.size[1])
+    channels = 1 if table.colour == "L" else 3
+    for key in ("mean", "std"):
+        if len(getattr(table, key)) not in (1, channels):
+            say(
+                "preprocess",
+                f"preprocess.{key}: has {len(getattr(table, key))} numbers, the picture {channels} channels",
+            )
+    if table.resize is not None and table.resize < max(size):
+        say("preprocess", f"preprocess.resize: {table.resize} is less than the size that is cut out, {max(size)}")
+    plain = table.model_dump() | {"size": size, "mean": tuple(table.mean), "std": tuple(table.std)}
+    return Preprocess(**plain)

@@ -1,0 +1,1 @@
+"""Workloads without code of their own: a model file, files of data, a table in ``kpis.toml``."""

@@ -1,0 +1,148 @@
+"""A model that is a file, with data that are files: judged without any code of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.core.data_files import DataFiles
+from harness.core.errors import KpiError
+from harness.spec.tasks import tasks
+from harness.workloads.base import Settings, Split, TensorSpec, TensorWorkload
+from harness.workloads.checkpoint import remembered_digest
+from harness.workloads.files.arrays import ArraySamples
+from harness.workloads.files.division import divided
+from harness.workloads.files.images import ImageSamples, folder_digest
+from harness.workloads.files.samples import Samples
+from harness.workloads.files.signature import model_files, read_signature
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+
+class FileWorkload(TensorWorkload):
+    """What a table without a fixture names: ``model`` and ``data``."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        if settings.model is None or settings.data_files is None:
+            raise KpiError(f"workload {settings.name} has no fixture: it needs a model and data")
+        self._file = Path(settings.model)
+        self._data: DataFiles = settings.data_files
+        self._signature = read_signature(self._file)
+        self.outputs = tuple(port.name for port in self._signature.outputs)
+        self.scored = settings.scored
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The input tensors; sizes that the model leaves open are those of the evaluation data."""
+        return self._samples(self._of("evaluation")).specs
+
+    @property
+    def input_names(self) -> list[str]:
+        return [port.name for port in self._signature.inputs]
+
+    def fingerprint(self) -> str:
+        cache = self.settings.cache
+        model = [remembered_digest(file, cache) for file in model_files(self._file)]
+        for place in self._data.files:
+            self._samples(place)  # says what is wrong where it is missing, or does not fit
+        read = {key: value for key, value in asdict(self._data).items() if key not in ("whole", "splits")}
+        named = {"whole": self._data.whole} if self._data.whole else self._data.splits
+        data = {
+            name: folder_digest(place, cache) if place.is_dir() else remembered_digest(place, cache)
+            for name, place in named.items()
+        }
+        return json.dumps({"model": model, "data": data, "read": read, "scored": self.scored}, sort_keys=True)
+
+    def about(self) -> dict[str, str]:
+        said = {"model": f"{self._file.name}: {self._signature.about}"}
+        if self._data.whole is None:
+            said["data"] = ", ".join(f"{name}: {file.name}" for name, file in sorted(self._data.splits.items()))
+            return said
+        sizes = ", ".join(f"{len(rows)} for {name}" for name, rows in self._rows.items())
+        said["data"] = f"{self._data.whole.name}, divided with seed {self._data.seed}: {sizes}"
+        return said
+
+    def model(self) -> torch.nn.Module:
+        raise KpiError(
+            f"the model of workload {self.settings.name} is the file {self._file.name}, not a torch network",
+            "leave out passes that export or change a network",
+        )
+
+    def split(self, name: str) -> Split:
+        """Raises KpiError where there is no such split, or the task is judged by labels and there are none."""
+        import numpy as np
+
+        samples = self._samples(self._of(name))
+        labels = samples.labels
+        if labels is None:
+            if tasks()[self.settings.task].labelled:
+                raise samples.needs_labels()
+            labels = np.zeros(samples.count, dtype=np.int64)
+        rows = np.arange(samples.count) if self._data.whole is None else self._rows.get(name)
+        if rows is None or not len(rows):
+            raise self._no_split(name)
+        return _Part(samples, labels, rows)
+
+    def _of(self, name: str) -> Path:
+        """The file that a split is in; what has no file of its own is in that of the evaluation."""
+        if self._data.whole is not None:
+            return self._data.whole
+        if name not in self._data.splits:
+            raise self._no_split(name)
+        return self._data.splits[name]
+
+    def _no_split(self, name: str) -> KpiError:
+        have = "its share is 0" if self._data.whole else f"there are files for {', '.join(sorted(self._data.splits))}"
+        return KpiError(
+            f"workload {self.settings.name} has no {name} data: {have}",
+            f'name a file, data = {{ {name} = "...", ... }}, or give it a share of one: {name} = "20 %"',
+        )
+
+    @cached_property
+    def _read(self) -> dict[Path, Samples]:
+        return {}
+
+    def _samples(self, place: Path) -> Samples:
+        if place not in self._read:
+            made = ImageSamples if place.is_dir() else ArraySamples
+            self._read[place] = made(place, self._signature, self._file.name, self._data)
+        return self._read[place]
+
+    @cached_property
+    def _rows(self) -> dict[str, npt.NDArray[np.int64]]:
+        samples = self._samples(self._of("evaluation"))
+        units = samples.units() if samples.clusters is None else [str(cluster) for cluster in samples.clusters]
+        shares = {"training": self._data.training, "validation": self._data.validation}
+        return divided(units, shares, self._data.seed)
+
+
+class _Part(Split):
+    """Some rows of the samples of a file or folder."""
+
+    def __init__(self, samples: Samples, labels: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> None:
+        self._samples = samples
+        self._labels = labels[rows]
+        self._rows = rows
+
+    @property
+    def labels(self) -> npt.NDArray[Any]:
+        """What is right for each sample."""
+        return self._labels
+
+    @property
+    def clusters(self) -> Sequence[Hashable] | None:
+        """Where each sample comes from."""
+        names = self._samples.clusters
+        return None if names is None else [names[row] for row in self._rows]
+
+    def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Samples ``start`` to ``stop`` by tensor name."""
+        return self._samples.take(self._rows[start:stop])

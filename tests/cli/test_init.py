@@ -1,0 +1,101 @@
+"""``kpi init``: what it finds in a model and its data, and that what it writes is judged as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from harness.cli.main import main
+from harness.spec.reader import read_spec
+from tests.support.model_files import digits_data, digits_model, save
+from tests.support.project import Project
+
+TWICE = [helper.make_node("Add", ["x", "x"], ["y"])]
+
+
+def init(folder: Path, *arguments: str) -> int:
+    return main(["--kpis", str(folder / "kpis.toml"), "init", *arguments])
+
+
+def test_a_classifier_is_recognized(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, data = digits_model(tmp_path / "digits.onnx"), digits_data(tmp_path / "digits.npz")
+    assert init(tmp_path, str(model), "--data", str(data)) == 0
+    spec = read_spec(tmp_path / "kpis.toml")
+    assert spec.workloads["digits"].task == "tabular-classification"
+    assert {kpi.recipe for kpi in spec.kpis} == {"as-delivered", "int8-onnxruntime", "fp16-openvino", "int8-openvino"}
+    assert any(target.metric_name == "accuracy.top1" for target in spec.targets)
+    said = capsys.readouterr().out
+    assert "takes image (float32 ?x64)" in said
+    assert (
+        said.endswith("now: pytest --pyargs kpi_tests --kpis " + str(tmp_path / "kpis.toml") + "\n")
+        or "now: pytest" in said
+    )
+
+
+def test_without_labels_parity_judges(tmp_path: Path) -> None:
+    model = save(tmp_path / "m.onnx", TWICE, {"x": ["n", 3]}, {"y": ["n", 3]}, {})
+    np.savez(tmp_path / "d.npz", pixels=np.random.default_rng(0).random((40, 3), np.float32))
+    assert init(tmp_path, str(model), "--data", str(tmp_path / "d.npz")) == 0
+    spec = read_spec(tmp_path / "kpis.toml")
+    workload = spec.workloads["m"]
+    assert workload.task == "tensors"
+    assert workload.data_files is not None
+    assert workload.data_files.inputs == {"x": "pixels"}
+
+
+def test_random_numbers_are_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)]
+    model = save(tmp_path / "m.onnx", nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, {}, dtype=TensorProto.INT64)
+    assert init(tmp_path, str(model)) == 0
+    assert "random numbers" in capsys.readouterr().out
+    assert "RANDOM NUMBERS" in (tmp_path / "kpis.toml").read_text(encoding="utf-8")
+    with np.load(tmp_path / "m-random.npz") as arrays:
+        assert arrays["x"].dtype == np.int64
+
+
+def test_labels_under_another_name(tmp_path: Path) -> None:
+    model = digits_model(tmp_path / "digits.onnx")
+    with np.load(digits_data(tmp_path / "all.npz")) as arrays:
+        np.savez(tmp_path / "d.npz", X=arrays["image"], y=arrays["label"])
+    assert init(tmp_path, str(model), "--data", str(tmp_path / "d.npz")) == 0
+    found = read_spec(tmp_path / "kpis.toml").workloads["digits"]
+    assert found.data_files is not None
+    assert (found.data_files.inputs, found.data_files.label) == ({"image": "X"}, "y")
+    assert found.task == "tabular-classification"
+
+
+def test_nothing_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "kpis.toml").write_text("# mine\n", encoding="utf-8")
+    model = digits_model(tmp_path / "digits.onnx")
+    assert init(tmp_path, str(model)) == 1
+    assert "is there already" in capsys.readouterr().err
+    assert (tmp_path / "kpis.toml").read_text(encoding="utf-8") == "# mine\n"
+
+
+def test_data_that_do_not_fit_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = digits_model(tmp_path / "digits.onnx")
+    np.savez(tmp_path / "d.npz", image=np.zeros((4, 64)))
+    assert init(tmp_path, str(model), "--data", str(tmp_path / "d.npz")) == 1
+    assert '"image" in d.npz is float64, digits.onnx takes image (float32 ?x64)' in capsys.readouterr().err
+    assert not (tmp_path / "kpis.toml").exists()
+
+
+@pytest.mark.suite
+def test_what_it_writes_is_judged(tmp_path: Path, shared_store: Path) -> None:
+    digits_model(tmp_path / "digits.onnx", hidden=2048)
+    digits_data(tmp_path / "digits.npz")
+    project = Project(tmp_path, shared_store)
+    done = project.cli("init", "digits.onnx", "--data", "digits.npz")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("now: pytest\n")
+    done = project.pytest("-m", "size or accuracy", pyargs=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {name: verdict for name, verdict in project.verdicts().items() if not name.endswith(("p50", "fp16"))}
+    judged = {name: verdict for name, verdict in found.items() if "p50" not in name}
+    assert set(judged.values()) == {"PASS"}, judged
+    assert len(judged) == 8
+    about = project.evidence()["measurements"][0]
+    assert about["recipe"].startswith("digits/")

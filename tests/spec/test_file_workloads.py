@@ -1,0 +1,162 @@
+"""Workloads without a fixture in ``kpis.toml``: what they become, and every mistake in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import SpecError
+from harness.spec.model import Spec
+from harness.spec.reader import read_recipe, read_spec
+
+TEXT = """
+[machine.any-cpu]
+device = "cpu"
+
+[workload.mine]
+task = "tabular-classification"
+model = "models/mine.onnx"
+data = "data/mine.npz"
+reference = "as-delivered"
+
+[workload.mine.recipe.as-delivered]
+runtime = "onnxruntime"
+
+[workload.mine.recipe.int8]
+runtime = "onnxruntime"
+passes = ["onnx-static-int8"]
+
+[workload.mine.recipe.openvino]
+runtime = "openvino"
+passes = ["openvino", "nncf"]
+
+[workload.mine.recipe.vendor]
+runtime = "openvino"
+model = "vendor/mine.xml"
+
+[[kpi]]
+name = "mine"
+workload = "mine"
+recipe = "int8"
+machine = "any-cpu"
+targets = { "accuracy.top1" = "drop <= 1 pp vs as-delivered", "size" = "< 1 MB" }
+"""
+
+
+def read(folder: Path, text: str = TEXT) -> Spec:
+    (folder / "kpis.toml").write_text(text, encoding="utf-8")
+    return read_spec(folder / "kpis.toml")
+
+
+def test_a_recipe_begins_with_the_file(tmp_path: Path) -> None:
+    workload = read(tmp_path).workloads["mine"]
+    steps = {name: [step.name for step in recipe.passes] for name, recipe in workload.recipes.items()}
+    assert steps == {
+        "as-delivered": ["onnx-file"],
+        "int8": ["onnx-file", "onnx-static-int8"],
+        "openvino": ["onnx-file", "openvino", "nncf"],
+        "vendor": ["openvino-file"],
+    }
+    assert workload.recipes["vendor"].passes[0].options == {"file": "vendor/mine.xml", "sha256": None}
+    assert workload.model == str(tmp_path / "models/mine.onnx")
+    assert workload.data_files is not None
+    assert workload.data_files.whole == tmp_path / "data/mine.npz"
+
+
+def test_paths_begin_at_the_file_of_the_table(tmp_path: Path) -> None:
+    inner = tmp_path / "models/mine/kpis.toml"
+    inner.parent.mkdir(parents=True)
+    inner.write_text(TEXT, encoding="utf-8")
+    spec = read(tmp_path, 'include = ["models/*/kpis.toml"]\n')
+    workload = spec.workloads["mine"]
+    assert workload.model == str(tmp_path / "models/mine/models/mine.onnx")
+    assert workload.recipes["int8"].passes[0].options["file"] == str(Path("models/mine/models/mine.onnx"))
+
+
+def test_search_reads_recipes_of_files_too(tmp_path: Path) -> None:
+    spec = read(tmp_path)
+    table = {"runtime": "onnxruntime", "passes": ["onnx-dynamic-int8"]}
+    made = read_recipe(spec.path, "mine", "tried", table, spec.workloads["mine"].model_file)
+    assert [step.name for step in made.passes] == ["onnx-file", "onnx-dynamic-int8"]
+
+
+def test_data_of_several_files_and_shares(tmp_path: Path) -> None:
+    table = (
+        'data = { file = "d.npz", training = "10 %", validation = "0 %", seed = 3, label = "y", inputs = { a = "b" } }'
+    )
+    files = read(tmp_path, TEXT.replace('data = "data/mine.npz"', table)).workloads["mine"].data_files
+    assert files is not None
+    assert (files.training, files.validation, files.seed, files.label) == (0.1, 0.0, 3, "y")
+    assert files.inputs == {"a": "b"}
+    table = 'data = { evaluation = "e.npz", training = "t.npz" }'
+    files = read(tmp_path, TEXT.replace('data = "data/mine.npz"', table)).workloads["mine"].data_files
+    assert files is not None
+    assert {name: file.name for name, file in files.splits.items()} == {"evaluation": "e.npz", "training": "t.npz"}
+
+
+MODEL, DATA = 'model = "models/mine.onnx"\n', 'data = "data/mine.npz"\n'
+MISTAKES = {
+    "neither": (MODEL + DATA, "", 'the key "fixture" is missing; a workload without a fixture needs both'),
+    "no data": (DATA, "", 'the key "data" is missing; a workload without a fixture needs both'),
+    "no model": (MODEL, "", 'the key "model" is missing'),
+    "format": ("models/mine.onnx", "models/mine.pkl", "not a model file that is known; .onnx, .xml are"),
+    "a recipe's format": ("vendor/mine.xml", "vendor/mine.h5", "recipe.vendor]: model = 'vendor/mine.h5'"),
+    "an export": ('passes = ["onnx-static-int8"]', 'passes = ["onnx"]', "exports a torch network, but the model is a"),
+    "a task": ("tabular-classification", "translation", "a workload of the task translation needs a fixture"),
+    "a pass": ('passes = ["onnx-static-int8"]', 'passes = ["torch"]', '"torch" exports a torch network'),
+    "a share": (DATA, 'data = { file = "d.npz", training = "2" }\n', "data.training: a unit is missing"),
+    "all shares": (DATA, 'data = { file = "d.npz", training = "60 %", validation = "40 %" }\n', "must leave something"),
+    "both": (DATA, 'data = { file = "d.npz", evaluation = "e.npz" }\n', "gets what training and validation leave"),
+    "no file": (DATA, 'data = { training = "e.npz" }\n', 'needs file = "data.npz", or evaluation'),
+    "a key": (DATA, 'data = { fil = "e.npz" }\n', "fil"),
+    "a digest": (DATA, DATA + 'model_sha256 = "abc"\n', "a SHA-256"),
+    "a recipe's digest": (
+        'passes = ["onnx-static-int8"]',
+        f'model_sha256 = "{"0" * 64}"',
+        "pins the recipe's own model",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "said"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in TEXT
+    with pytest.raises(SpecError) as error:
+        read(tmp_path, TEXT.replace(old, new))
+    assert any(said in problem for problem in error.value.problems), error.value.problems
+    assert all(problem.startswith("kpis.toml") for problem in error.value.problems)
+
+
+METRIC = '\n[metric."recall.worst"]\nfunction = "metrics.py:worst"\nof = "set"\nunit = "%"\n'
+USED = ('"size" = "< 1 MB"', '"recall.worst" = ">= 80 %"')
+
+
+def test_a_metric_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "metrics.py").write_text("def worst(outputs, labels): return 1.0\n", encoding="utf-8")
+    spec = read(tmp_path, TEXT.replace(*USED) + METRIC)
+    metric = next(target.metric for target in spec.targets if target.metric_name == "recall.worst")
+    assert (metric.kind(), metric.range, metric.better) == ("recall", (0.0, 1.0), "higher")
+    # Another file does not know it.
+    with pytest.raises(SpecError, match="unknown metric"):
+        read(tmp_path, TEXT.replace(*USED))
+
+
+METRIC_MISTAKES = {
+    "file": ("metrics.py:worst", "other.py:worst", "there is no file other.py"),
+    "function": ("metrics.py:worst", "worst", "write the file and the function"),
+    "name": ('"recall.worst"', '"Worst"', "a kind, a dot and a name"),
+    "taken": ('"recall.worst"', '"accuracy.top1"', "there is a metric accuracy.top1 already"),
+    "of": ('of = "set"', 'of = "batch"', "of = 'batch'"),
+    "range": ('unit = "%"', "range = [1, 0]", "must grow"),
+    "key": ('of = "set"', 'off = "set"', "off"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "said"), METRIC_MISTAKES.values(), ids=METRIC_MISTAKES)
+def test_mistakes_of_a_metric(tmp_path: Path, old: str, new: str, said: str) -> None:
+    (tmp_path / "metrics.py").write_text("def worst(outputs, labels): return 1.0\n", encoding="utf-8")
+    with pytest.raises(SpecError) as error:
+        read(tmp_path, TEXT + METRIC.replace(old, new))
+    assert len(error.value.problems) == 1, error.value.problems
+    assert said in error.value.problems[0]

@@ -1,0 +1,88 @@
+"""Models that are files, made without any framework, with their data: what a user brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from harness.core.data_files import DataFiles
+from harness.workloads.base import Settings
+
+Array = npt.NDArray[Any]
+
+
+def save(
+    file: Path,
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Mapping[str, Sequence[int | str]],
+    outputs: Mapping[str, Sequence[int | str]],
+    weights: Mapping[str, Array],
+    *,
+    dtype: int = TensorProto.FLOAT,
+    external: bool = False,
+) -> Path:
+    """Writes a graph; sizes that are text are axes that vary."""
+    graph = helper.make_graph(
+        list(nodes),
+        "model",
+        [helper.make_tensor_value_info(name, dtype, list(shape)) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in outputs.items()],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(file), save_as_external_data=external, location=f"{file.stem}.weights", size_threshold=0)
+    return file
+
+
+def digits_data(file: Path) -> Path:
+    """Handwritten digits of 8 x 8 pixels, 1797 of them, as the model takes them."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    np.savez(file, image=(found.data / 16).astype(np.float32), label=found.target.astype(np.int64))
+    return file
+
+
+def digits_model(file: Path, *, batch: int | str = "N", hidden: int = 128) -> Path:
+    """A network with one hidden layer of random features, its last layer fitted to the first 1200 digits."""
+    from sklearn.datasets import load_digits
+
+    found, chance = load_digits(), np.random.default_rng(0)
+    images, labels = (found.data[:1200] / 16).astype(np.float32), found.target[:1200]
+    first = chance.normal(0, 0.5, (64, hidden)).astype(np.float32)
+    shift = chance.normal(0, 0.5, hidden).astype(np.float32)
+    features = np.maximum(images @ first + shift, 0).astype(np.float64)
+    wanted = np.eye(10)[labels] * 2 - 1
+    last = np.linalg.solve(features.T @ features + 1.0 * np.eye(hidden), features.T @ wanted).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["image", "first"], ["sums"]),
+        helper.make_node("Add", ["sums", "shift"], ["shifted"]),
+        helper.make_node("Relu", ["shifted"], ["features"]),
+        helper.make_node("MatMul", ["features", "last"], ["scores"]),
+    ]
+    weights = {"first": first, "shift": shift, "last": last}
+    return save(file, nodes, {"image": [batch, 64]}, {"scores": [batch, 10]}, weights)
+
+
+def file_settings(task: str, model: Path, data: DataFiles, cache: Path, **more: Any) -> Settings:
+    """The settings of a workload without a fixture."""
+    return Settings(
+        name="mine",
+        task=task,
+        checkpoint=None,
+        checkpoint_sha256=None,
+        model=str(model),
+        data=None,
+        allow_pickle=False,
+        trust_remote_code=False,
+        cache=cache,
+        data_files=data,
+        **more,
+    )

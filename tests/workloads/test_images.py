@@ -1,0 +1,128 @@
+"""Folders of pictures as data: what they become, and what is said where they do not fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+from PIL import Image
+
+from harness.core.data_files import DataFiles, Preprocess
+from harness.core.errors import KpiError
+from harness.workloads.base import Settings
+from harness.workloads.files.images import ImageSamples, as_input, folder_digest
+from harness.workloads.files.signature import read_signature
+from harness.workloads.files.workload import FileWorkload
+from harness.workloads.torchvision_compat import import_torchvision
+from tests.support.model_files import file_settings, save
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HOW = Preprocess((24, 24), resize=32, mean=MEAN, std=STD)
+
+
+def picture(file: Path, wide: int, high: int, seed: int = 0) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(small).resize((wide, high), Image.Resampling.BICUBIC).save(file)
+    return file
+
+
+def model(folder: Path, shape: tuple[int | str, ...] = ("n", 3, "h", "w")) -> Path:
+    nodes = [helper.make_node("ReduceMean", ["image"], ["y"], axes=[2, 3], keepdims=0)]
+    return save(folder / "m.onnx", nodes, {"image": shape}, {"y": ["n", 3]}, {})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(12):
+        kind = ("cat", "dog", "emu")[number % 3]
+        picture(tmp_path / f"pictures/{kind}/{number}.png", 40 + number, 50, number)
+    return tmp_path / "pictures"
+
+
+def samples(folder: Path, data: DataFiles) -> ImageSamples:
+    file = model(folder.parent)
+    return ImageSamples(folder, read_signature(file), file.name, data)
+
+
+@pytest.mark.parametrize("size", [(50, 40), (40, 50), (33, 64), (32, 32), (200, 71)])
+def test_the_same_as_torchvision(tmp_path: Path, size: tuple[int, int]) -> None:
+    transforms = import_torchvision().transforms
+    file = picture(tmp_path / "p.png", *size)
+    steps = [transforms.Resize(32), transforms.CenterCrop(24), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    wanted = transforms.Compose(steps)(Image.open(file).convert("RGB")).numpy()
+    np.testing.assert_allclose(as_input(file, HOW, "float32"), wanted, atol=1e-6)
+
+
+def test_other_layouts_and_colours(tmp_path: Path) -> None:
+    file = picture(tmp_path / "p.png", 24, 24)
+    plain = Preprocess((24, 24), scale=1.0)
+    rgb = as_input(file, plain, "float32")
+    np.testing.assert_array_equal(as_input(file, replace(plain, colour="BGR"), "float32"), rgb[::-1])
+    np.testing.assert_array_equal(as_input(file, replace(plain, layout="NHWC"), "float32"), rgb.transpose(1, 2, 0))
+    assert as_input(file, replace(plain, colour="L"), "float32").shape == (1, 24, 24)
+    whole = as_input(file, replace(plain, mean=MEAN), "uint8")
+    assert whole.dtype == np.uint8
+    np.testing.assert_array_equal(whole, rgb)
+
+
+def test_folders_are_classes(folder: Path) -> None:
+    found = samples(folder, DataFiles(folder, preprocess=HOW))
+    assert found.count == 12
+    assert found.specs[0].shape == (3, 24, 24)
+    assert found.labels is not None
+    assert found.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    ordered = samples(folder, DataFiles(folder, preprocess=HOW, classes=("emu", "dog", "cat")))
+    assert ordered.labels is not None
+    assert ordered.labels.tolist() == [2] * 4 + [1] * 4 + [0] * 4
+    assert found.take(slice(0, 2))["image"].shape == (2, 3, 24, 24)
+
+
+def test_a_workload_of_pictures(folder: Path, tmp_path: Path) -> None:
+    data = DataFiles(folder, preprocess=HOW)
+    kept = file_settings("image-classification", model(tmp_path), data, tmp_path)
+    made = FileWorkload(kept)
+    parts = [made.split(name) for name in ("training", "validation", "evaluation")]
+    assert [len(part) for part in parts] == [2, 2, 8]
+    before = made.fingerprint()
+    picture(folder / "cat/0.png", 41, 50, 99)
+    assert FileWorkload(kept).fingerprint() != before
+    assert Settings.from_json({**_plain(kept)}) == kept
+
+
+def _plain(settings: Settings) -> dict[str, object]:
+    import json
+    from dataclasses import asdict
+
+    plain: dict[str, object] = json.loads(json.dumps(asdict(settings), default=str))
+    return plain
+
+
+def test_what_does_not_fit_is_told(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(KpiError, match=r"nothing says how they become inputs.*preprocess"):
+        samples(folder, DataFiles(folder))
+    with pytest.raises(KpiError, match='folder emu: unknown class "emu"'):
+        samples(folder, DataFiles(folder, preprocess=HOW, classes=("cat", "dog")))
+    file = model(tmp_path, ("n", 3, 32, 32))
+    with pytest.raises(KpiError, match=r"takes image .*3x32x32.*preprocess makes 3x24x24"):
+        ImageSamples(folder, read_signature(file), file.name, DataFiles(folder, preprocess=HOW))
+    picture(folder / "loose.png", 40, 40)
+    with pytest.raises(KpiError, match=r"loose\.png is in no folder of a class"):
+        samples(folder, DataFiles(folder, preprocess=HOW))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(KpiError, match="holds no pictures"):
+        samples(tmp_path / "empty", DataFiles(tmp_path / "empty", preprocess=HOW))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(KpiError, match=r"broken\.png can't be read"):
+        as_input(tmp_path / "broken.png", HOW, "float32")
+
+
+def test_the_content_counts_not_the_place(folder: Path, tmp_path: Path) -> None:
+    before = folder_digest(folder, tmp_path)
+    (folder / "notes.txt").write_text("no picture", encoding="utf-8")
+    assert folder_digest(folder, tmp_path) == before
+    (folder / "cat/0.png").rename(folder / "dog/0.png")
+    assert folder_digest(folder, tmp_path) != before
