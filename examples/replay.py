@@ -86,14 +86,14 @@ def judge_scores(target: Json, confidence: float, own: Json, other: Json | None)
     """A comparison is decided by its interval, a plain bound by its value."""
     metric, relation = target["metric"], target["relation"]
     stated: Any = (target.get("better"), tuple(map(number, target.get("ends", ()))), target.get("paired"))
-    better, ends, paired = formulas.SCORES.get(metric, stated)
+    better, ends, paired = formulas.SCORES.get(metric.partition("[")[0], stated)
     if not ends:
         raise Unknown("scores of a metric that is not known")
     scores, others = own["scores"][metric], other["scores"][metric] if other else []
-    clusters = own["processes"][0]["details"].get("clusters") if own["processes"] else None
+    clusters = own["processes"][0]["details"].get("clusters") if own["processes"] and "[" not in metric else None
     clusters = (own.get("groups") or {}).get(metric) or clusters
     weights = own.get("weights", {}).get(metric)
-    jackknife = bool((own.get("groups") or {}).get(metric))
+    jackknife = target.get("jackknife", bool((own.get("groups") or {}).get(metric)))
     low, high = formulas.score_bounds(relation, scores, others, ends, confidence, clusters, weights, jackknife)
     value, second = math.fsum(scores) / len(scores), math.fsum(others) / max(len(others), 1)
     if relation in ("drop", "gain"):
@@ -101,8 +101,12 @@ def judge_scores(target: Json, confidence: float, own: Json, other: Json | None)
         value, (low, high) = sign * (value - second), sorted((sign * low, sign * high))
     elif other:
         value = value / second if second else math.inf
-    verdict = decided(target, low, high) if other or paired else decided(target, value, value)
-    return verdict, value, low, high, len(set(clusters or range(len(scores))))
+    verdict, units = (
+        decided(target, *((low, high) if other or paired else (value, value))),
+        clusters or range(len(scores)),
+    )
+    few = "[" in metric and len(set(units)) < formulas.LEAST_OF_A_SLICE
+    return UNDECIDED if few else verdict, value, low, high, len(set(units))
 
 
 def judge_machines(target: Json, evidence: Json) -> Judged:

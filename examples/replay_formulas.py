@@ -102,6 +102,9 @@ SCORES |= {"parity.close": ("higher", (0.0, 1.0), False), "parity.output_cosine"
 SCORES |= {"parity.cosine": ("higher", (-1.0, 1.0), False), "adapter.gain": ("higher", (-1.0, 1.0), True)}
 
 
+LEAST_OF_A_SLICE = 30
+
+
 def of_processes(metric: str) -> bool:
     """Whether the metric is a figure of processes, which counts on the promised machine alone."""
     return metric in FIGURES or percentile_of(metric) is not None

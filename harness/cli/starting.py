@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from harness.core.data_files import DataFiles
-from harness.core.errors import KpiError
+from harness.core.errors import KpiError, suggest
 from harness.core.formats import MODEL_FILES
 from harness.workloads.files.arrays import ONLY, Arrays, ArraySamples
 from harness.workloads.files.signature import Port, Signature, model_files, read_signature
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _LABELS = ("label", "labels", "y", "target", "targets", "class", "classes")
 _MADE = 64
 _PICTURE = 4  # batch, channels, height, width
+_SIDE, _LENGTH = 224, 128  # of a picture, of a text, where the model leaves it open
+Shape = Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,17 @@ class Found:
     remarks: Sequence[str] = field(default_factory=tuple)
 
 
-def look(model: Path, data: Path | None, folder: Path) -> Found:
-    """Reads both. Without data random numbers are written into ``folder``.
+def look(model: Path, data: Path | None, folder: Path, shapes: Mapping[str, Shape] = MappingProxyType({})) -> Found:
+    """Reads both. Without data random numbers are written into ``folder``, inputs of ``shapes`` where these are given.
 
     Raises KpiError where data and model do not fit, with what was found and what is expected.
     """
     signature = read_signature(model)
     name = _plain(model.stem)
     made = data is None
-    file = data or _random_data(signature, folder / f"{name}-random.npz")
+    if data is not None and shapes:
+        raise KpiError("--shape is for random numbers; the data have sizes of their own", "leave out --shape or --data")
+    file = data or _random_data(signature, folder / f"{name}-random.npz", shapes)
     arrays = Arrays(file)
     files = DataFiles(whole=file, inputs=_same_names(signature, arrays))
     label = next((one for one in _LABELS if one in arrays and one not in files.inputs.values()), None)
@@ -112,15 +117,19 @@ def _kind(inputs: Sequence[Port]) -> str:
     return "text-classification" if first.dtype.startswith("int") else "tabular-classification"
 
 
-def _random_data(signature: Signature, file: Path) -> Path:
-    """Random numbers in the shape of the inputs, always the same ones; sizes that are open are 1."""
+def _random_data(signature: Signature, file: Path, shapes: Mapping[str, Shape]) -> Path:
+    """Random numbers in the shape of the inputs, always the same ones; sizes that are open get a usual one."""
     import numpy as np
 
+    if unknown := set(shapes) - {port.name for port in signature.inputs}:
+        names = [port.name for port in signature.inputs]
+        raise KpiError(f"--shape: {suggest(min(unknown), names, 'input')}")
     chance, arrays = np.random.default_rng(0), dict[str, Any]()
     for port in signature.inputs:
         if not port.shape:
             raise KpiError(f"{port}: no data can be made for it", "give real samples: --data data.npz")
-        shape = (_MADE, *(size or 1 for size in port.shape[1:]))
+        usual = _SIDE if len(port.shape) == _PICTURE else _LENGTH
+        shape = (_MADE, *shapes.get(port.name, [size or usual for size in port.shape[1:]]))
         whole = port.dtype.startswith(("int", "uint", "bool"))
         values = chance.integers(0, 2, shape) if whole else chance.random(shape)
         arrays[port.name] = values.astype(port.dtype)

@@ -37,7 +37,8 @@ class Scores:
     ``ends`` are the least and the greatest score of a sample that weighs 1; ``clusters`` names for each sample the
     document, clip or speaker that it comes from, None where all are independent; ``weights`` are how much each sample
     counts, n in all, where scores are products with them already. ``jackknife`` says that scores are those of groups
-    in a figure that is not a mean: each group has one, and few that stand out say nothing.
+    in a figure that is not a mean: each group has one, and few that stand out say nothing. Of fewer samples (or
+    clusters of them) than ``least`` nothing is decided.
     """
 
     own: Sequence[float]
@@ -46,6 +47,7 @@ class Scores:
     clusters: Sequence[Hashable] | None = None
     weights: Sequence[float] | None = None
     jackknife: bool = False
+    least: int = 0
 
     @property
     def binary(self) -> bool:

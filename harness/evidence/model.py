@@ -93,7 +93,8 @@ class TargetLine(TargetResult):
 
     ``bound`` is as written; ``op``, ``limit``, ``relation`` and ``versus`` are what it means. ``better`` ("lower",
     "higher"), ``ends`` (the least and the greatest score of a sample, of other metrics the range of the value) and
-    ``paired`` (a score is a difference of two answers) are those of the metric. ``file``, of merged evidence, is where
+    ``paired`` (a score is a difference of two answers) are those of the metric, as is ``jackknife`` (scores are those
+    of groups, of a figure that is not a mean). ``file``, of merged evidence, is where
     the answer came from.
     """
 
@@ -114,6 +115,7 @@ class TargetLine(TargetResult):
     better: str = "lower"
     ends: tuple[Figure, Figure] = field(default_factory=_from_nothing)
     paired: bool = False
+    jackknife: bool = False
     usd_per_hour: float | None = None
     file: str = ""
 

@@ -138,6 +138,7 @@ def line(spec: Spec, target: Target, answer: TargetResult) -> TargetLine:
         better=metric.better,
         ends=getattr(metric, "ends", None) or metric.range,
         paired=getattr(metric, "paired", False),
+        jackknife=getattr(metric, "jackknife", False),
         usd_per_hour=wanted.price.usd_per_hour if wanted.price else None,
     )
 

@@ -189,12 +189,15 @@ def judge_samples(
 
     A plain bound is about that very set, so its point value decides; the interval says what it tells of other data.
     A drop, a gain or a share is a claim beyond these samples: which of two recipes is better. There the interval
-    decides. ``better`` says which way the scores are: a drop is a loss. ``paired`` scores are differences already.
+    decides. ``better`` says which way the scores are: a drop is a loss. ``paired`` scores are differences already. Of
+    fewer samples than ``scores.least`` nothing is decided.
     """
     value, low, high = _compared(bound, scores, confidence, better)
     claim = scores.others is not None or paired
     # A value itself is compared as its own interval.
     verdict = _decide(bound, *((low, high) if claim else (value, value)))
+    if scores.units < scores.least:
+        verdict = Verdict.INCONCLUSIVE
     of = _OF_SCORES[claim, scores.clusters is not None]
     return Decision(verdict, value, low, high, scores.units, of, confidence)
 
@@ -253,6 +256,9 @@ def too_small(
     """Says so when an evaluation set is too small for what is promised of it."""
     show = shown.format
     what = judgement.of.unit
+    if scores.units < scores.least:
+        yield f"{judgement.n} {what} are too few to say anything of such samples: at least {scores.least} are needed"
+        return
     if judgement.of in (Basis.SAMPLES, Basis.CLUSTERS):
         known = math.isfinite(judgement.low) or math.isfinite(judgement.high)
         if known and judgement.low < bound.limit < judgement.high:

@@ -140,7 +140,11 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What an artifact answered on a split: ``logits`` (n, classes) and ``labels`` (n,), in the split's order."""
+    """What an artifact answered on a split: ``logits`` (n, classes) and ``labels`` (n,), in the split's order.
+
+    ``slices`` (n,) are names of the parts that samples belong to, where the data have any.
+    """
 
     logits: npt.NDArray[np.floating[Any]]
     labels: npt.NDArray[np.integer[Any]]
+    slices: npt.NDArray[np.str_] | None = None

@@ -201,13 +201,19 @@ def _check_reach(metric: type[Metric], bound: Bound) -> None:
         raise ValueError(f"{bound.text!r} always holds: it would prove nothing")
 
 
+def _tail(name: str) -> str:
+    """``top1`` of ``accuracy.top1``; the name of a slice stays whole."""
+    base, bracket, rest = name.partition("[")
+    return base.rpartition(".")[2] + bracket + rest
+
+
 def target_labels(promises: Sequence[tuple[str, Bound]]) -> list[str]:
     """Short names of a KPI's targets, each one of a kind: ``p50``, ``top1-drop-vs-fp32``."""
     names = {name for name, _ in promises}
-    shared = {t for t, count in Counter(name.rpartition(".")[2] for name in names).items() if count > 1}
+    shared = {t for t, count in Counter(map(_tail, names)).items() if count > 1}
     labels = []
     for name, bound in promises:
-        tail = name.rpartition(".")[2]
+        tail = _tail(name)
         label = name if tail in shared else tail
         if bound.relation is not Relation.VALUE:
             label += f"-{bound.relation}-{bound.versus}"

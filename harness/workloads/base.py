@@ -119,6 +119,11 @@ class Split(ABC):
         """
         return None
 
+    @property
+    def slices(self) -> Sequence[str] | None:
+        """The part that each sample belongs to (night, rain), n names; None where no parts are told apart."""
+        return None
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -126,7 +131,7 @@ class Split(ABC):
 class ArraySplit(Split):
     """A split that fits in memory: arrays by tensor name, the first axis counting samples, with their labels.
 
-    Raises FixtureMistake where there are not as many samples as labels, or as clusters where these are given.
+    Raises FixtureMistake where there are not as many samples as labels, or as clusters or slices where these are given.
     """
 
     def __init__(
@@ -134,6 +139,7 @@ class ArraySplit(Split):
         arrays: Mapping[str, npt.NDArray[np.generic]],
         labels: npt.NDArray[np.int64],
         clusters: Sequence[Hashable] | None = None,
+        slices: Sequence[str] | None = None,
     ) -> None:
         if not isinstance(arrays, Mapping):
             raise FixtureMistake(f"ArraySplit: the arrays are {a(arrays)}", "give a dictionary: input name to array")
@@ -143,12 +149,14 @@ class ArraySplit(Split):
             if len(array) != len(labels):
                 said = f"ArraySplit: {what} has {len(array)} samples, and there are {len(labels)} labels"
                 raise FixtureMistake(said, batch_axis(array.shape, len(labels)) or "give one label a sample")
-        if clusters is not None and len(clusters) != len(labels):
-            said = f"ArraySplit: there are {len(clusters)} clusters for {len(labels)} samples"
-            raise FixtureMistake(said, "name one for each sample")
+        for what, names in (("clusters", clusters), ("slices", slices)):
+            if names is not None and len(names) != len(labels):
+                said = f"ArraySplit: there are {len(names)} {what} for {len(labels)} samples"
+                raise FixtureMistake(said, "name one for each sample")
         self._arrays = dict(arrays)
         self._labels = labels
         self._clusters = clusters
+        self._slices = slices
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -159,6 +167,11 @@ class ArraySplit(Split):
     def clusters(self) -> Sequence[Hashable] | None:
         """Where each sample comes from, as it was given."""
         return self._clusters
+
+    @property
+    def slices(self) -> Sequence[str] | None:
+        """The part that each sample belongs to, as it was given."""
+        return self._slices
 
     def take(self, rows: Sequence[int]) -> dict[str, npt.NDArray[np.generic]]:
         """Some samples by tensor name, in the order of ``rows``."""

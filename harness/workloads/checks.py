@@ -56,6 +56,18 @@ class CheckedSplit(Split):
         # Without a name a sample is a cluster of its own.
         return [f"sample {n}" if _nameless(name) else str(name) for n, name in enumerate(found)]
 
+    @property
+    def slices(self) -> Sequence[str] | None:
+        """The part that each sample belongs to, one name for each."""
+        found: Any = self._asked(lambda: self._split.slices)
+        if found is None:
+            return None
+        if not hasattr(found, "__len__") or isinstance(found, str):
+            raise self._wrong(f"slices are {a(found)}", "return a list: the part that each sample belongs to")
+        if len(found) != self._count:
+            raise self._wrong(f"there are {len(found)} slices for {self._count} samples", "name one for each sample")
+        return [str(name) for name in found]
+
     def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
         """Samples ``start`` to ``stop``, each input there with the shape and the type that its TensorSpec says."""
         call = f"inputs({start}, {stop})"

@@ -7,6 +7,7 @@ import configparser
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ class Init(Command):
         parser.add_argument("model", type=Path, help="an .onnx file, or the .xml of an OpenVINO model")
         said = "an .npz, .npy or .safetensors with arrays named as the inputs, and `label`; default: random numbers"
         parser.add_argument("--data", type=Path, help=said)
+        said = "sizes that the model leaves open, for random numbers: --shape image=3x224x224; may be repeated"
+        parser.add_argument("--shape", action="append", default=[], metavar="INPUT=AxBxC", help=said)
         parser.add_argument("--device", choices=DEVICES, default="cpu", help="what it is to run on")
         said = "judge it once, and propose bounds from what was measured, with a margin"
         parser.add_argument("--measure", action="store_true", help=said)
@@ -50,7 +53,7 @@ class Init(Command):
             raise KpiError(f"{kpis} is there already", "name another file with --kpis FILE, or remove that one")
         folder = kpis.resolve().parent
         folder.mkdir(parents=True, exist_ok=True)
-        found = look(chosen.model, chosen.data, folder)
+        found = look(chosen.model, chosen.data, folder, _shapes(chosen.shape))
         write_atomically(kpis, written(found, chosen.device, folder))
         call = _pytest_finds(folder) if kpis.name == "kpis.toml" else f"{_CALL} --kpis {kpis}"
         _tell(found, kpis)
@@ -58,6 +61,18 @@ class Init(Command):
             _measure(found, kpis, chosen.device)
         print(f"now: {call}")
         return 0
+
+
+def _shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The sizes of one sample by input. Raises KpiError for what is not written so."""
+    found = {}
+    for text in texts:
+        name, _, sizes = text.rpartition("=")
+        parts = sizes.lower().split("x")
+        if not name or not all(part.isdecimal() and int(part) > 0 for part in parts):
+            raise KpiError(f"--shape {text}: write the input and the sizes of one sample, as in image=3x224x224")
+        found[name] = tuple(map(int, parts))
+    return found
 
 
 def _tell(found: Found, kpis: Path) -> None:
@@ -68,7 +83,7 @@ def _tell(found: Found, kpis: Path) -> None:
     print(f"  task: {found.task}")
     for remark in found.remarks:
         print(f"  note: {remark}")
-    print(f"written: {kpis}")
+    print(f"written: {kpis}", flush=True)
 
 
 def _pytest_finds(folder: Path) -> str:

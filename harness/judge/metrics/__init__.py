@@ -10,6 +10,7 @@ from harness.core.errors import KpiError
 from harness.core.own_metrics import OwnMetric
 from harness.core.registry import Plugin, discover, own_metrics, plugins
 from harness.judge.metrics.base import Metric
+from harness.judge.metrics.sliced import sliced
 
 _PERCENTILE = re.compile(r"(.+)\.p([5-9]\d(?:\.\d{1,3})?)", re.ASCII)
 
@@ -25,7 +26,10 @@ class UnknownMetric(KpiError, KeyError):
 
 
 class Metrics(Mapping[str, type[Metric]]):
-    """The metrics by name. ``.pNN`` of any series of times (p50 to p99.999) is found too, without being listed."""
+    """The metrics by name. What is not listed is found too: ``.pNN`` of any series of times, ``[slice=NAME]``.
+
+    ``.pNN`` goes from p50 to p99.999; ``[slice=NAME]`` and ``[class=N]`` are for scores of the scenario "evaluate".
+    """
 
     def __init__(self, listed: Mapping[str, type[Metric]]) -> None:
         self._listed = listed
@@ -35,7 +39,7 @@ class Metrics(Mapping[str, type[Metric]]):
         if name in self._listed:
             return self._listed[name]
         if name not in self._made:
-            self._made[name] = self._percentile(name)
+            self._made[name] = sliced(name, self._listed) or self._percentile(name)
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -47,7 +47,7 @@ class Evaluate(TensorScenario, ProducesOutputs):
         import numpy as np
 
         with np.load(file) as arrays:
-            return Outputs(arrays["logits"], arrays["labels"])
+            return Outputs(arrays["logits"], arrays["labels"], arrays.get("slices"))
 
     def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         import numpy as np
@@ -74,7 +74,10 @@ class Evaluate(TensorScenario, ProducesOutputs):
         logits, labels = answers[name].astype(np.float32), np.asarray(split.labels)
         if len(labels) < count:
             raise KpiError(f"the evaluation split has {len(labels)} labels for {count} samples", "give one for each")
-        np.savez(stage.outputs, logits=logits, labels=labels[:count])
+        kept_arrays: dict[str, Any] = {"logits": logits, "labels": labels[:count]}
+        if split.slices is not None:
+            kept_arrays["slices"] = np.asarray(split.slices, dtype=np.str_)[:count]
+        np.savez(stage.outputs, **kept_arrays)
         clusters = split.clusters
         kept = told(stage, samples, labels[:count].tobytes()) | clustered(clusters and clusters[:count], samples)
         return {

@@ -130,6 +130,11 @@ class ArraySamples(Samples):
         found = self._column(self._data.cluster)
         return None if found is None else found.tolist()
 
+    @property
+    def slices(self) -> list[str] | None:
+        found = self._column(self._data.slice)
+        return None if found is None else [str(name) for name in found.tolist()]
+
     def needs_labels(self) -> KpiError:
         rest = [name for name in self._arrays if name not in self.keys.values() and name != ONLY]
         said = suggest(self._data.label, rest, "array") if rest else "it holds nothing but inputs"

@@ -50,6 +50,11 @@ class Samples(ABC):
         """Where each sample comes from; None where that is not known."""
         return None
 
+    @property
+    def slices(self) -> Sequence[str] | None:
+        """The part that each sample belongs to; None where none is named."""
+        return None
+
     @abstractmethod
     def needs_labels(self) -> KpiError:
         """The error of a task that is judged by labels where there are none."""

@@ -143,6 +143,12 @@ class _Part(Split):
         names = self._samples.clusters
         return None if names is None else [names[row] for row in self._rows]
 
+    @property
+    def slices(self) -> Sequence[str] | None:
+        """The part that each sample belongs to."""
+        names = self._samples.slices
+        return None if names is None else [names[row] for row in self._rows]
+
     def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
         """Samples ``start`` to ``stop`` by tensor name."""
         return self._samples.take(self._rows[start:stop])

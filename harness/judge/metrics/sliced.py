@@ -1,0 +1,122 @@
+"""A metric of a part of the evaluation samples: ``accuracy.top1[slice=night]``, ``accuracy.top1[class=3]``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.core.errors import KpiError, shortened
+from harness.core.score_bounds import Scored, Scores
+from harness.judge.metrics.base import Metric, SampleMetric
+from harness.measure.records import Outputs
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Rows = npt.NDArray[np.intp]
+
+LEAST = 30
+"""Of fewer samples no verdict is given, whatever they say."""
+_NAME = re.compile(r"(?P<base>[^\[\]]+)\[(?P<by>slice|class)=(?P<which>[^\[\]]+)\]")
+_LISTED = 12
+_KEPT = (
+    "dimension",
+    "better",
+    "tasks",
+    "range",
+    "needs_reference",
+    "scenario",
+    "paired",
+    "jackknife",
+    "worthless",
+    "ends",
+)
+
+
+class SlicedMetric(SampleMetric):
+    """What a metric says of the samples of one slice, or of one class."""
+
+    whole: ClassVar[type[SampleMetric]]
+    by: ClassVar[str]
+    which: ClassVar[str]
+
+    @classmethod
+    def rows(cls, outputs: Outputs) -> Rows:
+        """The places of its samples. KpiError where there are none, with what there is."""
+        import numpy as np
+
+        if cls.by == "class":
+            names = np.asarray(outputs.labels).astype(str)
+        elif outputs.slices is None:
+            raise KpiError(
+                "the data name no slices",
+                'add an array "slice" with a name for each sample, or data = { file = ..., slice = "NAME" }',
+            )
+        else:
+            names = outputs.slices
+        found: Rows = np.flatnonzero(names == cls.which)
+        if not len(found):
+            known = sorted(set(names.tolist()))
+            listed = ", ".join(known[:_LISTED]) + (" ..." if len(known) > _LISTED else "")
+            raise KpiError(f'no evaluation sample is of {cls.by} "{cls.which}"', shortened(f"there are {listed}", 200))
+        return found
+
+    @classmethod
+    def check(cls, outputs: Outputs, recipe: str) -> None:
+        cls.whole.check(outputs, recipe)
+
+    @classmethod
+    def check_compared(cls, outputs: Outputs, recipe: str) -> None:
+        cls.whole.check_compared(outputs, recipe)
+
+    @classmethod
+    def scored(cls, outputs: Outputs, reference: Outputs | None, clusters: Sequence[int] | None) -> Scored:
+        rows = cls.rows(outputs)
+        part = None if reference is None else _part(reference, rows)
+        names = None if clusters is None else [clusters[row] for row in rows]
+        found = cls.whole.scored(_part(outputs, rows), part, names)
+        if found.groups is None and names is not None and len(set(names)) < len(names):
+            found = replace(found, groups=names)
+        return found
+
+    @classmethod
+    def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
+        return list(cls.scored(outputs, reference, None).scores)
+
+    @classmethod
+    def paired_scores(
+        cls,
+        own: Sequence[float],
+        others: Sequence[float] | None,
+        clusters: Sequence[Hashable] | None,
+        weights: Sequence[float] | None,
+    ) -> Scores:
+        # Clusters of the whole set say nothing here: those of the slice are its groups, where it has any.
+        fitting = clusters if clusters is not None and len(clusters) == len(own) else None
+        return replace(cls.whole.paired_scores(own, others, fitting, weights), least=LEAST)
+
+
+def sliced(name: str, listed: Mapping[str, type[Metric]]) -> type[SampleMetric] | None:
+    """The metric of a name such as ``accuracy.top1[slice=night]``; None where there is no such one."""
+    match = _NAME.fullmatch(name)
+    whole = listed.get(match["base"]) if match else None
+    if match is None or whole is None or not issubclass(whole, SampleMetric) or whole.scenario != "evaluate":
+        return None
+    said = {key: getattr(whole, key) for key in _KEPT}
+    said |= {
+        "name": name,
+        "title": f"{whole.title}, {match['by']} {match['which']}",
+        "__doc__": f"Formula: ``{whole.name}`` of the samples of {match['by']} {match['which']}.",
+        "__module__": whole.__module__,
+        "whole": whole,
+        "by": match["by"],
+        "which": match["which"],
+    }
+    return type(f"{whole.__name__}Slice", (SlicedMetric,), said)
+
+
+def _part(outputs: Outputs, rows: Rows) -> Outputs:
+    return Outputs(outputs.logits[rows], outputs.labels[rows])
