@@ -7,7 +7,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core.registry import Plugin, plugins
+from harness.core.own_metrics import OwnMetric
+from harness.core.registry import Plugin, own_metrics, plugins
 from harness.judge.metrics import metrics
 from harness.judge.order import in_order
 from harness.spec.model import DEVICES, Spec, Target
@@ -20,11 +21,11 @@ _DESELECTED = "kpi_deselected"
 
 def kinds() -> tuple[str, ...]:
     """Every kind of metric: a marker each."""
-    return _kinds(plugins())
+    return _kinds(plugins(), own_metrics())
 
 
 @cache
-def _kinds(_: tuple[Plugin, ...]) -> tuple[str, ...]:
+def _kinds(*_: tuple[Plugin | OwnMetric, ...]) -> tuple[str, ...]:
     return tuple(sorted({metric.kind() for metric in metrics().values()}))
 
 

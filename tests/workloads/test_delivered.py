@@ -1,0 +1,30 @@
+"""Models that packages of the registry ship and that nobody here trained, judged from their files alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.project import ROOT, copied_project
+
+pytestmark = [pytest.mark.suite, pytest.mark.long]
+
+BROKEN = {"magika-int8:top1-drop-as-delivered", "pitch-int8:relative_error"}
+"""What INT8 costs too much accuracy: the gate must say so."""
+
+
+def test_delivered_models_are_judged(tmp_path: Path, shared_store: Path) -> None:
+    project = copied_project(ROOT / "examples/delivered", tmp_path, shared_store)
+    subprocess.run([sys.executable, "prepare.py"], cwd=project.folder, check=True)
+    done = project.pytest("-m", "not latency")
+    assert done.returncode == 1, done.stdout + done.stderr
+    judged = {target["id"]: target for target in project.evidence()["targets"] if target["metric"] != "latency.p50"}
+    found = {name: target["verdict"] for name, target in judged.items()}
+    assert found == {name: "FAIL" if name in BROKEN else "PASS" for name in judged}
+    assert len(judged) == 23
+    call = [sys.executable, str(ROOT / "examples/replay.py"), str(project.folder / ".kpi/latest/evidence.json")]
+    again = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stdout
