@@ -97,8 +97,6 @@ SCORES = {f"accuracy.{name}": ("higher", (0.0, 1.0), False) for name in ANSWERS}
 SCORES |= dict.fromkeys(("parity.agreement", "parity.span", "parity.pixels"), ("higher", (0.0, 1.0), False))
 SCORES |= dict.fromkeys(("accuracy.nll", "accuracy.kl", "parity.adapter"), ("lower", (0.0, math.inf), False))
 SCORES |= dict.fromkeys(("accuracy.wer", "accuracy.cer"), ("lower", (0.0, 1.0), False))
-SCORES |= dict.fromkeys(("parity.relative_error", "parity.largest_error"), ("lower", (0.0, 1.0), False))
-SCORES |= {"parity.close": ("higher", (0.0, 1.0), False), "parity.output_cosine": ("higher", (-1.0, 1.0), False)}
 SCORES |= {"parity.cosine": ("higher", (-1.0, 1.0), False), "adapter.gain": ("higher", (-1.0, 1.0), True)}
 
 

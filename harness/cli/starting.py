@@ -101,6 +101,8 @@ def _task(signature: Signature, labels: npt.NDArray[Any] | None) -> tuple[str, s
             return _kind(signature.inputs), _marked(chosen, outputs), ()
         said = f"labels go from {labels.min()} to {labels.max()}, {chosen.name} has {classes} classes"
         return "tensors", _marked(chosen, outputs), (f"{said}: judged by parity alone",)
+    if labels is not None and labels.dtype.kind == "f" and outputs[0].dtype.startswith("float"):
+        return "regression", _marked(outputs[0], outputs), ()
     floats = [port for port in outputs if port.dtype.startswith("float")] or list(outputs)
     remarks = () if labels is None else (f"labels of shape {labels.shape} and type {labels.dtype} are not used yet",)
     return "tensors", _marked(floats[0], outputs), remarks
@@ -202,6 +204,8 @@ def _runtime(name: str) -> Any:
 def _own_accuracy(found: Found) -> list[tuple[str, str, str]]:
     if found.task == "tensors":
         return []
+    if found.task == "regression":
+        return [("error.r2", ">= 0.5", "a starting point: write what you need")]
     return [("accuracy.top1", ">= 50 %", "a starting point: write what you need")]
 
 
@@ -210,7 +214,7 @@ def _compared(found: Found, size: str, *, closer: bool = False) -> list[tuple[st
     share = "1 %" if closer else "10 %"
     quality = (
         ("parity.relative_error", f"<= {share}", "how far its outputs may be from those of the delivered file")
-        if found.task == "tensors"
+        if found.task in ("tensors", "regression")
         else ("accuracy.top1", f"drop <= 1 pp vs {DELIVERED}", "how much accuracy it may cost")
     )
     return [

@@ -86,8 +86,11 @@ def test_an_unknown_name_is_refused_with_the_nearest(  # one parameter for each 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("accuracy.eer", "; of this kind: accuracy.top1 ("),  # not the nearest of another task, accuracy.wer
-        ("accuracy.macro_f1", "; of this kind: accuracy.top1 ("),
+        (
+            "accuracy.eer",
+            "; of this kind: accuracy.auc, accuracy.macro_f1, accuracy.top1, accuracy.top5 (",
+        ),  # not the nearest of another task, accuracy.wer
+        ("accuracy.macro-f1", '; did you mean "accuracy.macro_f1"? ('),
         ("accuracy.top-1", '; did you mean "accuracy.top1"? ('),
         ("latency.p-50", '; did you mean "latency.p50"? ('),
         ("latency", "; of this kind: latency.p50, latency.p95, latency.p99 ("),
@@ -111,7 +114,7 @@ def test_an_unknown_metric_is_told_with_those_of_its_kind_and_task(
 def test_a_metric_of_another_task_is_told_with_those_of_its_kind(problems: Problems, edit: Edit) -> None:
     (told,) = problems(edit(('"size" = "< 5 MB"', '"accuracy.wer" = "<= 5 %"')))
     assert "accuracy.wer is not defined for the task 'image-classification'; its metrics of this kind are" in told
-    assert told.endswith("accuracy.top1")
+    assert told.endswith("accuracy.auc, accuracy.macro_f1, accuracy.top1, accuracy.top5")
 
 
 def test_another_kind_of_model_is_no_typo_of_a_task(problems: Problems, edit: Edit) -> None:
