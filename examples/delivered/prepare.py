@@ -22,6 +22,7 @@ MODELS = {
     "magika": ("magika==1.0.3", "magika/models/standard_v3_3/model.onnx"),
     "angle": ("rapidocr-onnxruntime==1.4.4", "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx"),
     "detector": ("nudenet==3.4.2", "nudenet/320n.onnx"),
+    "voice": ("silero-vad==6.2.3", "silero_vad/data/silero_vad_op18_ifless.onnx"),
     "pitch": ("basic-pitch==0.4.0", "basic_pitch/saved_models/icassp_2022/nmp.onnx"),
 }
 KINDS = {
@@ -136,6 +137,19 @@ def tones(folder: Path, count: int = 100) -> None:
     np.savez(folder / "pitch.npz", audio=np.stack(sounds)[..., None].astype(np.float32))
 
 
+def voices(folder: Path, count: int = 60, frames: int = 20) -> None:
+    """Something like vowels that come and go, at 16 kHz: frames of 512 samples, each after 64 of the one before."""
+    chance, time = np.random.default_rng(3), np.arange(frames * 512 + 64) / 16000
+    sequences = []
+    for _ in range(count):
+        pitch, begin = chance.uniform(90, 250), chance.uniform(0, 6)
+        sound = sum(np.sin(2 * np.pi * pitch * part * time) / part for part in range(1, 12))
+        sound = sound / np.abs(sound).max() / 2 * (np.sin(2 * np.pi * 3 * time + begin) > 0)
+        sound += chance.normal(0, 0.01, len(time))
+        sequences.append([sound[512 * frame : 512 * frame + 576] for frame in range(frames)])
+    np.savez(folder / "voice.npz", input=np.array(sequences, dtype=np.float32))
+
+
 def digits(folder: Path) -> None:
     """Handwritten digits, and a network of random features whose last layer is fitted to the first 1200."""
     import onnx
@@ -170,5 +184,5 @@ if __name__ == "__main__":
     target = Path(sys.argv[1] if len(sys.argv) > 1 else "models")
     target.mkdir(parents=True, exist_ok=True)
     fetch(target)
-    for make in (documents, lines, scenes, tones, digits):
+    for make in (documents, lines, scenes, voices, tones, digits):
         make(target)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import KpiError
+from harness.core.state import StateInput
 from harness.workloads.checkpoint import file_digest
 
 MANIFEST = "manifest.json"
@@ -98,6 +99,15 @@ def batch_of(path: Path) -> tuple[int | None, list[str]]:
     except (OSError, ValueError, KeyError):
         notes = {}
     return notes.get("batch"), notes.get("batch_names", ["batch"])
+
+
+def state_of(path: Path) -> tuple[StateInput, ...]:
+    """The inputs that carry state from frame to frame; none where the model keeps none."""
+    try:
+        notes = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["notes"]
+    except (OSError, ValueError, KeyError):
+        notes = {}
+    return tuple(StateInput.from_json(one) for one in notes.get("state", ()))
 
 
 def manifest_checksum(content: Mapping[str, Any]) -> str:

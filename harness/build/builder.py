@@ -57,6 +57,8 @@ class Builder:
             chat_template=workload.chat_template,
             data_files=workload.data_files,
             scored=workload.scored,
+            constants=workload.constants,
+            state=workload.state,
             cache=self.store.root / "data",
         )
         plain: dict[str, Any] = json.loads(json.dumps(asdict(made), default=str))

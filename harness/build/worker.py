@@ -9,6 +9,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,10 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         "before": read_artifact(source).steps if source else [],
     }
     if isinstance(workload, TensorWorkload) and (signature := signature_of(out)):
-        kept |= {"batch": signature.batch, "batch_names": signature.batch_names}
+        plain = signature.without(workload.state)
+        kept |= {"batch": plain.batch, "batch_names": plain.batch_names}
+        if workload.state:
+            kept["state"] = [asdict(one) for one in workload.state]
     write_manifest(out, request["key"], cls.output_format, kept)
     return {}
 

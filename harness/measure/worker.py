@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.build.artifact import batch_of
+from harness.build.artifact import batch_of, state_of
 from harness.core.cores import check, in_force, pin
 from harness.core.errors import KpiError
 from harness.core.placement import memory_policy, node_cores
@@ -118,7 +118,7 @@ def _observe(
 
     mark("load")
     start = time.perf_counter()
-    session = runtime.load(Path(request["artifact"]), request["device"], scenario.batch, profile=scenario.profiled)
+    session = _load(runtime, scenario, Path(request["artifact"]), request["device"])
     loaded = time.perf_counter()
     if not isinstance(session, scenario.session_type):
         raise KpiError(f"{runtime.title} can't play scenario {scenario.name}", "choose another runtime for the recipe")
@@ -152,6 +152,20 @@ def _observe(
         "system": {**between(before, after), "window": window or None, "timed": timed or None, **placed},
         "proof": asdict(proof),
     }
+
+
+def _load(runtime: Runtime, scenario: Scenario[Any], artifact: Path, device: str) -> Session:
+    """The session; of a model that keeps state one that is asked for sequences, whose batch axis is not fixed."""
+    state = state_of(artifact)
+    session = runtime.load(artifact, device, None if state else scenario.batch, profile=scenario.profiled)
+    if not state:
+        return session
+    if not isinstance(session, TensorSession):
+        raise KpiError(f"{runtime.title} can't carry the state of {', '.join(one.name for one in state)}")
+    # Imported by the few that need it.
+    from harness.measure.sequences import SequenceSession
+
+    return SequenceSession(session, state)
 
 
 def _fitting(cls: type[Scenario[Any]], options: Mapping[str, Any], artifact: Path) -> Scenario[Any]:

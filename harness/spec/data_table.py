@@ -34,8 +34,8 @@ def unknown_format(text: str) -> str:
 def file_mistakes(table: WorkloadTable) -> Iterator[tuple[str, str]]:
     """The keys that do not fit together, each with what is wrong: a workload has a fixture, or a model and data."""
     if table.fixture is not None or table.wrong("fixture"):
-        for key in ("scored", "model_sha256", "preprocess"):
-            if getattr(table, key) is not None:
+        for key in ("scored", "model_sha256", "preprocess", "constants", "state"):
+            if getattr(table, key):
                 yield key, f"{key}: for a workload without a fixture; the fixture says it itself"
         if isinstance(table.data, DataTable):
             yield "data", "data: a table is for a workload without a fixture; name a file or a folder"
@@ -47,6 +47,8 @@ def file_mistakes(table: WorkloadTable) -> Iterator[tuple[str, str]]:
     if table.model is not None and model_format(table.model) is None:
         yield "model", unknown_format(table.model)
     task = tasks().get(table.task)
+    if both := sorted({*table.constants} & {*table.state}):
+        yield "state", f"state: {both[0]} is among the constants too; it is one or the other"
     if task is not None and task.requests not in TENSORS:
         yield "task", f"a workload of the task {task.name} needs a fixture"
 

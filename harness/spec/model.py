@@ -103,6 +103,8 @@ class WorkloadSpec:
     chat_template: str | None = None
     data_files: DataFiles | None = None
     scored: str | None = None
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, str] = field(default_factory=dict)
     licence: str | None = None
     published: tuple[Published, ...] = ()
     search: Mapping[str, Any] = field(default_factory=dict)

@@ -147,6 +147,8 @@ class WorkloadTable(Table):
     model: Annotated[str, StringConstraints(min_length=1)] | None = None
     model_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
     scored: Name | None = None
+    constants: dict[str, Any] = Field(default_factory=dict)
+    state: dict[str, str] = Field(default_factory=dict)
     checkpoint_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
     data: str | DataTable | None = None
     preprocess: PreprocessTable | None = None

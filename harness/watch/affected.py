@@ -31,6 +31,8 @@ _WORKLOAD = (
     "chat_template",
     "data_files",
     "scored",
+    "constants",
+    "state",
 )
 _PROCESSOR = ("cpu", "gpu", "npu", "arch")  # what says which processor's integer arithmetic was promised
 _UNREAD = (".md", ".pyc", ".swp", ".swx", ".orig", ".rej", "~")

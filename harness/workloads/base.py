@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.arrays import a, array_fault, batch_axis
 from harness.core.data_files import DataFiles
 from harness.core.errors import FixtureMistake, KpiError, Unavailable, suggest
+from harness.core.state import StateInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,8 +30,8 @@ _SHORT = {"half": "float16", "float": "float32", "double": "float64", "short": "
 class Settings:
     """The workload's table in ``kpis.toml``; ``cache`` is a folder where generated data may be kept.
 
-    ``chat_template`` is "none" or the path of a file; None is the model's own. ``data_files`` and ``scored`` are those
-    of a workload without code of its own.
+    ``chat_template`` is "none" or the path of a file; None is the model's own. ``data_files``, ``scored``,
+    ``constants`` and ``state`` are those of a workload without code of its own.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Settings:
     chat_template: str | None = None
     data_files: DataFiles | None = None
     scored: str | None = None
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Settings:
@@ -221,11 +224,12 @@ class TensorWorkload(Workload):
     """A model of tensors: the reference network and its data.
 
     ``outputs`` names what the network returns, in that order, or by its keys where it returns a mapping; ``scored`` is
-    the one that accuracy and parity are of, where there are several.
+    the one that accuracy and parity are of, where there are several. Where there is ``state``, a sample is a sequence.
     """
 
     outputs: tuple[str, ...]
     scored: str | None = None
+    state: tuple[StateInput, ...] = ()
 
     @property
     def scored_output(self) -> str:

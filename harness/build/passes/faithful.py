@@ -11,6 +11,8 @@ from harness.build.passes.narrow import network_of
 from harness.build.passes.network import named_outputs
 from harness.build.passes.onnx_files import session_of
 from harness.core.errors import KpiError, reason
+from harness.core.ports import names_of
+from harness.core.state import play
 from harness.workloads.base import TensorWorkload
 from harness.workloads.errors import located
 from harness.workloads.files.signature import signature_of
@@ -89,9 +91,9 @@ def check(job: PassContext, chosen: Pass) -> dict[str, Any] | None:
     samples = job.tensors.probes(SAMPLES)
     count = len(next(iter(samples.values())))
     job.progress(f"comparing on {count} samples")
-    read = _source(job, chosen)
+    read = _sequenced(_source(job, chosen), job.tensors)
     try:
-        written = made(job.out, job.tensors)
+        written = _sequenced(made(job.out, job.tensors), job.tensors)
     except Exception as error:
         raise KpiError(f'pass "{name}": what it wrote does not run: {reason(error)}', chosen.remedy(error)) from error
 
@@ -99,7 +101,7 @@ def check(job: PassContext, chosen: Pass) -> dict[str, Any] | None:
         return _run(run, feeds, f'pass "{name}": what it {which}', job.root)
 
     comparison = Comparison(name, chosen.tolerance)
-    for rows in batches(count, chosen.batch or fixed_batch(job.out)):
+    for rows in batches(count, chosen.batch or fixed_batch(job.out, job.tensors)):
         feeds = {key: array[rows] for key, array in samples.items()}
         wanted, found = ask(read, feeds, "read"), ask(written, feeds, "wrote")
         _check_batch(name, wanted, len(rows))
@@ -120,7 +122,7 @@ def check_alone(job: PassContext, chosen: Pass) -> dict[str, Any]:
     count = len(next(iter(samples.values())))
     job.progress(f"looking at {count} samples")
     try:
-        run = _readers()[type(chosen).output_format](job.out, job.tensors)
+        run = _sequenced(_readers()[type(chosen).output_format](job.out, job.tensors), job.tensors)
     except Exception as error:
         raise KpiError(f'pass "{name}": the file does not run: {reason(error)}', chosen.remedy(error)) from error
     scored = job.tensors.scored_output
@@ -134,17 +136,31 @@ def check_alone(job: PassContext, chosen: Pass) -> dict[str, Any]:
         _check_batch(name, answer, len(rows))
         return answer
 
-    comparison = Comparison(name, chosen.tolerance)
+    comparison, fixed = Comparison(name, chosen.tolerance), fixed_batch(job.out, job.tensors)
     alone: dict[int, npt.NDArray[np.generic]] = {}
-    for rows in batches(count, fixed_batch(job.out)):
+    for rows in batches(count, fixed):
         answer = ask(rows)
-        if len(rows) == 1 or len(rows) == fixed_batch(job.out):
+        if len(rows) in (1, fixed):
             _check_repeats(name, answer, ask(rows))
             comparison.add(answer, answer, rows)
             alone.update(zip(rows, answer[scored], strict=True))
         else:
             comparison.add({scored: _stacked([alone[row] for row in rows])}, answer, rows)
     return comparison.finish(lambda: "look for an operator that mixes the samples of a batch")
+
+
+def _sequenced(run: Run, workload: TensorWorkload) -> Run:
+    """Plays whole sequences where the model keeps state."""
+    return (lambda feeds: play(run, feeds, workload.state)) if workload.state else run
+
+
+def source_run(job: PassContext) -> Run:
+    """Runs single batches (of a model with state: single frames) through what a pass reads."""
+    assert job.source is not None
+    for file, made in {"model.onnx": "onnx", "model.xml": "openvino"}.items():
+        if job.input(file).exists():
+            return _readers()[made](job.source, job.tensors)
+    raise KpiError("what the pass reads is no file that can be run here")
 
 
 def _stacked(answers: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
@@ -178,10 +194,10 @@ def batches(count: int, fixed: int | None = None) -> Iterator[list[int]]:
         yield list(range(min(_BATCH, count)))
 
 
-def fixed_batch(folder: Path) -> int | None:
+def fixed_batch(folder: Path, workload: TensorWorkload) -> int | None:
     """The only batch size that a file takes; None where it takes any."""
     signature = signature_of(folder)
-    return signature.batch if signature else None
+    return signature.without(workload.state).batch if signature else None
 
 
 def _run(run: Run, feeds: Arrays, what: str, root: Path) -> dict[str, npt.NDArray[np.generic]]:
@@ -304,12 +320,14 @@ def _of_openvino(folder: Path, _: TensorWorkload) -> Run:
     import openvino as ov
 
     # Processors with BF16 would round otherwise.
-    compiled = ov.Core().compile_model(folder / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    names = [port.get_any_name() for port in compiled.outputs]
+    core = ov.Core()
+    model = core.read_model(folder / "model.xml")
+    names = names_of(model.outputs)
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
         said = compiled(dict(feeds))
-        return {name: said[port].copy() for name, port in zip(names, compiled.outputs, strict=True)}
+        return {name: said[place].copy() for name, place in names}
 
     return run
 

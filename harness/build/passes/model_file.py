@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from harness.core.errors import KpiError
 from harness.core.formats import MODEL_FILES, REFERENCE
 from harness.core.registry import options_table
 from harness.workloads.checkpoint import file_digest
+from harness.workloads.files.shared import constants_of
 from harness.workloads.files.signature import model_files, read_signature
 
 
@@ -40,7 +43,8 @@ class ModelFile(Pass):
         if MODEL_FILES[file.suffix.lower()] != self.output_format:
             raise KpiError(f'pass "{self.name}" takes no {file.suffix}: {file.name}')
         self._check_digest(file)
-        wanted = set(job.tensors.input_names)
+        constants = constants_of(signature, job.workload.settings.constants, file.name)
+        wanted = {*job.tensors.input_names, *constants, *(one.name for one in job.tensors.state)}
         if (found := {port.name for port in signature.inputs}) != wanted:
             raise KpiError(
                 f"{file.name} takes {', '.join(sorted(found))}, the workload's model takes {', '.join(sorted(wanted))}",
@@ -50,7 +54,14 @@ class ModelFile(Pass):
             named = f"model{file.suffix.lower()}" if one == file else _belongs(one, file)
             (job.out / named).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(one, job.out / named)
+        if constants:
+            self.fix(job.out / f"model{file.suffix.lower()}", constants)
+            job.remark(f"{', '.join(constants)} became constants of the model, as the workload says")
         return {"file": file.name, "about": signature.about, "compared": faithful.check_alone(job, self)}
+
+    @abstractmethod
+    def fix(self, model: Path, constants: Mapping[str, Any]) -> None:
+        """Makes inputs constants of the model."""
 
     def _check_digest(self, file: Path) -> None:
         digest, pinned = file_digest(file), self.options.sha256
@@ -69,6 +80,17 @@ class OnnxFile(ModelFile):
     output_format = "onnx"
     requires = ("onnx",)
 
+    def fix(self, model: Path, constants: Mapping[str, Any]) -> None:
+        import onnx
+        from onnx import numpy_helper
+
+        found = onnx.load(model, load_external_data=False)
+        kept = [value for value in found.graph.input if value.name not in constants]
+        del found.graph.input[:]
+        found.graph.input.extend(kept)
+        found.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
+        model.write_bytes(found.SerializeToString())
+
 
 class OpenVinoFile(ModelFile):
     """An OpenVINO model: ``.xml`` with its ``.bin``."""
@@ -77,6 +99,22 @@ class OpenVinoFile(ModelFile):
     title = "the OpenVINO model as delivered"
     output_format = "openvino"
     requires = ("openvino",)
+
+    def fix(self, model: Path, constants: Mapping[str, Any]) -> None:
+        import openvino as ov
+
+        found = ov.Core().read_model(model)
+        for parameter in found.get_parameters():
+            names = parameter.output(0).get_names() & constants.keys()
+            if names:
+                constant = ov.opset13.constant(constants[names.pop()])
+                parameter.output(0).replace(constant.output(0))
+                found.remove_parameter(parameter)
+        aside = model.with_name("fixed.xml")
+        ov.save_model(found, aside, compress_to_fp16=False)
+        del found
+        for suffix in (".xml", ".bin"):
+            aside.with_suffix(suffix).replace(model.with_suffix(suffix))
 
 
 def _belongs(weights: Path, file: Path) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from harness.build.passes.base import PassContext, Quantizer
-from harness.build.passes.data import Calibration, accuracy, batches, parse_drop
+from harness.build.passes.data import accuracy, batches, parse_drop
+from harness.build.passes.frames import calibration
 from harness.build.passes.ignored import check_ignored, named_operators, select
 from harness.core.errors import KpiError
 from harness.core.registry import check_counts, options_table
@@ -46,6 +47,12 @@ class Nncf(Quantizer):
                 parse_drop(self.max_drop)
             check_ignored(self.ignored)
 
+    def remedy(self, error: Exception) -> str:
+        # NNCF calibrates each branch of an If by itself, and calls one that is never taken an empty dataset.
+        if "dataset must not be empty" not in str(error):
+            return ""
+        return 'a branch of an If is never taken: put "onnx-optimize" before "openvino", which removes it'
+
     def run(self, job: PassContext) -> dict[str, Any]:
         import nncf
         import openvino as ov
@@ -63,16 +70,16 @@ class Nncf(Quantizer):
         if ignored:
             # Some of what is named may be no operator that NNCF would have quantized.
             settings["ignored_scope"] = nncf.IgnoredScope(names=ignored, validate=False)
-        samples = Calibration(job.tensors, self.options.calibration)
-        calibration = nncf.Dataset(samples)
+        samples = calibration(job, self.options.calibration)
+        dataset = nncf.Dataset(samples)
         job.progress(f"quantizing with {len(samples)} samples")
         advanced = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix(self.options.overflow_fix))
         if self.options.max_drop is None:
-            quantized = nncf.quantize(model, calibration, advanced_parameters=advanced, **settings)
+            quantized = nncf.quantize(model, dataset, advanced_parameters=advanced, **settings)
             notes: dict[str, Any] = {}
         else:
             settings["advanced_quantization_parameters"] = advanced
-            quantized, notes = self._controlled(job, model, calibration, settings)
+            quantized, notes = self._controlled(job, model, dataset, settings)
         ov.save_model(quantized, str(job.out / "model.xml"), compress_to_fp16=False)
         return {**samples.notes, "ignored": ignored, **notes}
 

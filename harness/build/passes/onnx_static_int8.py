@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.build.passes.base import PassContext, Quantizer
 from harness.build.passes.data import Arrays, Calibration, accuracy, batches, parse_drop
+from harness.build.passes.frames import calibration
 from harness.build.passes.ignored import check_ignored, ignored_in_onnx
 from harness.build.passes.mixed_precision import quantize_within
 from harness.build.passes.onnx_files import has_external_weights, prepare, remove, session_of
@@ -75,7 +76,7 @@ class OnnxStaticInt8(Quantizer):
         before, graph = (onnx.load(file, load_external_data=False).graph for file in (source, prepared))
         ignored = ignored_in_onnx(self.options.ignored, before, graph)
         nodes = [node.name for node in graph.node if node.op_type in _HEAVY and node.name not in ignored]
-        samples = Calibration(job.tensors, self.options.calibration)
+        samples = calibration(job, self.options.calibration)
         quantizer = _Quantizer(job, self.options, prepared, samples, ignored)
         quantizer.write(final)
         notes: dict[str, Any] = {"heavy_nodes": len(nodes), "returned_to_fp32": [], "ignored": ignored, **samples.notes}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.errors import KpiError
 from harness.core.libraries import require
+from harness.core.ports import names_of
 from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import Runtime, Session, TensorSession
@@ -74,7 +75,7 @@ class OpenVinoRuntime(Runtime):
         ran = [str(name) for name in compiled.get_property("EXECUTION_DEVICES")]
         if not all(name.strip("()").split(".")[0] == wanted for name in ran):
             raise KpiError(f"asked for {wanted}, OpenVINO runs on {', '.join(ran)}")
-        return _OvSession(compiled, profile=profile)
+        return _OvSession(compiled, names_of(model.outputs), profile=profile)
 
     def _properties(self, device: str) -> dict[str, Any]:
         found: dict[str, Any] = {"PERFORMANCE_HINT": self.options.hint.upper()}
@@ -91,18 +92,20 @@ class OpenVinoRuntime(Runtime):
 
 
 class _OvSession(TensorSession):
-    def __init__(self, compiled: Any, *, profile: bool) -> None:
+    def __init__(self, compiled: Any, names: Sequence[tuple[str, int]], *, profile: bool) -> None:
+        """``names`` are those of the outputs before compiling, with their places."""
         self._compiled = compiled
         self._request = compiled.create_infer_request()
-        self._names = [port.get_any_name() for port in compiled.outputs]
+        self._names = names
         self._profile = profile
 
     def run(self, feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
         answer = self._request.infer(feeds, share_inputs=True)
-        return dict(zip(self._names, answer.to_tuple(), strict=True))
+        found = answer.to_tuple()
+        return {name: found[place] for name, place in self._names}
 
     def clone_for_thread(self) -> TensorSession:
-        return _OvSession(self._compiled, profile=False)
+        return _OvSession(self._compiled, self._names, profile=False)
 
     @property
     def requests(self) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import KpiError, Unavailable, reason
 from harness.core.formats import MODEL_FILES
+from harness.core.state import StateInput
 
 Shape = tuple[int | None, ...]
 
@@ -42,6 +44,11 @@ class Signature:
         """The only batch size that the file takes; None where the first axis may vary."""
         sizes = {port.shape[0] for port in self.inputs if port.shape}
         return sizes.pop() if len(sizes) == 1 else None
+
+    def without(self, state: Sequence[StateInput]) -> Signature:
+        """The same without the inputs that carry state."""
+        names = {one.name for one in state}
+        return replace(self, inputs=tuple(port for port in self.inputs if port.name not in names))
 
     @property
     def batch_names(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from harness.workloads.files.arrays import ArraySamples
 from harness.workloads.files.division import divided
 from harness.workloads.files.images import ImageSamples, folder_digest
 from harness.workloads.files.samples import Samples
+from harness.workloads.files.shared import constants_of, sequences_of, state_of
 from harness.workloads.files.signature import model_files, read_signature
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ class FileWorkload(TensorWorkload):
             raise KpiError(f"workload {settings.name} has no fixture: it needs a model and data")
         self._file = Path(settings.model)
         self._data: DataFiles = settings.data_files
-        self._signature = read_signature(self._file)
-        self.outputs = tuple(port.name for port in self._signature.outputs)
+        whole = read_signature(self._file)
+        self.state = state_of(whole, settings.state, self._file.name)
+        apart = {*constants_of(whole, settings.constants, self._file.name), *settings.state}
+        self._signature = replace(whole, inputs=tuple(port for port in whole.inputs if port.name not in apart))
+        self.outputs = tuple(p.name for p in whole.outputs if p.name not in settings.state.values())
         self.scored = settings.scored
 
     @property
@@ -59,7 +63,8 @@ class FileWorkload(TensorWorkload):
             name: folder_digest(place, cache) if place.is_dir() else remembered_digest(place, cache)
             for name, place in named.items()
         }
-        return json.dumps({"model": model, "data": data, "read": read, "scored": self.scored}, sort_keys=True)
+        told = {"scored": self.scored, "constants": self.settings.constants, "state": self.settings.state}
+        return json.dumps({"model": model, "data": data, "read": read, **told}, sort_keys=True)
 
     def about(self) -> dict[str, str]:
         said = {"model": f"{self._file.name}: {self._signature.about}"}
@@ -113,7 +118,8 @@ class FileWorkload(TensorWorkload):
     def _samples(self, place: Path) -> Samples:
         if place not in self._read:
             made = ImageSamples if place.is_dir() else ArraySamples
-            self._read[place] = made(place, self._signature, self._file.name, self._data)
+            signature = sequences_of(self._signature) if self.state else self._signature
+            self._read[place] = made(place, signature, self._file.name, self._data)
         return self._read[place]
 
     @cached_property

@@ -1,0 +1,69 @@
+"""Inputs that are no samples: constants that all samples share, and state that is carried from frame to frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from harness.core.errors import KpiError, suggest
+from harness.core.state import StateInput
+from harness.workloads.files.signature import Port, Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+def constants_of(signature: Signature, given: Mapping[str, Any], model: str) -> dict[str, npt.NDArray[np.generic]]:
+    """The arrays of the constants by input. Raises KpiError where one is not an input, or does not fit it."""
+    import numpy as np
+
+    ports = {port.name: port for port in signature.inputs}
+    found = {}
+    for name, value in given.items():
+        port = _port(ports, name, model, "constants")
+        try:
+            array = np.asarray(value).astype(port.dtype)
+            fits = port.shape is None or (
+                array.ndim == len(port.shape)
+                and all(size in (None, own) for size, own in zip(port.shape, array.shape, strict=True))
+            )
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise KpiError(f"constants: {name} = {value!r}: {model} takes {port}", "write a number, or nested lists")
+        found[name] = array
+    return found
+
+
+def state_of(signature: Signature, given: Mapping[str, str], model: str) -> tuple[StateInput, ...]:
+    """The inputs that carry state, each with its output. Raises KpiError where one is not there, or both differ."""
+    inputs, outputs = ({port.name: port for port in ports} for ports in (signature.inputs, signature.outputs))
+    found = []
+    for name, output in given.items():
+        port, end = _port(inputs, name, model, "state"), _port(outputs, output, model, "state")
+        same = port.shape is None or end.shape is None or len(port.shape) == len(end.shape)
+        if port.dtype != end.dtype or not same:
+            raise KpiError(f"state: {model} takes {port} and answers {end}: they must have the same type and rank")
+        if port.shape is None:
+            raise KpiError(f"state: {model} does not say the shape of {name}", "export it with its shape")
+        if sum(size is None for size in port.shape) > 1:
+            raise KpiError(f"state: {model} takes {port}: only the batch may be open", "export it with its shape")
+        found.append(StateInput(name, output, port.shape, port.dtype))
+    return tuple(found)
+
+
+def sequences_of(signature: Signature) -> Signature:
+    """The inputs as sequences of them: frames are counted by the second axis."""
+    return replace(signature, inputs=tuple(_sequence(port) for port in signature.inputs))
+
+
+def _sequence(port: Port) -> Port:
+    return port if port.shape is None else replace(port, shape=(*port.shape[:1], None, *port.shape[1:]))
+
+
+def _port(ports: Mapping[str, Port], name: str, model: str, key: str) -> Port:
+    if name not in ports:
+        raise KpiError(f"{key}: {suggest(name, ports, 'name')}; {model} has {', '.join(map(str, ports.values()))}")
+    return ports[name]
