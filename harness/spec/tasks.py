@@ -27,7 +27,8 @@ class Task:
     "recordings", or a word of the family's own; a metric names tasks, or what their requests are made of. ``plays``
     gives the scenario that is run where a metric names another one. ``answers`` says what is scored where several tasks
     have the same: "array", an output of the model; a metric may name that too. ``labelled`` says whether it is judged
-    by what is right for each sample. ``hub`` is the pipeline tag that the Hugging
+    by what is right for each sample. ``metric`` is the one that passes with an accuracy limit tune on; where it is
+    empty, the share of decisions that are right. ``hub`` is the pipeline tag that the Hugging
     Face hub knows such models by. ``space`` gives the recipes that ``kpi search`` tries where a workload names
     none, for a number of cores.
     """
@@ -38,6 +39,7 @@ class Task:
     hub: str = "other"
     labelled: bool = True
     answers: str = ""
+    metric: str = ""
     space: Callable[[int], dict[str, Any]] | None = None
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from harness.core.errors import KpiError
-from harness.core.units import POINTS
 from harness.workloads.classes import decisions
 
 if TYPE_CHECKING:
@@ -96,11 +95,3 @@ def accuracy(workload: TensorWorkload, count: int, infer: Callable[[Arrays], Any
         right += int((decisions(logits) == labels).sum())
         total += labels.size
     return right / total
-
-
-def parse_drop(text: str) -> float:
-    """Reads a permitted loss of accuracy such as "1 pp" as a share; ValueError when it is not one."""
-    drop = POINTS.parse(text)
-    if not 0 <= drop < 1:
-        raise ValueError(f"max_drop = {text!r}: must be from 0 pp to below 100 pp")
-    return drop

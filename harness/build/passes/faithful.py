@@ -15,7 +15,7 @@ from harness.core.ports import names_of
 from harness.core.state import play
 from harness.workloads.base import TensorWorkload
 from harness.workloads.errors import located
-from harness.workloads.files.signature import signature_of
+from harness.workloads.files.signature import read_signature, signature_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,7 +160,7 @@ def source_run(job: PassContext) -> Run:
     for file, made in {"model.onnx": "onnx", "model.xml": "openvino"}.items():
         if job.input(file).exists():
             return _readers()[made](job.source, job.tensors)
-    raise KpiError("what the pass reads is no file that can be run here")
+    raise KpiError("what the pass reads is not a file that can be run here")
 
 
 def _stacked(answers: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
@@ -194,9 +194,9 @@ def batches(count: int, fixed: int | None = None) -> Iterator[list[int]]:
         yield list(range(min(_BATCH, count)))
 
 
-def fixed_batch(folder: Path, workload: TensorWorkload) -> int | None:
-    """The only batch size that a file takes; None where it takes any."""
-    signature = signature_of(folder)
+def fixed_batch(folder: Path, workload: TensorWorkload, name: str = "") -> int | None:
+    """The only batch size that the model file of a folder takes, or the one of that name; None where it takes any."""
+    signature = read_signature(folder / name) if name else signature_of(folder)
     return signature.without(workload.state).batch if signature else None
 
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from harness.build.passes.base import PassContext, Quantizer
-from harness.build.passes.data import accuracy, batches, parse_drop
 from harness.build.passes.frames import calibration
 from harness.build.passes.ignored import check_ignored, named_operators, select
+from harness.build.passes.tuning import Infer, Tuning, check_drop
 from harness.core.errors import KpiError
 from harness.core.registry import check_counts, options_table
-from harness.workloads.classes import decisions
 
 
 class Nncf(Quantizer):
@@ -44,7 +43,7 @@ class Nncf(Quantizer):
         def __post_init__(self) -> None:
             check_counts(calibration=self.calibration, tuning=self.tuning)
             if self.max_drop is not None:
-                parse_drop(self.max_drop)
+                check_drop(self.max_drop)
             check_ignored(self.ignored)
 
     def remedy(self, error: Exception) -> str:
@@ -93,35 +92,35 @@ class Nncf(Quantizer):
         import nncf
         import openvino as ov
 
-        limit = parse_drop(str(self.options.max_drop))
-        validation = nncf.Dataset(list(batches(job.tensors, "validation", self.options.tuning)))
+        tuning = Tuning(job.tensors, self.options.tuning, 1)
+        limit, name = tuning.permitted(str(self.options.max_drop)), job.tensors.scored_output
 
-        name = job.tensors.scored_output
+        def infer(candidate: Any) -> Infer:
+            compiled = ov.compile_model(candidate, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            return lambda feeds: compiled(feeds)[name]
+
+        before = tuning.begin(infer(model))
 
         def validate(compiled: Any, samples: Any) -> float:
-            right = [float((decisions(compiled(feeds)[name]) == labels).mean()) for feeds, labels in samples]
-            return sum(right) / len(right)
+            # NNCF divides by the score of the model that it begins with.
+            return tuning.score(lambda feeds: compiled(feeds)[name], samples) - before + 1
 
         quantized = nncf.quantize_with_accuracy_control(
             model,
             calibration_dataset=calibration,
-            validation_dataset=validation,
+            validation_dataset=nncf.Dataset(tuning.samples, lambda sample: sample[0]),
             validation_fn=validate,
             max_drop=limit,
             drop_type=nncf.DropType.ABSOLUTE,
             **settings,
         )
 
-        def measure(candidate: Any) -> float:
-            compiled = ov.compile_model(candidate, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-            return accuracy(job.tensors, self.options.tuning, lambda feeds: compiled(feeds)[name])
-
-        before, after = measure(model), measure(quantized)
+        after = tuning.score(infer(quantized))
         # It ends with a log line, not an exception, when it can't keep the limit.
         if before - after > limit + 1e-9:
             raise KpiError(
-                f"NNCF's accuracy control lost {100 * (before - after):.2f} pp on validation, permitted are "
-                f"{100 * limit:g} pp",
+                f"NNCF's accuracy control lost {before - after:.4g} on validation samples, permitted are {limit:.4g} "
+                f"({self.options.max_drop})",
                 "permit a larger max_drop or calibrate on more samples",
             )
         return quantized, {"validation_fp32": before, "validation": after}

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.build.passes.base import PassContext, Quantizer
-from harness.build.passes.data import Arrays, Calibration, accuracy, batches, parse_drop
+from harness.build.passes.data import Arrays, Calibration, batches
+from harness.build.passes.faithful import fixed_batch
 from harness.build.passes.frames import calibration
 from harness.build.passes.ignored import check_ignored, ignored_in_onnx
 from harness.build.passes.mixed_precision import quantize_within
 from harness.build.passes.onnx_files import has_external_weights, prepare, remove, session_of
+from harness.build.passes.tuning import Infer, Tuning, check_drop
 from harness.core.registry import check_counts, options_table
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class OnnxStaticInt8(Quantizer):
         def __post_init__(self) -> None:
             check_counts(calibration=self.calibration, tuning=self.tuning)
             if self.max_drop is not None:
-                parse_drop(self.max_drop)
+                check_drop(self.max_drop)
             check_ignored(self.ignored)
 
     def remedy(self, error: Exception) -> str:
@@ -82,18 +84,20 @@ class OnnxStaticInt8(Quantizer):
         notes: dict[str, Any] = {"heavy_nodes": len(nodes), "returned_to_fp32": [], "ignored": ignored, **samples.notes}
         if self.options.max_drop is None:
             return notes
-        floor = self._accuracy(job, prepared) - parse_drop(self.options.max_drop)
+        tuning = Tuning(job.tensors, self.options.tuning, fixed_batch(prepared.parent, job.tensors, prepared.name))
+        floor = tuning.begin(_infer(job, prepared)) - tuning.permitted(self.options.max_drop)
 
         def attempt(exclude: Sequence[str]) -> float:
             quantizer.write(final, exclude=exclude)
-            return self._accuracy(job, final)
+            return tuning.score(_infer(job, final))
 
         found = quantize_within(nodes, floor, attempt, lambda: _harm(job, quantizer, nodes), job.progress)
         return {**notes, "returned_to_fp32": list(found.excluded), "validation": found.accuracy, "floor": floor}
 
-    def _accuracy(self, job: PassContext, model: Path) -> float:
-        session, name = session_of(model), job.tensors.scored_output
-        return accuracy(job.tensors, self.options.tuning, lambda feeds: session.run([name], feeds)[0])
+
+def _infer(job: PassContext, model: Path) -> Infer:
+    session, name = session_of(model), job.tensors.scored_output
+    return lambda feeds: session.run([name], feeds)[0]
 
 
 class _Quantizer:

@@ -6,4 +6,4 @@ from harness.spec.default_space import tensor_space
 from harness.spec.tasks import Task
 
 ARRAY = "array"
-TASKS = (Task("tensors", labelled=False, answers=ARRAY, space=tensor_space),)
+TASKS = (Task("tensors", labelled=False, answers=ARRAY, metric="parity.relative_error", space=tensor_space),)

@@ -1,0 +1,110 @@
+"""Scores a candidate on validation samples by the metric of its task: what ``max_drop`` permits a loss of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.build.passes.data import Arrays, batches
+from harness.core.errors import KpiError
+from harness.core.units import NUMBER, POINTS, SHARE
+from harness.spec.catalog import metrics
+from harness.spec.tasks import tasks
+from harness.workloads.classes import decisions
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from harness.workloads.base import TensorWorkload
+
+Sample = tuple[Arrays, "npt.NDArray[Any]"]
+Infer = Callable[[Arrays], Any]
+"""Gives the scored output of a batch, the first axis counting samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What a metric reads: the outputs of all samples, with their labels."""
+
+    logits: npt.NDArray[Any]
+    labels: npt.NDArray[Any]
+    slices: None = None
+
+
+@dataclass
+class Tuning:
+    """Validation samples, and the metric that candidates are scored by; of any metric more is better here.
+
+    Raises KpiError where the workload keeps state, or the metric's unit is not that of ``max_drop``.
+    """
+
+    workload: TensorWorkload
+    count: int
+    batch: int | None = None
+    samples: list[Sample] = field(init=False)
+    _reference: _Answers | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if self.workload.state:
+            raise KpiError("max_drop is not supported yet for a model that keeps state", "leave out max_drop")
+        self.samples = list(batches(self.workload, "validation", self.count, size=self.batch or 16))
+        if self.batch:
+            self.samples = [sample for sample in self.samples if len(sample[1]) == self.batch]
+        name = tasks()[self.workload.settings.task].metric if self.workload.settings.task in tasks() else ""
+        self._metric: Any = metrics()[name] if name else None
+
+    def permitted(self, text: str) -> float:
+        """The permitted loss in the metric's own unit."""
+        dimension = SHARE if self._metric is None else self._metric.dimension
+        try:
+            return (POINTS if dimension is SHARE else dimension).parse(text)
+        except ValueError as error:
+            of = self._metric.name if self._metric else "accuracy"
+            raise KpiError(f"max_drop is a loss of {of} here: {error}") from None
+
+    def begin(self, infer: Infer) -> float:
+        """The score of the model that candidates are held against."""
+        self._reference = self._answers(infer, self.samples)
+        return self._score(self._reference)
+
+    def score(self, infer: Infer, samples: Iterable[Sample] | None = None) -> float:
+        """That of a candidate, on all samples unless others are given."""
+        return self._score(self._answers(infer, self.samples if samples is None else samples))
+
+    def _score(self, found: _Answers) -> float:
+        if self._metric is None:
+            return float((decisions(found.logits) == found.labels).mean())
+        reference = self._reference if self._metric.needs_reference else None
+        if self._metric.jackknife:
+            value = float(self._metric.of(found, reference, range(len(found.labels))))
+        else:
+            scores = self._metric.scores(found, reference)
+            value = sum(scores) / len(scores)
+        return value if self._metric.better == "higher" else -value
+
+    def _answers(self, infer: Infer, samples: Iterable[Sample]) -> _Answers:
+        import numpy as np
+
+        logits, labels = [], []
+        for feeds, right in samples:
+            said = np.array(infer(feeds))
+            if not np.isfinite(said).all():
+                raise KpiError(f"the model answers NaN or infinity on one of {self.count} validation samples")
+            logits.append(said)
+            labels.append(right)
+        return _Answers(np.concatenate(logits), np.concatenate(labels))
+
+
+def check_drop(text: str) -> None:
+    """Raises ValueError where a permitted loss is neither points such as "1 pp" nor a plain number."""
+    try:
+        drop, most = POINTS.parse(text), 1.0
+    except ValueError:
+        try:
+            drop, most = NUMBER.parse(text), float("inf")
+        except ValueError:
+            POINTS.parse(text)  # says what is allowed
+            raise
+    if not 0 <= drop < most:
+        raise ValueError(f"max_drop = {text!r}: must be from 0 pp to below 100 pp")
