@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from onnx import TensorProto, helper
 from harness.cli.main import main
 from harness.spec.reader import read_spec
 from tests.support.model_files import digits_data, digits_model, save
-from tests.support.project import Project
+from tests.support.project import ROOT, Project
 
 TWICE = [helper.make_node("Add", ["x", "x"], ["y"])]
 
@@ -83,19 +85,54 @@ def test_data_that_do_not_fit_are_told(tmp_path: Path, capsys: pytest.CaptureFix
     assert not (tmp_path / "kpis.toml").exists()
 
 
+MORE = """
+[metric."recall.worst_class"]
+function = "metrics.py:worst_class_recall"
+of = "set"
+unit = "%"
+
+[[kpi]]
+name = "parts"
+workload = "digits"
+recipe = "int8-onnxruntime"
+machine = "any-cpu"
+
+[kpi.targets]
+"accuracy.top1[slice=even]" = [">= 80 %", "drop <= 3 pp vs as-delivered"]
+"accuracy.top1[class=8]" = ">= 80 %"
+"accuracy.top1[slice=rare]" = ">= 1 %"
+"recall.worst_class" = ">= 60 %"
+"recall.worst_class[slice=even]" = ">= 60 %"
+"""
+METRIC = """
+def worst_class_recall(outputs, labels):
+    found = outputs.argmax(axis=1)
+    return min((found[labels == one] == one).mean() for one in set(labels.tolist()))
+"""
+
+
 @pytest.mark.suite
 def test_what_it_writes_is_judged(tmp_path: Path, shared_store: Path) -> None:
+    """With slices and a metric of one's own added, and a program that knows nothing of the harness agrees."""
     digits_model(tmp_path / "digits.onnx", hidden=2048)
-    digits_data(tmp_path / "digits.npz")
+    with np.load(digits_data(tmp_path / "all.npz")) as arrays:
+        slices = np.where(arrays["label"] % 2 == 0, "even", "odd")
+        slices[np.arange(len(slices)) % 100 == 0] = "rare"
+        np.savez(tmp_path / "digits.npz", slice=slices, **arrays)
     project = Project(tmp_path, shared_store)
     done = project.cli("init", "digits.onnx", "--data", "digits.npz")
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("now: pytest\n")
-    done = project.pytest("-m", "size or accuracy", pyargs=False)
+    (tmp_path / "metrics.py").write_text(METRIC, encoding="utf-8")
+    project.toml.write_text(project.toml.read_text(encoding="utf-8") + MORE, encoding="utf-8")
+    done = project.pytest("-m", "size or accuracy or recall", pyargs=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = {name: verdict for name, verdict in project.verdicts().items() if not name.endswith(("p50", "fp16"))}
-    judged = {name: verdict for name, verdict in found.items() if "p50" not in name}
+    judged = {name: verdict for name, verdict in project.verdicts().items() if "p50" not in name}
+    assert judged.pop("parts:top1[slice=rare]") == "INCONCLUSIVE"
     assert set(judged.values()) == {"PASS"}, judged
-    assert len(judged) == 8
-    about = project.evidence()["measurements"][0]
-    assert about["recipe"].startswith("digits/")
+    assert len(judged) == 8 + 5
+    call = [sys.executable, str(ROOT / "examples/replay.py"), str(tmp_path / ".kpi/latest/evidence.json")]
+    again = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stdout
+    told = project.cli("explain", "parts")
+    assert "accuracy.top1[slice=rare]" in told.stdout, told.stderr
