@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,11 +102,31 @@ def _task(signature: Signature, labels: npt.NDArray[Any] | None) -> tuple[str, s
             return _kind(signature.inputs), _marked(chosen, outputs), ()
         said = f"labels go from {labels.min()} to {labels.max()}, {chosen.name} has {classes} classes"
         return "tensors", _marked(chosen, outputs), (f"{said}: judged by parity alone",)
-    if labels is not None and labels.dtype.kind == "f" and outputs[0].dtype.startswith("float"):
-        return "regression", _marked(outputs[0], outputs), ()
     floats = [port for port in outputs if port.dtype.startswith("float")] or list(outputs)
-    remarks = () if labels is None else (f"labels of shape {labels.shape} and type {labels.dtype} are not used yet",)
+    if labels is not None and labels.dtype.kind == "f" and _as_many(floats[0], labels):
+        return "regression", _marked(floats[0], outputs), ()
+    remarks = () if labels is None else (f"{_unused(labels, floats[0])}: judged by parity alone",)
     return "tensors", _marked(floats[0], outputs), remarks
+
+
+def _as_many(port: Port, labels: npt.NDArray[Any]) -> bool:
+    """Whether there is a label for each number that the model answers, as far as it says how many those are."""
+    sizes = (port.shape or ())[1:]
+    return None in sizes or port.shape is None or math.prod(map(int, filter(None, sizes))) == labels[0].size
+
+
+def _unused(labels: npt.NDArray[Any], port: Port) -> str:
+    """Why labels say nothing of the answers, with what would."""
+    import numpy as np
+
+    said = f"labels of shape {labels.shape} and type {labels.dtype} do not fit {port}"
+    if labels.ndim == 2 and labels.dtype.kind in "iub" and bool((labels.sum(axis=1) == 1).all()):  # noqa: PLR2004 - one-hot
+        return f"{said}; one-hot labels: save label.argmax(axis=1)"
+    if labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all()):
+        return f"{said}; class numbers: save label.astype(int)"
+    if labels.dtype.kind in "US":
+        return f"{said}; names of classes: save their numbers, in the order of the model's outputs"
+    return said
 
 
 def _marked(chosen: Port, outputs: Sequence[Port]) -> str | None:

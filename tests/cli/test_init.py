@@ -69,6 +69,36 @@ def test_labels_under_another_name(tmp_path: Path) -> None:
     assert found.task == "tabular-classification"
 
 
+UNUSED = {
+    "one-hot": (np.eye(10, dtype=np.int64)[np.arange(40) % 10], "save label.argmax(axis=1)"),
+    "numbers as floats": ((np.arange(40) % 10).astype(float), "save label.astype(int)"),
+    "names": (np.array(["cat", "dog"] * 20), "in the order of the model's outputs"),
+    "too large": (np.arange(40), "labels go from 0 to 39, scores has 10 classes"),
+}
+
+
+@pytest.mark.parametrize(("label", "said"), UNUSED.values(), ids=UNUSED)
+def test_labels_that_do_not_fit_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], label: np.ndarray, said: str
+) -> None:
+    model = digits_model(tmp_path / "digits.onnx")
+    np.savez(tmp_path / "d.npz", image=np.random.default_rng(0).random((40, 64), np.float32), label=label)
+    assert init(tmp_path, str(model), "--data", str(tmp_path / "d.npz")) == 0
+    assert said in capsys.readouterr().out
+    assert said in (tmp_path / "kpis.toml").read_text(encoding="utf-8")
+    assert read_spec(tmp_path / "kpis.toml").workloads["digits"].task == "tensors"
+
+
+def test_numbers_are_a_regression(tmp_path: Path) -> None:
+    model = digits_model(tmp_path / "digits.onnx")
+    chance = np.random.default_rng(0)
+    np.savez(tmp_path / "d.npz", image=chance.random((40, 64), np.float32), label=chance.normal(0, 1, (40, 10)))
+    assert init(tmp_path, str(model), "--data", str(tmp_path / "d.npz")) == 0
+    spec = read_spec(tmp_path / "kpis.toml")
+    assert spec.workloads["digits"].task == "regression"
+    assert any(target.metric_name == "error.r2" for target in spec.targets)
+
+
 def test_nothing_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "kpis.toml").write_text("# mine\n", encoding="utf-8")
     model = digits_model(tmp_path / "digits.onnx")
