@@ -12,7 +12,6 @@ from typing import Any
 
 import harness
 from harness.core.codec import decode
-from harness.core.numbers import Numbers
 from harness.measure.journal import measured
 from harness.measure.records import ProcessRecord
 
@@ -29,15 +28,14 @@ class _Ended:
 
 @dataclass(frozen=True)
 class Resumed:
-    """The processes of one measurement, the pairs they are in (by the other's id), the scores made of them."""
+    """The processes of one measurement, and the pairs they are in (by the other's id).
+
+    Scores are made again from the outputs: the metric may be another one by now.
+    """
 
     run: str
     folder: Path
     records: list[ProcessRecord]
-    scores: dict[str, Numbers]
-    weights: dict[str, Numbers]
-    groups: dict[str, Numbers]
-    scored_with: dict[str, dict[str, str]]
     pairs: Mapping[str, Sequence[tuple[int, int]]]
 
 
@@ -94,10 +92,6 @@ def restore(
                     run=folder.name,
                     folder=folder,
                     records=records,
-                    scores=dict(one.scores),
-                    weights=dict(one.weights),
-                    groups=dict(one.groups),
-                    scored_with={metric: dict(what) for metric, what in one.scored_with.items()},
                     pairs=pairs,
                 )
     return None

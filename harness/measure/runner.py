@@ -155,8 +155,6 @@ class MeasurementRunner:
             found = restore(self._stopped, subject.id, self.tag, self.conditions_of(subject)) if self._stopped else None
             if found is not None:
                 made.taken_over, made.records = found, list(found.records)
-                made.scores, made.weights, made.groups = found.scores, found.weights, found.groups
-                made.scored_with = dict(found.scored_with)
                 self._place = max(self._place, *(record.place for record in found.records))
                 self.outputs.mkdir(parents=True, exist_ok=True)
                 for name in {record.outputs for record in found.records} - {""}:

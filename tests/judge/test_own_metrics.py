@@ -92,6 +92,12 @@ def test_a_wrong_function_is_one_line(tmp_path: Path, body: str, table: dict[str
     assert "\n" not in str(error.value)
 
 
+def test_other_code_is_another_metric(tmp_path: Path) -> None:
+    before = metric(tmp_path, RECALL, of="set").identity()
+    assert metric(tmp_path, RECALL, of="set").identity() == before
+    assert metric(tmp_path, RECALL.replace("min(", "max("), of="set").identity() != before
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     found = metric(tmp_path, RECALL, of="set")
     (tmp_path / "metrics.py").unlink()

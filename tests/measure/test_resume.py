@@ -51,12 +51,12 @@ def test_what_fits_is_taken_over_whole(tmp_path: Path) -> None:
 
 
 def test_a_worker_of_xdist_finds_its_own_then_any(tmp_path: Path) -> None:
-    stopped_run(tmp_path, "subject-gw0", scores={"a": [0.0]})
-    stopped_run(tmp_path, "subject-gw1", scores={"a": [1.0]})
-    for tag, scores in (("gw1", [1.0]), ("gw0", [0.0]), ("", [0.0]), ("gw7", [0.0])):
+    stopped_run(tmp_path, "subject-gw0", pairs={"zero": [(0, 0)]})
+    stopped_run(tmp_path, "subject-gw1", pairs={"one": [(0, 0)]})
+    for tag, pair in (("gw1", "one"), ("gw0", "zero"), ("", "zero"), ("gw7", "zero")):
         found = restore([tmp_path], "subject", tag, ALIKE, NOW)
         assert found is not None
-        assert found.scores == {"a": scores}
+        assert list(found.pairs) == [pair]
 
 
 UNFIT: dict[str, Callable[[Path], Path]] = {
@@ -100,11 +100,11 @@ def test_what_was_cut_off_is_measured_anew(tmp_path: Path) -> None:
 
 
 def test_the_newest_measurement_counts(tmp_path: Path) -> None:
-    older = stopped_run(tmp_path / "1", minutes=30, scores={"a": [0.0]})
-    newer = stopped_run(tmp_path / "2", scores={"a": [1.0]})
+    older = stopped_run(tmp_path / "1", minutes=30)
+    newer = stopped_run(tmp_path / "2")
     found = restore([newer, older], "subject", "", ALIKE, NOW)
     assert found is not None
-    assert found.scores == {"a": [1.0]}
+    assert found.run == "2"
 
 
 def test_only_runs_since_the_last_that_came_to_its_end_were_stopped(tmp_path: Path) -> None:

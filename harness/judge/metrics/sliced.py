@@ -73,6 +73,14 @@ class SlicedMetric(SampleMetric):
         cls.whole.check_compared(outputs, recipe)
 
     @classmethod
+    def identity(cls) -> dict[str, str]:
+        return cls.whole.identity()
+
+    @classmethod
+    def needs(cls) -> str:
+        return cls.whole.needs()
+
+    @classmethod
     def scored(cls, outputs: Outputs, reference: Outputs | None, clusters: Sequence[int] | None) -> Scored:
         rows = cls.rows(outputs)
         part = None if reference is None else _part(reference, rows)
