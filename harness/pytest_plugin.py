@@ -366,27 +366,25 @@ class KpiPlugin:
         recorder = self.recorder
         if recorder is None or not recorder.active:
             return
-        if exitstatus == pytest.ExitCode.INTERRUPTED:
-            stopped = "the run was interrupted first"
-        else:
-            stopped = "the run stopped at an earlier failure" if session.shouldfail or session.shouldstop else ""
-        recorder.finish(stopped)
-        if self.options.release and exitstatus == pytest.ExitCode.OK and not recorder.ledger.proven:
+        stopped = "the run stopped at an earlier failure" if session.shouldfail or session.shouldstop else ""
+        recorder.finish("the run was interrupted first" if exitstatus == pytest.ExitCode.INTERRUPTED else stopped)
+        green = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if self.options.release and green and not recorder.ledger.proven:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def pytest_terminal_summary(self, terminalreporter: TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: TerminalReporter, exitstatus: int) -> None:
         recorder = self.recorder
         if recorder is None or not recorder.active or recorder.evidence is None:
+            if self.spec is not None and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+                terminalreporter.write_line("kpis: no test asks for a target; `pytest --pyargs kpi_tests` does")
             return
         from harness.reports.terminal import render
 
         writer = terminalreporter._tw  # noqa: SLF001 - where pytest itself writes
-        width = min(100, writer.fullwidth)
         terminalreporter.section("KPIs")
-        for text in render(recorder.evidence, width, colour=writer.hasmarkup).splitlines():
+        for text in render(recorder.evidence, min(100, writer.fullwidth), colour=writer.hasmarkup).splitlines():
             terminalreporter.write_line(text)
-        near = _near(recorder.out, self.config.invocation_params.dir)
-        for text in recorder.kept(near):
+        for text in recorder.kept(_near(recorder.out, self.config.invocation_params.dir)):
             terminalreporter.write_line(text)
 
     def pytest_unconfigure(self) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _LABELS = ("label", "labels", "y", "target", "targets", "class", "classes")
 _MADE = 64
+_TINY = 50_000  # bytes: what a format adds is more than INT8 saves
 _PICTURE = 4  # batch, channels, height, width
 _SIDE, _LENGTH = 224, 128  # of a picture, of a text, where the model leaves it open
 Shape = Sequence[int]
@@ -100,7 +101,7 @@ def _task(signature: Signature, labels: npt.NDArray[Any] | None) -> tuple[str, s
         classes = (chosen.shape or (None, None))[1]
         if classes is None or 0 <= int(labels.min()) <= int(labels.max()) < max(classes, 2):
             return _kind(signature.inputs), _marked(chosen, outputs), ()
-        said = f"labels go from {labels.min()} to {labels.max()}, {chosen.name} has {classes} classes"
+        said = f"labels go from {labels.min()} to {labels.max()}, {chosen.name} has {classes} classes, counted from 0"
         return "tensors", _marked(chosen, outputs), (f"{said}: judged by parity alone",)
     floats = [port for port in outputs if port.dtype.startswith("float")] or list(outputs)
     if labels is not None and labels.dtype.kind == "f" and _as_many(floats[0], labels):
@@ -124,6 +125,8 @@ def _unused(labels: npt.NDArray[Any], port: Port) -> str:
         return f"{said}; one-hot labels: save label.argmax(axis=1)"
     if labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all()):
         return f"{said}; class numbers: save label.astype(int)"
+    if labels.ndim == 2 and labels.shape[1] == 1:  # noqa: PLR2004 - a column
+        return f"{said}; one column: save label[:, 0]"
     if labels.dtype.kind in "US":
         return f"{said}; names of classes: save their numbers, in the order of the model's outputs"
     return said
@@ -231,15 +234,17 @@ def _own_accuracy(found: Found) -> list[tuple[str, str, str]]:
 
 
 def _compared(found: Found, size: str, *, closer: bool = False) -> list[tuple[str, str, str]]:
-    """The targets of an optimized recipe: smaller, not slower, nearly as right."""
+    """The targets of an optimized recipe: smaller (of a model that is not tiny), not slower, nearly as right."""
     share = "1 %" if closer else "10 %"
     quality = (
         ("parity.relative_error", f"<= {share}", "how far its outputs may be from those of the delivered file")
         if found.task in ("tensors", "regression")
         else ("accuracy.top1", f"drop <= 1 pp vs {DELIVERED}", "how much accuracy it may cost")
     )
+    smaller = ("size", f"<= {size} x {DELIVERED}", "smaller" if closer else "half the size is what INT8 is for")
+    tiny = sum(file.stat().st_size for file in model_files(found.model)) < _TINY
     return [
-        ("size", f"<= {size} x {DELIVERED}", "half the size and less is what INT8 is for" if not closer else "smaller"),
+        *([] if tiny else [smaller]),
         ("latency.p50", f"<= 1.1 x {DELIVERED}", "not slower; measured alternately in one run"),
         quality,
     ]

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from harness.build.artifact import batch_of, state_of
 from harness.core.cores import check, in_force, pin
@@ -75,7 +76,7 @@ def _observe(
 
     runtime.import_library()
     phases.end("import")
-    inputs = {p.stem: np.load(p) for p in sorted(Path(request["inputs"]).glob("*.npy"))}
+    inputs = {unquote(p.stem): np.load(p) for p in sorted(Path(request["inputs"]).glob("*.npy"))}
 
     window: dict[str, Any] = {}
     timed: list[float] = []

@@ -93,7 +93,9 @@ class Tables:
         for place, problems in merged(error.errors()):
             location, problem = ".".join(place), problems[0]
             if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-                self.say(where, suggest(place[-1], keys, "key"), *place)
+                inner = ".".join(place[:-1])
+                known = suggest(place[-1], keys, "key") if not inner else f'unknown key "{place[-1]}" in {inner}'
+                self.say(where, known, *place)
             elif problem["type"] in ("missing", "missing_argument"):
                 self.say(where, f'the key "{location}" is missing')
             else:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from harness.core.arrays import a, array_fault, batch_axis
 from harness.core.data_files import DataFiles
@@ -232,6 +233,11 @@ class TensorWorkload(Workload):
     state: tuple[StateInput, ...] = ()
 
     @property
+    def _who(self) -> str:
+        """Whose outputs they are, as messages say it."""
+        return type(self).__name__
+
+    @property
     def scored_output(self) -> str:
         """The output that accuracy and parity are of: the one that ``scored`` names, or the only one.
 
@@ -239,12 +245,12 @@ class TensorWorkload(Workload):
         """
         if self.scored is not None and self.scored not in self.outputs:
             raise KpiError(
-                f"{type(self).__name__}.scored names {self.scored}, the outputs are {', '.join(self.outputs)}",
+                f"{self._who}: scored names {self.scored}, the outputs are {', '.join(self.outputs)}",
                 "name one of them",
             )
         if self.scored is None and len(self.outputs) != 1:
             raise KpiError(
-                f"{type(self).__name__} has {len(self.outputs)} outputs: {', '.join(self.outputs)}",
+                f"{self._who} has {len(self.outputs)} outputs: {', '.join(self.outputs)}",
                 f'mark the one that is scored: scored = "{self.outputs[-1] if self.outputs else "logits"}"',
             )
         return self.scored or self.outputs[0]
@@ -265,7 +271,7 @@ class TensorWorkload(Workload):
 
         split = self.split("evaluation")
         for name, array in split.inputs(0, min(count, len(split))).items():
-            np.save(folder / f"{name}.npy", array)
+            np.save(folder / f"{quote(name, safe='')}.npy", array)
 
     @abstractmethod
     def model(self) -> torch.nn.Module:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from harness.build.passes.base import PassContext
 from harness.core.data_files import DataFiles
 from harness.core.errors import KpiError
 from harness.workloads.checkpoint import file_digest
@@ -46,6 +47,21 @@ def test_a_file_that_somebody_else_quantized(digits: FileWorkload, tmp_path: Pat
     quantized, _ = apply("onnx-dynamic-int8", tmp_path / "int8", digits, source)
     _, notes = apply("onnx-file", tmp_path / "vendor", digits, file=str(quantized / "model.onnx"))
     assert 0 < notes["compared"]["difference"] < 0.1
+
+
+def test_outputs_that_are_not_judged_are_named(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Add", ["x", "x"], ["y"]), helper.make_node("Mul", ["x", "x"], ["box"])]
+    file = save(tmp_path / "m.onnx", nodes, {"x": ["n", 3]}, {"y": ["n", 3], "box": ["n", 3]}, {})
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).random((40, 3), np.float32))
+    data = DataFiles(tmp_path / "d.npz")
+    made = FileWorkload(file_settings("tensors", file, data, tmp_path / "cache", scored="y"))
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PassContext, "remark", lambda _, text: said.append(text))
+        apply("onnx-file", tmp_path / "out", made, file=str(file))
+    assert said == ["only the output y is judged, not box"]
+    with pytest.raises(KpiError, match=r"workload mine has 2 outputs: y, box"):
+        _ = FileWorkload(file_settings("tensors", file, data, tmp_path / "cache")).scored_output
 
 
 def test_a_pinned_digest(digits: FileWorkload, tmp_path: Path) -> None:

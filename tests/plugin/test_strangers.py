@@ -97,3 +97,10 @@ def test_a_kpis_own_mark_selects_it(project: Project) -> None:
     assert project.verdicts()["by-night:size"] == "PASS"
     # What was not selected was not proven.
     assert project.pytest("-m", "nightly", "--kpi-release").returncode == 1
+
+
+def test_where_no_test_asks_for_targets_that_is_said(project: Project) -> None:
+    done = project.pytest(pyargs=False)
+    assert done.returncode == 5, done.stdout
+    assert "kpis: no test asks for a target; `pytest --pyargs kpi_tests` does" in done.stdout
+    assert project.pytest("--kpi-release", pyargs=False).returncode == 1

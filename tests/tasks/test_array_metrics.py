@@ -109,8 +109,9 @@ def test_regression_as_scikit_learn_has_it(shape: tuple[int, ...]) -> None:
 def test_labels_that_do_not_fit_are_told() -> None:
     with pytest.raises(KpiError, match="the model answers 3 numbers for each of 4 samples, the labels have 2"):
         figure("error.mae", Outputs(np.zeros((4, 3), np.float32), np.zeros((4, 2))))
-    with pytest.raises(KpiError, match="the label of sample 1 is NaN"):
-        figure("error.mae", Outputs(np.zeros((2, 1), np.float32), np.array([0, np.nan])))
+    for name in ("error.mae", "error.rmse", "error.r2"):
+        with pytest.raises(KpiError, match="the label of sample 1 is NaN"):
+            figure(name, Outputs(np.zeros((2, 1), np.float32), np.array([0, np.nan])))
     with pytest.raises(KpiError, match="the same for all samples"):
         figure("error.r2", Outputs(np.zeros((200, 1), np.float32), np.zeros(200)))
 

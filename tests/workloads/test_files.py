@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import onnx
@@ -181,6 +182,32 @@ def test_data_that_do_not_fit(tmp_path: Path, arrays: dict[str, Any], keys: dict
     data = DataFiles(tmp_path / "d.npz", **keys)
     with pytest.raises(KpiError, match=said):
         ArraySamples(tmp_path / "d.npz", read_signature(model), "m.onnx", data)
+
+
+def test_numbers_for_a_model_of_whole_ones_are_not_rounded(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)]
+    model = save(tmp_path / "m.onnx", nodes, {"x": ["n", 3]}, {"y": ["n", 3]}, {}, dtype=TensorProto.UINT8)
+    np.savez(tmp_path / "d.npz", x=np.full((5, 3), 0.5, np.float32))
+    with pytest.raises(KpiError, match="rounding these would change them"):
+        ArraySamples(tmp_path / "d.npz", read_signature(model), "m.onnx", DataFiles(tmp_path / "d.npz"))
+
+
+def test_any_name_of_an_input_becomes_a_file(tmp_path: Path) -> None:
+    """Exported graphs have names with slashes and colons; what latency is measured with is a file for each input."""
+    name = "serving/default:0"
+    nodes = [helper.make_node("Add", [name, name], ["y"])]
+    model = save(tmp_path / "m.onnx", nodes, {name: ["n", 3]}, {"y": ["n", 3]}, {})
+    np.savez(tmp_path / "d.npz", x=np.random.default_rng(0).random((40, 3), np.float32))
+    data = DataFiles(tmp_path / "d.npz", inputs={name: "x"})
+    FileWorkload(settings(tmp_path, model, data, "tensors")).write_samples(tmp_path, 8)
+    (file,) = tmp_path.glob("*.npy")
+    assert unquote(file.stem) == name
+
+
+def test_a_folder_is_not_a_model(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").mkdir()
+    with pytest.raises(KpiError, match="is a folder"):
+        read_signature(tmp_path / "m.onnx")
 
 
 def test_missing_labels_name_what_there_is(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ WRONG = {
     "no input": ({"constants": {"gian": 1}}, 'constants: unknown name "gian"; did you mean "gain"'),
     "shape": (
         {"constants": {"gain": [1, 2]}},
-        r"constants: gain = \[1, 2\]: memory.onnx takes gain \(float32 scalar\)",
+        r"constants: gain = \[1, 2\] does not fit: memory.onnx takes gain \(float32 scalar\)",
     ),
     "text": ({"constants": {"gain": "much"}}, "constants: gain = 'much'"),
     "no state": ({"state": {"g": "hN"}}, 'state: unknown name "g"'),
@@ -173,6 +173,11 @@ WRONG = {
 def test_what_does_not_fit_is_told(tmp_path: Path, table: dict[str, object], said: str) -> None:
     with pytest.raises(KpiError, match=said):
         FileWorkload(settings(tmp_path, **table))
+
+
+def test_a_scored_state_is_told(tmp_path: Path) -> None:
+    with pytest.raises(KpiError, match="scored: hN carries state"):
+        FileWorkload(settings(tmp_path, scored="hN"))
 
 
 def test_more_than_the_batch_may_not_be_open(tmp_path: Path) -> None:

@@ -59,6 +59,9 @@ class ModelFile(Pass):
             named = f"model{file.suffix.lower()}" if one == file else _belongs(one, file)
             (job.out / named).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(one, job.out / named)
+        rest = [name for name in job.tensors.outputs if name != job.tensors.scored_output]
+        if rest:
+            job.remark(f"only the output {job.tensors.scored_output} is judged, not {', '.join(rest)}")
         if constants:
             self.fix(job.out / f"model{file.suffix.lower()}", constants)
             job.remark(f"{', '.join(constants)} became constants of the model, as the workload says")

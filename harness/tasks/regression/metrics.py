@@ -96,9 +96,9 @@ class CoefficientOfDetermination(SetMetric):
         import numpy as np
 
         del reference
-        rows = list(places)
+        rows, apart = list(places), errors(outputs)
         labels = np.asarray(outputs.labels, dtype=np.float64).reshape(len(outputs.labels), -1)[rows]
         spread = ((labels - labels.mean(axis=0)) ** 2).sum(axis=0)
         if not (spread > 0).all():
             raise KpiError("a label is the same for all samples: R2 says nothing of it", "use error.mae or error.rmse")
-        return float((1 - (errors(outputs)[rows] ** 2).sum(axis=0) / spread).mean())
+        return float((1 - (apart[rows] ** 2).sum(axis=0) / spread).mean())

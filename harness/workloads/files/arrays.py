@@ -48,7 +48,7 @@ class Arrays(Mapping[str, "Array"]):
             except Exception as error:
                 raise KpiError(
                     f'{self.file.name}: "{name}" can\'t be read: {reason(error)}',
-                    "save arrays of numbers; the file may be truncated",
+                    "save arrays of numbers or text, not of Python objects",
                 ) from error
         return self._read[name]
 
@@ -62,7 +62,7 @@ class Arrays(Mapping[str, "Array"]):
         import numpy as np
 
         if not self.file.is_file():
-            raise Unavailable(f"data {self.file} is not here", "check `data` in kpis.toml")
+            raise Unavailable(f"data {self.file} is not here", "check its path")
         suffix = self.file.suffix.lower()
         try:
             if suffix == ".npz":
@@ -173,7 +173,10 @@ class ArraySamples(Samples):
         if port.dtype not in DTYPES:
             raise KpiError(f"{expected}: inputs of type {port.dtype} are not supported yet")
         if str(array.dtype) != port.dtype:
-            raise KpiError(f"{shown} is {array.dtype}, {expected}", f'save it with array.astype("{port.dtype}")')
+            rounded = array.dtype.kind == "f" and not port.dtype.startswith("float")
+            scale = "give the values that the model was trained on: rounding these would change them"
+            remedy = scale if rounded else f'save it with array.astype("{port.dtype}")'
+            raise KpiError(f"{shown} is {array.dtype}, {expected}", remedy)
         if port.shape is None:
             return
         if not port.shape:

@@ -25,6 +25,8 @@ def constants_of(signature: Signature, given: Mapping[str, Any], model: str) -> 
         port = _port(ports, name, model, "constants")
         try:
             array = np.asarray(value).astype(port.dtype)
+            if not array.ndim and port.shape and all(size == 1 for size in port.shape):
+                array = array.reshape([1] * len(port.shape))
             fits = port.shape is None or (
                 array.ndim == len(port.shape)
                 and all(size in (None, own) for size, own in zip(port.shape, array.shape, strict=True))
@@ -32,7 +34,10 @@ def constants_of(signature: Signature, given: Mapping[str, Any], model: str) -> 
         except (TypeError, ValueError):
             fits = False
         if not fits:
-            raise KpiError(f"constants: {name} = {value!r}: {model} takes {port}", "write a number, or nested lists")
+            raise KpiError(
+                f"constants: {name} = {value!r} does not fit: {model} takes {port}",
+                "write a number for a scalar, a list for one axis, lists of lists for more",
+            )
         found[name] = array
     return found
 

@@ -61,8 +61,10 @@ def read_signature(file: Path) -> Signature:
     made = MODEL_FILES.get(file.suffix.lower())
     if made is None:
         raise KpiError(f"{file.name} is of no format that is known", f"known are {', '.join(MODEL_FILES)}")
+    if file.is_dir():
+        raise KpiError(f"model {file} is a folder", "name the file in it")
     if not file.is_file():
-        raise Unavailable(f"model {file} is not here", "check `model` in kpis.toml")
+        raise Unavailable(f"model {file} is not here", "check its path")
     try:
         return {"onnx": _of_onnx, "openvino": _of_openvino}[made](file)
     except ImportError as error:

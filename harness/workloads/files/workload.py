@@ -42,6 +42,12 @@ class FileWorkload(TensorWorkload):
         self._signature = replace(whole, inputs=tuple(port for port in whole.inputs if port.name not in apart))
         self.outputs = tuple(p.name for p in whole.outputs if p.name not in settings.state.values())
         self.scored = settings.scored
+        if self.scored in settings.state.values():
+            raise KpiError(f"scored: {self.scored} carries state, as `state` says", "correct one of them")
+
+    @property
+    def _who(self) -> str:
+        return f"workload {self.settings.name}"
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
