@@ -8,9 +8,11 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.core.bounds import parse_bound
 from harness.core.errors import KpiError
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import SampleMetric
+from harness.judge.verdict import Verdict, judge_samples
 from harness.measure.records import Outputs
 from harness.workloads.torchvision_compat import import_torchvision
 
@@ -104,6 +106,19 @@ def test_regression_as_scikit_learn_has_it(shape: tuple[int, ...]) -> None:
     assert figure("error.mae", given_outputs) == pytest.approx(sklearn.metrics.mean_absolute_error(*rows))
     assert figure("error.rmse", given_outputs) == pytest.approx(sklearn.metrics.mean_squared_error(*rows) ** 0.5)
     assert figure("error.r2", given_outputs) == pytest.approx(sklearn.metrics.r2_score(*rows))
+
+
+def test_a_drop_of_the_root_mean_square_is_decided() -> None:
+    chance, metric = np.random.default_rng(0), metrics()["error.rmse"]
+    labels = chance.normal(0, 1, 600)
+    base = Outputs((labels + chance.normal(0, 0.1, 600)).astype(np.float32)[:, None], labels)
+    found = {}
+    for name, answers in (("negated", -base.logits), ("as good", base.logits + np.float32(0.001))):
+        assert issubclass(metric, SampleMetric)
+        own, other = (metric.scored(outputs, None, None) for outputs in (Outputs(answers, labels), base))
+        scores = metric.paired_scores(own.scores, other.scores, own.groups, None)
+        found[name] = judge_samples(parse_bound("drop <= 0.1 vs base", metric.dimension), scores, 0.97, "lower").verdict
+    assert found == {"negated": Verdict.FAIL, "as good": Verdict.PASS}
 
 
 def test_labels_that_do_not_fit_are_told() -> None:
