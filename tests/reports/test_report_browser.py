@@ -156,7 +156,7 @@ def test_the_ledger_is_filtered(seen: Seen) -> None:
     page.get_by_role("searchbox", name="Find").fill("no such thing")
     assert page.get_by_text("No target fits this filter.").is_visible()
     page.get_by_role("searchbox", name="Find").fill("")
-    page.get_by_label("TensorWorkload").select_option("stripes")
+    page.get_by_label("Workload").select_option("stripes")
     assert len(order(page, "kpi")) == every - 1
 
 
