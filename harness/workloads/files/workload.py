@@ -103,7 +103,7 @@ class FileWorkload(TensorWorkload):
         return _Part(samples, labels, rows)
 
     def _of(self, name: str) -> Path:
-        """The file that a split is in; what has no file of its own is in that of the evaluation."""
+        """The file or folder that a split is in. Raises KpiError where there is none."""
         if self._data.whole is not None:
             return self._data.whole
         if name not in self._data.splits:
