@@ -368,8 +368,7 @@ class KpiPlugin:
             return
         stopped = "the run stopped at an earlier failure" if session.shouldfail or session.shouldstop else ""
         recorder.finish("the run was interrupted first" if exitstatus == pytest.ExitCode.INTERRUPTED else stopped)
-        green = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        if self.options.release and green and not recorder.ledger.proven:
+        if self.options.release and exitstatus == pytest.ExitCode.OK and not recorder.ledger.proven:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter, exitstatus: int) -> None:
