@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,25 +90,31 @@ def read_artifact(path: Path, *, thorough: bool = False) -> Artifact:
         raise Damaged(f"artifact {path.name[:12]} is damaged: {error}") from error
 
 
-def batch_of(path: Path) -> tuple[int | None, list[str]]:
-    """Of a model of tensors the only batch size that it takes, None for any; and what it calls its batch axis.
+@dataclass(frozen=True, slots=True)
+class TensorFacts:
+    """What a process that measures a model of tensors must know of it.
 
-    For a process that measures: nothing is checked. Without a manifest the axis has the name that our exports give it.
+    ``batch`` is the only batch size that it takes, None for any; ``batch_names`` are what it calls its batch axis;
+    ``state`` are the inputs that carry state from frame to frame.
+    """
+
+    batch: int | None = None
+    batch_names: tuple[str, ...] = ("batch",)
+    state: tuple[StateInput, ...] = ()
+
+
+@cache
+def tensor_facts(path: Path) -> TensorFacts:
+    """The facts in an artifact's manifest, read once in a process: nothing is checked.
+
+    Without a manifest the batch axis has the name that our exports give it.
     """
     try:
         notes = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["notes"]
     except (OSError, ValueError, KeyError):
-        notes = {}
-    return notes.get("batch"), notes.get("batch_names", ["batch"])
-
-
-def state_of(path: Path) -> tuple[StateInput, ...]:
-    """The inputs that carry state from frame to frame; none where the model keeps none."""
-    try:
-        notes = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["notes"]
-    except (OSError, ValueError, KeyError):
-        notes = {}
-    return tuple(StateInput.from_json(one) for one in notes.get("state", ()))
+        return TensorFacts()
+    names = tuple(notes.get("batch_names", TensorFacts().batch_names))
+    return TensorFacts(notes.get("batch"), names, tuple(map(StateInput.from_json, notes.get("state", ()))))
 
 
 def manifest_checksum(content: Mapping[str, Any]) -> str:

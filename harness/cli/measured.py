@@ -42,12 +42,10 @@ def _text(target: Target, worst: float) -> str:
             margin = _POINTS if shown is POINTS else 0.1 * abs(change)
             limit = change + margin if bound.upper else change - margin
             return f"{bound.relation} {op} {shown.format(limit, 2)} vs {bound.versus}"
-        case Relation.RATIO:
+        case Relation.RATIO | Relation.SHARE:
             factor = worst * _RATIOS if bound.upper else worst / _RATIOS
-            return f"{op} {factor:.3g} x {bound.versus}"
-        case Relation.SHARE:
-            factor = worst * _RATIOS if bound.upper else worst / _RATIOS
-            return f"{op} {100 * factor:.3g} % of {bound.versus}"
+            said = f"{factor:.3g} x" if bound.relation is Relation.RATIO else f"{100 * factor:.3g} % of"
+            return f"{op} {said} {bound.versus}"
         case _:
             return f"{op} {shown.format(_value(target, worst), 3)}"
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.data_files import DataFiles
 from harness.core.errors import KpiError, suggest
 from harness.core.formats import MODEL_FILES
+from harness.core.units import BYTES
 from harness.workloads.files.arrays import ONLY, Arrays, ArraySamples
 from harness.workloads.files.signature import Port, Signature, model_files, read_signature
 
@@ -44,6 +45,11 @@ class Found:
     samples: int
     made: bool = False
     remarks: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, with the weights next to it."""
+        return sum(file.stat().st_size for file in model_files(self.model))
 
 
 def look(model: Path, data: Path | None, folder: Path, shapes: Mapping[str, Shape] = MappingProxyType({})) -> Found:
@@ -86,10 +92,7 @@ def _same_names(signature: Signature, arrays: Arrays) -> dict[str, str]:
 
 
 def _fits(port: Port, array: npt.NDArray[np.generic]) -> bool:
-    if str(array.dtype) != port.dtype or array.ndim != len(port.shape or array.shape):
-        return False
-    wanted = zip((port.shape or array.shape)[1:], array.shape[1:], strict=True)
-    return array.ndim > 0 and all(size in (None, found) for size, found in wanted)
+    return str(array.dtype) == port.dtype and array.ndim > 0 and (not port.shape or port.fits(array.shape, 1))
 
 
 def _task(signature: Signature, labels: npt.NDArray[Any] | None) -> tuple[str, str | None, tuple[str, ...]]:
@@ -183,14 +186,13 @@ def proposals(found: Found) -> Iterator[Proposal]:
     """The model as delivered, in half precision where that serves, in INT8 by each runtime that is installed."""
     made = MODEL_FILES[found.model.suffix.lower()]
     openvino = find_spec("openvino") is not None
-    size = sum(file.stat().st_size for file in model_files(found.model))
     own = "onnxruntime" if made == "onnx" else "openvino"
     yield Proposal(
         DELIVERED,
         "the file as it is",
         {"runtime": _runtime(own)},
         [
-            ("size", f"<= {_bytes(1.05 * size)}", "5 % above the file that was delivered"),
+            ("size", f"<= {BYTES.format(1.05 * found.size)}", "5 % above the file that was delivered"),
             ("latency.p50", "< 100 ms", "a starting point: write what your service needs"),
             *_own_accuracy(found),
         ],
@@ -242,19 +244,11 @@ def _compared(found: Found, size: str, *, closer: bool = False) -> list[tuple[st
         else ("accuracy.top1", f"drop <= 1 pp vs {DELIVERED}", "how much accuracy it may cost")
     )
     smaller = ("size", f"<= {size} x {DELIVERED}", "smaller" if closer else "half the size is what INT8 is for")
-    tiny = sum(file.stat().st_size for file in model_files(found.model)) < _TINY
     return [
-        *([] if tiny else [smaller]),
+        *([smaller] if found.size >= _TINY else []),
         ("latency.p50", f"<= 1.1 x {DELIVERED}", "not slower; measured alternately in one run"),
         quality,
     ]
-
-
-def _bytes(size: float) -> str:
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.3g} {unit}"
-    return f"{size:.0f} B"
 
 
 def written(found: Found, device: str, folder: Path, bounds: Mapping[tuple[str, str], str] | None = None) -> str:
@@ -262,6 +256,7 @@ def written(found: Found, device: str, folder: Path, bounds: Mapping[tuple[str, 
 
     ``bounds``, by recipe and metric, take the place of the starting points where there are such.
     """
+    proposed = list(proposals(found))
     lines = [
         f"# {found.model.name}: {found.signature.about}",
         f"# takes {', '.join(map(str, found.signature.inputs))}",
@@ -278,32 +273,28 @@ def written(found: Found, device: str, folder: Path, bounds: Mapping[tuple[str, 
         *([f"scored = {_quoted(found.scored)}"] if found.scored else []),
         f"reference = {_quoted(DELIVERED)}",
     ]
-    for one in proposals(found):
+    for one in proposed:
         lines += ["", f"[workload.{found.name}.recipe.{one.name}] # {one.about}"]
         lines += [f"{key} = {_toml(value)}" for key, value in one.recipe.items()]
-    for one in proposals(found):
+    for one in proposed:
         lines += ["", "[[kpi]]", f"name = {_quoted(f'{found.name}-{one.name}')}", f"workload = {_quoted(found.name)}"]
         lines += [f"recipe = {_quoted(one.name)}", f"machine = {_quoted(f'any-{device}')}", "", "[kpi.targets]"]
         for name, bound, why in one.targets:
-            proposed = (bounds or {}).get((one.name, name))
-            said = why if proposed is None else "proposed from one run on this machine, with a margin"
-            lines.append(f"{_quoted(name)} = {_quoted(proposed or bound)} # {said}")
+            measured = (bounds or {}).get((one.name, name))
+            said = why if measured is None else "proposed from one run on this machine, with a margin"
+            lines.append(f"{_quoted(name)} = {_quoted(measured or bound)} # {said}")
     return "\n".join(lines) + "\n"
 
 
 def _data_lines(found: Found, folder: Path) -> Iterator[str]:
     if found.made:
         yield "# RANDOM NUMBERS: good for times and sizes. Give real samples before you trust INT8 or parity."
-    path, default = _path(found.data, folder), DataFiles()
-    if not found.reading.inputs and found.reading.label == default.label:
-        yield f"data = {_quoted(path)} # 20 % for calibration, 20 % to tune on, the rest to judge by"
-        return
-    table: dict[str, Any] = {"file": path}
-    if found.reading.inputs:
-        table["inputs"] = dict(found.reading.inputs)
-    if found.reading.label != default.label:
-        table["label"] = found.reading.label
-    yield f"data = {_toml(table)} # 20 % for calibration, 20 % to tune on, the rest to judge by"
+    path, reading = _path(found.data, folder), found.reading
+    more: dict[str, Any] = {"inputs": dict(reading.inputs)} if reading.inputs else {}
+    if reading.label != DataFiles().label:
+        more["label"] = reading.label
+    value = _toml({"file": path, **more} if more else path)
+    yield f"data = {value} # 20 % for calibration, 20 % to tune on, the rest to judge by"
 
 
 def _path(file: Path, folder: Path) -> str:

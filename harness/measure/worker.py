@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from harness.build.artifact import batch_of, state_of
+from harness.build.artifact import tensor_facts
 from harness.core.cores import check, in_force, pin
 from harness.core.errors import KpiError
 from harness.core.placement import memory_policy, node_cores
@@ -157,7 +157,7 @@ def _observe(
 
 def _load(runtime: Runtime, scenario: Scenario[Any], artifact: Path, device: str) -> Session:
     """The session; of a model that keeps state one that is asked for sequences, whose batch axis is not fixed."""
-    state = state_of(artifact)
+    state = tensor_facts(artifact).state
     session = runtime.load(artifact, device, None if state else scenario.batch, profile=scenario.profiled)
     if not state:
         return session
@@ -174,7 +174,8 @@ def _fitting(cls: type[Scenario[Any]], options: Mapping[str, Any], artifact: Pat
 
     Raises KpiError where it sends others.
     """
-    scenario, (fixed, _) = cls(cls.Options(**options)), batch_of(artifact)
+    # Read here, so that the time to load the artifact does not hold it.
+    scenario, fixed = cls(cls.Options(**options)), tensor_facts(artifact).batch
     if fixed is None or not isinstance(scenario, TensorScenario) or scenario.batch == fixed:
         return scenario
     settable = "batch" in cls.Options.__dataclass_fields__

@@ -61,12 +61,12 @@ class Space:
         return with_picked({"recipe": self.root}, picked)["recipe"]
 
     def _made(self, template: str, table: Mapping[str, Any]) -> Candidate:
-        name = name_of(template, table)
-        return Candidate(
-            name,
-            table,
-            read_recipe(self._spec.path, self._workload, name, table, self._spec.workloads[self._workload].model_file),
-        )
+        return self.candidate(name_of(template, table), table)
+
+    def candidate(self, name: str, table: Mapping[str, Any]) -> Candidate:
+        """The candidate of that name and plain table; SpecError where the parts don't fit together."""
+        model = self._spec.workloads[self._workload].model_file
+        return Candidate(name, table, read_recipe(self._spec.path, self._workload, name, table, model))
 
 
 def name_of(template: str, table: Mapping[str, Any]) -> str:

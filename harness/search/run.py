@@ -25,7 +25,6 @@ from harness.search.pareto import BROKEN, DROPPED, Price, Row, front, nearest, p
 from harness.search.study import Study, folder_of
 from harness.spec.catalog import passes
 from harness.spec.model import Kpi, Spec, WorkloadSpec
-from harness.spec.reader import read_recipe
 from harness.spec.search_space import Picked, every
 from harness.spec.tasks import tasks
 
@@ -226,16 +225,10 @@ class Search:
         near = nearest(rows)
         if winner(rows) or near is None or near.state != DROPPED:
             return rows
-        recipe = read_recipe(
-            self._spec.path,
-            self.kpi.workload,
-            near.name,
-            near.table,
-            self._spec.workloads[self.kpi.workload].model_file,
-        )
+        candidate = self._space.candidate(near.name, near.table)
         begin = time.monotonic()
         try:
-            targets = self._checker.prepare(Candidate(near.name, near.table, recipe))
+            targets = self._checker.prepare(candidate)
             looks, _ = self._checker.steps(targets)
             seen = []
             for level, target in looks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -100,10 +101,7 @@ def included_files(path: Path, data: Mapping[str, Any]) -> list[Path]:
 
 def files_of(path: Path) -> list[Path]:
     """The main file and what it includes, as far as they can be read."""
-    try:
-        return [path, *included_files(path, tomllib.loads(path.read_bytes().decode("utf-8-sig")))]
-    except (OSError, ValueError, RecursionError):
-        return [path]
+    return [path, *included_files(path, _readable(path))]
 
 
 def plugin_folder(path: Path, name: str) -> Path:
@@ -113,23 +111,30 @@ def plugin_folder(path: Path, name: str) -> Path:
 
 def use_plugins(path: Path) -> None:
     """Makes the plug-ins known that the file names, for what only reads evidence; mistakes are for a reader to tell."""
-    try:
-        names = tomllib.loads(path.read_bytes().decode("utf-8-sig")).get("plugins", [])
-    except (OSError, ValueError, RecursionError):
+    data = _readable(path)
+    if not data:
         return
+    names = data.get("plugins", [])
     folders = {n: plugin_folder(path, n) for n in names if isinstance(n, str)} if isinstance(names, list) else {}
     found = [Plugin(name, folder) for name, folder in folders.items() if (folder / "__init__.py").is_file()]
-    use(found, list(_own_metrics(path)))
+    included = ((file, _readable(file)) for file in included_files(path, data))
+    use(found, [own for file, its in ((path, data), *included) for own in _own_metrics(file, its)])
 
 
-def _own_metrics(path: Path) -> Iterator[OwnMetric]:
-    """The metrics of one's own in a file and in those that it includes, as far as they can be read."""
-    for file in files_of(path):
-        try:
-            tables = tomllib.loads(file.read_bytes().decode("utf-8-sig")).get("metric", {})
-            yield from (own_metric(name, table, file.parent.resolve()) for name, table in tables.items())
-        except (OSError, ValueError, RecursionError, AttributeError, TypeError):
-            continue
+def _own_metrics(file: Path, data: Mapping[str, Any]) -> Iterator[OwnMetric]:
+    """The metrics of one's own in a file, as far as their tables are what they must be."""
+    tables = data.get("metric", {})
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        with suppress(ValueError, AttributeError, TypeError):
+            yield own_metric(name, table, file.parent.resolve())
+
+
+def _readable(path: Path) -> Mapping[str, Any]:
+    """What a file says; nothing where it can't be read, which is for a reader to tell."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return {}
 
 
 def _patterns(data: Mapping[str, Any]) -> list[str]:

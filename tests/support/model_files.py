@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +88,9 @@ def file_settings(task: str, model: Path, data: DataFiles, cache: Path, **more: 
         data_files=data,
         **more,
     )
+
+
+def plain_settings(settings: Settings) -> dict[str, Any]:
+    """The settings as a worker is sent them."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
+    return plain

@@ -108,6 +108,11 @@ class Project:
             os.kill(process.pid, number)
             process.communicate(timeout=60)
 
+    def recomputed(self) -> subprocess.CompletedProcess[str]:
+        """What the program that knows nothing of the harness says of the latest run's verdicts."""
+        call = [sys.executable, str(ROOT / "examples/replay.py"), str(self.folder / ".kpi/latest/evidence.json")]
+        return subprocess.run(call, capture_output=True, text=True, check=False)
+
     def evidence(self) -> dict[str, Any]:
         """The evidence of the latest run, its numbers in plain lists."""
         return read_plain(self.folder / ".kpi/latest/evidence.json")

@@ -17,7 +17,7 @@ from harness.workloads.files.images import ImageSamples, as_input, folder_digest
 from harness.workloads.files.signature import read_signature
 from harness.workloads.files.workload import FileWorkload
 from harness.workloads.torchvision_compat import import_torchvision
-from tests.support.model_files import file_settings, save
+from tests.support.model_files import file_settings, plain_settings, save
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HOW = Preprocess((24, 24), resize=32, mean=MEAN, std=STD)
@@ -90,15 +90,7 @@ def test_a_workload_of_pictures(folder: Path, tmp_path: Path) -> None:
     before = made.fingerprint()
     picture(folder / "cat/0.png", 41, 50, 99)
     assert FileWorkload(kept).fingerprint() != before
-    assert Settings.from_json({**_plain(kept)}) == kept
-
-
-def _plain(settings: Settings) -> dict[str, object]:
-    import json
-    from dataclasses import asdict
-
-    plain: dict[str, object] = json.loads(json.dumps(asdict(settings), default=str))
-    return plain
+    assert Settings.from_json(plain_settings(kept)) == kept
 
 
 def test_what_does_not_fit_is_told(folder: Path, tmp_path: Path) -> None:

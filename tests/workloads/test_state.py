@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.build.artifact import state_of as kept_state
+from harness.build.artifact import tensor_facts
 from harness.core.data_files import DataFiles
 from harness.core.errors import KpiError
 from harness.core.state import StateInput, play
@@ -18,7 +18,7 @@ from harness.workloads.base import Settings
 from harness.workloads.files.shared import constants_of, state_of
 from harness.workloads.files.signature import read_signature
 from harness.workloads.files.workload import FileWorkload
-from tests.support.model_files import file_settings
+from tests.support.model_files import file_settings, plain_settings
 from tests.support.project import Project
 
 FRAMES, WIDTH = 5, 32
@@ -119,16 +119,7 @@ def test_a_sample_is_a_sequence(tmp_path: Path) -> None:
     assert made.outputs == ("y",)
     assert made.scored_output == "y"
     assert made.state == (StateInput("h", "hN", (None, WIDTH), "float32"),)
-    again = Settings.from_json({**vars_of(settings(tmp_path))})
-    assert again == settings(tmp_path)
-
-
-def vars_of(given: Settings) -> dict[str, object]:
-    import json
-    from dataclasses import asdict
-
-    plain: dict[str, object] = json.loads(json.dumps(asdict(given), default=str))
-    return plain
+    assert Settings.from_json(plain_settings(settings(tmp_path))) == settings(tmp_path)
 
 
 def test_playing_is_what_a_loop_does(tmp_path: Path) -> None:
@@ -197,7 +188,7 @@ def test_state_is_played_everywhere(tmp_path: Path, shared_store: Path) -> None:
     done = project.pytest()
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(project.verdicts().values()) == {"PASS"}
-    artifacts = [path for path in (shared_store / "objects").iterdir() if kept_state(path)]
+    artifacts = [path for path in (shared_store / "objects").iterdir() if tensor_facts(path).state]
     assert len(artifacts) >= 4
     files = [onnx.load(path / "model.onnx") for path in artifacts if (path / "model.onnx").exists()]
     assert all([value.name for value in model.graph.input] == ["x", "h"] for model in files)

@@ -114,9 +114,11 @@ def check(job: PassContext, chosen: Pass) -> dict[str, Any] | None:
 def check_alone(job: PassContext, chosen: Pass) -> dict[str, Any]:
     """Runs real samples through a file that no pass made: alone, again, and in a batch.
 
-    Returns the largest difference for the manifest. Raises KpiError where the file does not run, where the answer to a
-    sample depends on the others of its batch, or as :class:`Comparison` does.
+    Returns for the manifest by how much the answer to a sample depends on the others of its batch. Raises KpiError
+    where the file does not run or answers differently when it is asked again, or as :class:`Comparison` does.
     """
+    import numpy as np
+
     name = type(chosen).name
     samples = job.tensors.probes(SAMPLES)
     count = len(next(iter(samples.values())))
@@ -145,8 +147,8 @@ def check_alone(job: PassContext, chosen: Pass) -> dict[str, Any]:
             comparison.add(answer, answer, rows)
             alone.update(zip(rows, answer[scored], strict=True))
         else:
-            comparison.add({scored: _stacked([alone[row] for row in rows])}, answer, rows)
-    return comparison.finish(lambda: "look for an operator that mixes the samples of a batch")
+            comparison.add({scored: np.stack([alone[row] for row in rows])}, answer, rows)
+    return comparison.finish()
 
 
 def _sequenced(run: Run, workload: TensorWorkload) -> Run:
@@ -154,19 +156,12 @@ def _sequenced(run: Run, workload: TensorWorkload) -> Run:
     return (lambda feeds: play(run, feeds, workload.state)) if workload.state else run
 
 
-def source_run(job: PassContext) -> Run:
-    """Runs single batches (of a model with state: single frames) through what a pass reads."""
-    assert job.source is not None
-    for file, made in {"model.onnx": "onnx", "model.xml": "openvino"}.items():
-        if job.input(file).exists():
+def source_run(job: PassContext) -> Run | None:
+    """Runs batches (of a model with state: frames) through the file that a pass reads; None where it reads none."""
+    for file, made in {"model.onnx": "onnx", "model.xml": "openvino", "model.pt2": "torch"}.items():
+        if job.source is not None and job.input(file).exists():
             return _readers()[made](job.source, job.tensors)
-    raise KpiError("what the pass reads is not a file that can be run here")
-
-
-def _stacked(answers: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
-    import numpy as np
-
-    return np.stack(answers)
+    return None
 
 
 def _cause(job: PassContext, samples: Arrays, read: Run, written: Run) -> str:
@@ -287,12 +282,10 @@ def _apart(
 
 
 def _source(job: PassContext, chosen: Pass) -> Run:
-    if job.source is None:
-        return _of_network(job.tensors, network_of(job).eval())
-    for file, made in {"model.onnx": "onnx", "model.xml": "openvino", "model.pt2": "torch"}.items():
-        if job.input(file).exists():
-            return _readers()[made](job.source, job.tensors)
-    return _of_network(job.tensors, (chosen.source_network(job) or network_of(job)).eval())
+    if run := source_run(job):
+        return run
+    own = chosen.source_network(job) if job.source else None
+    return _of_network(job.tensors, (own or network_of(job)).eval())
 
 
 def _of_network(workload: TensorWorkload, network: torch.nn.Module) -> Run:

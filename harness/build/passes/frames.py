@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from harness.build.passes.data import Arrays, Calibration
 from harness.build.passes.faithful import source_run
+from harness.core.errors import KpiError
 from harness.core.state import play
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class Frames(Calibration):
     def __init__(self, job: PassContext, count: int) -> None:
         super().__init__(job.tensors, count)
         run, frames = source_run(job), list[dict[str, Any]]()
+        if run is None:
+            raise KpiError("what the pass reads is not a file that can be run here")
         for place in range(self._count):
             if len(frames) < count:
                 play(run, super().__getitem__(place), job.tensors.state, seen=frames.append)

@@ -76,11 +76,7 @@ class Tuning:
         if self._metric is None:
             return float((decisions(found.logits) == found.labels).mean())
         reference = self._reference if self._metric.needs_reference else None
-        if self._metric.jackknife:
-            value = float(self._metric.of(found, reference, range(len(found.labels))))
-        else:
-            scores = self._metric.scores(found, reference)
-            value = sum(scores) / len(scores)
+        value = float(self._metric.figure(found, reference))
         return value if self._metric.better == "higher" else -value
 
     def _answers(self, infer: Infer, samples: Iterable[Sample]) -> _Answers:

@@ -10,6 +10,7 @@ from harness.core.errors import KpiError
 from harness.core.own_metrics import OwnMetric
 from harness.core.registry import Plugin, discover, own_metrics, plugins
 from harness.judge.metrics.base import Metric
+from harness.judge.metrics.own import made
 from harness.judge.metrics.sliced import sliced
 
 _PERCENTILE = re.compile(r"(.+)\.p([5-9]\d(?:\.\d{1,3})?)", re.ASCII)
@@ -74,9 +75,4 @@ def metrics() -> Metrics:
 
 @cache
 def _metrics(_: tuple[Plugin, ...], own: tuple[OwnMetric, ...]) -> Metrics:
-    listed = discover("metrics", Metric)
-    if not own:
-        return Metrics(listed)
-    from harness.judge.metrics.own import made
-
-    return Metrics({**listed, **{one.name: made(one) for one in own}})
+    return Metrics({**discover("metrics", Metric), **{one.name: made(one) for one in own}})

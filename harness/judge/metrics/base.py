@@ -311,6 +311,12 @@ class SampleMetric(Metric):
         return Scored(cls.scores(outputs, reference), cls.weights(outputs))
 
     @classmethod
+    def figure(cls, outputs: Any, reference: Any) -> float:
+        """The one figure of all samples."""
+        scores = cls.scores(outputs, reference)
+        return sum(scores) / len(scores)
+
+    @classmethod
     def weights(cls, outputs: Any) -> list[float] | None:
         """How much each sample counts in the mean, n in all, where they do not count alike; ``scores`` hold it already.
 

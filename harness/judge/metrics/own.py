@@ -27,27 +27,28 @@ Reader = Callable[[OwnMetric, Any, int], list[float]]
 """Makes figures of what a function gave for so many samples."""
 
 
-class OwnSampleMetric(SampleMetric):
-    """A score for each sample: the function gives an array of as many numbers as there are samples."""
+class OwnFunction(SampleMetric):
+    """What both kinds have in common: whose function it is."""
 
     tasks = _ARRAYS
     own: ClassVar[OwnMetric]
-
-    @classmethod
-    def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
-        del reference
-        return _asked_twice(cls.own, outputs.logits, outputs.labels, _scores)
 
     @classmethod
     def identity(cls) -> dict[str, str]:
         return {"code": cls.own.digest}
 
 
-class OwnSetMetric(SetMetric):
-    """One figure of the whole set: the function gives a number for any part of the samples."""
+class OwnSampleMetric(OwnFunction):
+    """A score for each sample: the function gives an array of as many numbers as there are samples."""
 
-    tasks = _ARRAYS
-    own: ClassVar[OwnMetric]
+    @classmethod
+    def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
+        del reference
+        return _asked_twice(cls.own, outputs.logits, outputs.labels, _scores)
+
+
+class OwnSetMetric(OwnFunction, SetMetric):
+    """One figure of the whole set: the function gives a number for any part of the samples."""
 
     @classmethod
     def of(cls, outputs: Outputs, reference: Outputs | None, places: Sequence[int]) -> float:
@@ -60,10 +61,6 @@ class OwnSetMetric(SetMetric):
     @classmethod
     def count(cls, outputs: Outputs) -> int:
         return len(outputs.labels)
-
-    @classmethod
-    def identity(cls) -> dict[str, str]:
-        return {"code": cls.own.digest}
 
 
 def made(own: OwnMetric) -> type[Metric]:
@@ -101,9 +98,8 @@ def _function(own: OwnMetric, digest: str) -> Callable[[Array, Array], Any]:
     return function  # type: ignore[no-any-return]
 
 
-def _asked(
-    own: OwnMetric, outputs: Array, labels: Array, read: Callable[[OwnMetric, Any, int], list[float]]
-) -> list[float]:
+def _asked(own: OwnMetric, outputs: Array, labels: Array, read: Reader) -> list[float]:
+    """What the function gives, as ``read`` makes figures of it; KpiError where it raises or one is out of range."""
     function = _function(own, own.digest)
     outputs, labels = outputs.view(), labels.view()
     for array in (outputs, labels):

@@ -22,22 +22,10 @@ LEAST = 30
 """Of fewer samples no verdict is given, whatever they say."""
 _NAME = re.compile(r"(?P<base>[^\[\]]+)\[(?P<by>slice|class)=(?P<which>[^\[\]]+)\]")
 _LISTED = 12
-_KEPT = (
-    "dimension",
-    "better",
-    "tasks",
-    "range",
-    "needs_reference",
-    "scenario",
-    "paired",
-    "jackknife",
-    "worthless",
-    "ends",
-)
 
 
 class SlicedMetric(SampleMetric):
-    """What a metric says of the samples of one slice, or of one class."""
+    """What a metric says of the samples of one slice, or of one class; derived from it, ``whole``, as well."""
 
     whole: ClassVar[type[SampleMetric]]
     by: ClassVar[str]
@@ -65,20 +53,10 @@ class SlicedMetric(SampleMetric):
         return found
 
     @classmethod
-    def check(cls, outputs: Outputs, recipe: str) -> None:
-        cls.whole.check(outputs, recipe)
-
-    @classmethod
-    def check_compared(cls, outputs: Outputs, recipe: str) -> None:
-        cls.whole.check_compared(outputs, recipe)
-
-    @classmethod
-    def identity(cls) -> dict[str, str]:
-        return cls.whole.identity()
-
-    @classmethod
-    def needs(cls) -> str:
-        return cls.whole.needs()
+    def remarks(cls, outputs: Outputs, reference: Outputs | None) -> list[str]:
+        """None: what is to be said of the samples is said where all of them are scored."""
+        del outputs, reference
+        return []
 
     @classmethod
     def scored(cls, outputs: Outputs, reference: Outputs | None, clusters: Sequence[int] | None) -> Scored:
@@ -113,8 +91,7 @@ def sliced(name: str, listed: Mapping[str, type[Metric]]) -> type[SampleMetric] 
     whole = listed.get(match["base"]) if match else None
     if match is None or whole is None or not issubclass(whole, SampleMetric) or whole.scenario != "evaluate":
         return None
-    said = {key: getattr(whole, key) for key in _KEPT}
-    said |= {
+    said = {
         "name": name,
         "title": f"{whole.title}, {match['by']} {match['which']}",
         "__doc__": f"Formula: ``{whole.name}`` of the samples of {match['by']} {match['which']}.",
@@ -123,7 +100,7 @@ def sliced(name: str, listed: Mapping[str, type[Metric]]) -> type[SampleMetric] 
         "by": match["by"],
         "which": match["which"],
     }
-    return type(f"{whole.__name__}Slice", (SlicedMetric,), said)
+    return type(f"{whole.__name__}Slice", (SlicedMetric, whole), said)
 
 
 def _part(outputs: Outputs, rows: Rows) -> Outputs:

@@ -36,6 +36,10 @@ class SetMetric(SampleMetric):
         """How many samples there are."""
 
     @classmethod
+    def figure(cls, outputs: Any, reference: Any) -> float:
+        return cls.of(outputs, reference, range(cls.count(outputs)))
+
+    @classmethod
     def scores(cls, outputs: Any, reference: Any) -> list[float]:
         return list(cls.scored(outputs, reference, None).scores)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness.build.artifact import batch_of
+from harness.build.artifact import tensor_facts
 from harness.core.cores import confined
 from harness.core.errors import KpiError, Unavailable, reason
 from harness.core.libraries import require
@@ -107,7 +107,7 @@ class OnnxRuntime(Runtime):
         if short == "OpenVINO":
             chosen.setdefault("device_type", device.upper())
 
-        sizes = dict.fromkeys(batch_of(artifact)[1], batch) if batch else {}
+        sizes = dict.fromkeys(tensor_facts(artifact).batch_names, batch) if batch else {}
         settings = self._settings(ort, sizes, alone=short != "CPU")
         folder = tempfile.TemporaryDirectory(prefix="kpi-profile-") if profile else None
         if folder is not None:

@@ -177,17 +177,11 @@ class ArraySamples(Samples):
             scale = "give the values that the model was trained on: rounding these would change them"
             remedy = scale if rounded else f'save it with array.astype("{port.dtype}")'
             raise KpiError(f"{shown} is {array.dtype}, {expected}", remedy)
-        if port.shape is None:
-            return
-        if not port.shape:
+        if port.shape == ():
             raise KpiError(
                 f"{expected}: a number that all samples share is not supported yet", "make it a constant of the model"
             )
-        sample, wanted = array.shape[1:], port.shape[1:]
-        fits = len(sample) == len(wanted) and all(
-            size in (None, found) for size, found in zip(wanted, sample, strict=True)
-        )
-        if not fits or not array.ndim:
+        if not port.fits(array.shape, 1):
             raise KpiError(
                 f"{shown} has the shape {array.shape}, {expected}",
                 "the first axis counts samples; the others must be those of the model",

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from harness.workloads.files.signature import Port, Signature
 
 PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-_RANK = 4
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -154,12 +153,7 @@ class ImageSamples(Samples):
         expected = f"{self._model} takes {port}"
         if port.dtype not in ("float16", "float32", "uint8"):
             raise KpiError(f"{expected}: pictures become float16, float32 or uint8")
-        if port.shape is None:
-            return
-        fits = len(port.shape) == _RANK and all(
-            size in (None, own) for size, own in zip(port.shape[1:], self._shape, strict=False)
-        )
-        if not fits:
+        if not port.fits((self.count, *self._shape), 1):
             raise KpiError(
                 f"{expected}, preprocess makes {'x'.join(map(str, self._shape))}",
                 "correct size, layout or colour in [workload.NAME.preprocess]",

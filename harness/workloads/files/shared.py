@@ -27,10 +27,7 @@ def constants_of(signature: Signature, given: Mapping[str, Any], model: str) -> 
             array = np.asarray(value).astype(port.dtype)
             if not array.ndim and port.shape and all(size == 1 for size in port.shape):
                 array = array.reshape([1] * len(port.shape))
-            fits = port.shape is None or (
-                array.ndim == len(port.shape)
-                and all(size in (None, own) for size, own in zip(port.shape, array.shape, strict=True))
-            )
+            fits = port.fits(array.shape)
         except (TypeError, ValueError):
             fits = False
         if not fits:

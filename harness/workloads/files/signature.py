@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ class Port:
     dtype: str
     shape: Shape | None
     axes: tuple[str, ...] = ()
+
+    def fits(self, shape: Sequence[int], first: int = 0) -> bool:
+        """Whether an array of this shape may be it, as far as the file says; axes before ``first`` may be any."""
+        if self.shape is None:
+            return True
+        sizes = list(zip(self.shape, shape, strict=False))
+        return len(shape) == len(self.shape) and all(size in (None, own) for size, own in sizes[first:])
 
     def __str__(self) -> str:
         sizes = "unknown" if self.shape is None else "x".join("?" if size is None else str(size) for size in self.shape)
@@ -65,6 +73,13 @@ def read_signature(file: Path) -> Signature:
         raise KpiError(f"model {file} is a folder", "name the file in it")
     if not file.is_file():
         raise Unavailable(f"model {file} is not here", "check its path")
+    stat = file.stat()
+    return _read(made, file, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=8)
+def _read(made: str, file: Path, *_: int) -> Signature:
+    """A build asks the same file several times; the numbers tell when it is another one."""
     try:
         return {"onnx": _of_onnx, "openvino": _of_openvino}[made](file)
     except ImportError as error:
