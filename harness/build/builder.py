@@ -59,6 +59,7 @@ class Builder:
             scored=workload.scored,
             constants=workload.constants,
             state=workload.state,
+            task_options=workload.task_options,
             cache=self.store.root / "data",
         )
         plain: dict[str, Any] = json.loads(json.dumps(asdict(made), default=str))
@@ -170,6 +171,8 @@ class Builder:
         """What artifacts of a workload depend on: its content, not where a file happens to lie."""
         described = self.describe(workload)
         identity = {"task": workload.task, "fingerprint": described["fingerprint"], "code": described["code"]}
+        if workload.task_options:
+            identity["task_options"] = workload.task_options
         if workload.chat_template is not None:
             named = workload.chat_template
             identity["chat_template"] = named if named == NONE else read_file(named)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import tempfile
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 from harness.build.builder import Builder
@@ -14,6 +13,7 @@ from harness.build.passes import passes
 from harness.build.passes.base import Pass
 from harness.build.store import Store, folder_size
 from harness.core.errors import KpiError, Unavailable, reason
+from harness.core.libraries import version_of
 from harness.core.units import BYTES
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric
@@ -65,7 +65,7 @@ def _machine(here: Detected) -> Rows:
 
 def _runtimes() -> Iterator[tuple[str, str]]:
     for name, runtime in sorted(runtimes().items()):
-        found = [(d, version) for d in runtime.distributions if (version := _version(d))]
+        found = [(d, version) for d in runtime.distributions if (version := version_of(d))]
         if not found:
             yield name, f"missing; pip install {runtime.distributions[0]}"
             continue
@@ -91,7 +91,7 @@ def _pass_lacks(cls: type[Pass], environments: Environments) -> str:
     """The command that makes a pass usable; empty when it is."""
     if cls.environment is not None:
         return "" if environments.exists(cls.environment) else f"kpi env create {cls.environment}"
-    missing = [d for d in cls.requires if _version(d) is None]
+    missing = [d for d in cls.requires if version_of(d) is None]
     return f"pip install {' '.join(missing)}" if missing else ""
 
 
@@ -139,7 +139,7 @@ def _enabled(spec: Spec, here: Detected, environments: Environments) -> Iterator
             waiting.setdefault(f"{'an' if device == 'npu' else 'a'} {device}", []).append(kpi.name)
         if recipe.environment and not environments.exists(recipe.environment):
             waiting.setdefault(f"kpi env create {recipe.environment}", []).append(kpi.name)
-        elif not recipe.environment and not any(_version(d) for d in runtimes()[recipe.runtime].distributions):
+        elif not recipe.environment and not any(version_of(d) for d in runtimes()[recipe.runtime].distributions):
             waiting.setdefault(f"pip install {runtimes()[recipe.runtime].distributions[0]}", []).append(kpi.name)
         lacks = {_pass_lacks(passes()[step.name], environments) for step in recipe.passes}
         lacks |= {_metric_needs(target.metric)[1] for target in kpi.targets}
@@ -147,10 +147,3 @@ def _enabled(spec: Spec, here: Detected, environments: Environments) -> Iterator
             waiting.setdefault(remedy, []).append(kpi.name)
     for remedy, names in waiting.items():
         yield remedy, f"enables {', '.join(names)}"
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None

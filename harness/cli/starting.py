@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from harness.core.data_files import DataFiles
 from harness.core.errors import KpiError, suggest
-from harness.core.formats import MODEL_FILES
 from harness.core.units import BYTES
+from harness.measure.runtimes.base import Proposal
+from harness.spec.catalog import model_files as model_passes
+from harness.spec.catalog import runtimes
+from harness.spec.tasks import Starter, tasks
 from harness.workloads.files.arrays import ONLY, Arrays, ArraySamples
 from harness.workloads.files.signature import Port, Signature, model_files, read_signature
 
@@ -97,26 +98,13 @@ def _fits(port: Port, array: npt.NDArray[np.generic]) -> bool:
 
 def _task(signature: Signature, labels: npt.NDArray[Any] | None) -> tuple[str, str | None, tuple[str, ...]]:
     """The task that fits outputs and labels, the output that is scored where there are several, remarks on both."""
-    outputs = signature.outputs
-    scores = [p for p in outputs if p.shape is not None and len(p.shape) == 2 and p.dtype.startswith("float")]  # noqa: PLR2004
-    if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" and scores:
-        chosen = scores[0]
-        classes = (chosen.shape or (None, None))[1]
-        if classes is None or 0 <= int(labels.min()) <= int(labels.max()) < max(classes, 2):
-            return _kind(signature.inputs), _marked(chosen, outputs), ()
-        said = f"labels go from {labels.min()} to {labels.max()}, {chosen.name} has {classes} classes, counted from 0"
-        return "tensors", _marked(chosen, outputs), (f"{said}: judged by parity alone",)
-    floats = [port for port in outputs if port.dtype.startswith("float")] or list(outputs)
-    if labels is not None and labels.dtype.kind == "f" and _as_many(floats[0], labels):
-        return "regression", _marked(floats[0], outputs), ()
-    remarks = () if labels is None else (f"{_unused(labels, floats[0])}: judged by parity alone",)
-    return "tensors", _marked(floats[0], outputs), remarks
-
-
-def _as_many(port: Port, labels: npt.NDArray[Any]) -> bool:
-    """Whether there is a label for each number that the model answers, as far as it says how many those are."""
-    sizes = (port.shape or ())[1:]
-    return None in sizes or port.shape is None or math.prod(map(int, filter(None, sizes))) == labels[0].size
+    guesses = [(task, found) for task in tasks().values() if task.guess and (found := task.guess(signature, labels))]
+    task, best = max(((t, g) for t, g in guesses if g.output), key=lambda one: one[1].sure)
+    remarks = [g.note for _, g in guesses if g.note and not g.output]
+    if labels is not None and not task.labelled and not remarks:
+        remarks = [_unused(labels, next(port for port in signature.outputs if port.name == best.output))]
+    marked = best.output if len(signature.outputs) > 1 else None
+    return task.name, marked, tuple(f"{remark}: judged by parity alone" for remark in remarks if not task.labelled)
 
 
 def _unused(labels: npt.NDArray[Any], port: Port) -> str:
@@ -133,17 +121,6 @@ def _unused(labels: npt.NDArray[Any], port: Port) -> str:
     if labels.dtype.kind in "US":
         return f"{said}; names of classes: save their numbers, in the order of the model's outputs"
     return said
-
-
-def _marked(chosen: Port, outputs: Sequence[Port]) -> str | None:
-    return chosen.name if len(outputs) > 1 else None
-
-
-def _kind(inputs: Sequence[Port]) -> str:
-    first = inputs[0]
-    if first.shape is not None and len(first.shape) == _PICTURE:
-        return "image-classification"
-    return "text-classification" if first.dtype.startswith("int") else "tabular-classification"
 
 
 def _random_data(signature: Signature, file: Path, shapes: Mapping[str, Shape]) -> Path:
@@ -169,86 +146,33 @@ def _random_data(signature: Signature, file: Path, shapes: Mapping[str, Shape]) 
 # ---- the tables ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A recipe with the targets of its KPI, each a name, a bound and a comment."""
-
-    name: str
-    about: str
-    recipe: Mapping[str, Any]
-    targets: Sequence[tuple[str, str, str]]
-
-
 DELIVERED = "as-delivered"
 
 
-def proposals(found: Found) -> Iterator[Proposal]:
-    """The model as delivered, in half precision where that serves, in INT8 by each runtime that is installed."""
-    made = MODEL_FILES[found.model.suffix.lower()]
-    openvino = find_spec("openvino") is not None
-    own = "onnxruntime" if made == "onnx" else "openvino"
-    yield Proposal(
-        DELIVERED,
-        "the file as it is",
-        {"runtime": _runtime(own)},
-        [
-            ("size", f"<= {BYTES.format(1.05 * found.size)}", "5 % above the file that was delivered"),
-            ("latency.p50", "< 100 ms", "a starting point: write what your service needs"),
-            *_own_accuracy(found),
-        ],
-    )
-    if made == "onnx":
-        yield Proposal(
-            "int8-onnxruntime",
-            "INT8 with ranges from your data, by ONNX Runtime",
-            {"runtime": own, "passes": [{"pass": "onnx-static-int8", "calibration": 128}]},
-            _compared(found, "0.5"),
-        )
-    if not openvino:
-        return
-    first = ["openvino"] if made == "onnx" else []
-    if made == "onnx":
-        yield Proposal(
-            "fp16-openvino",
-            "weights in half precision, by OpenVINO",
-            {"runtime": _runtime("openvino"), "passes": [{"pass": "openvino", "weights": "fp16"}]},
-            _compared(found, "0.6", closer=True),
-        )
-    if find_spec("nncf") is not None:
-        yield Proposal(
-            "int8-openvino",
-            "INT8 with ranges from your data, by NNCF for OpenVINO",
-            {"runtime": _runtime("openvino"), "passes": [*first, {"pass": "nncf", "calibration": 128}]},
-            _compared(found, "0.5"),
-        )
-
-
-def _runtime(name: str) -> Any:
-    return {"name": "openvino", "precision": "f32"} if name == "openvino" else name
-
-
-def _own_accuracy(found: Found) -> list[tuple[str, str, str]]:
-    if found.task == "tensors":
-        return []
-    if found.task == "regression":
-        return [("error.r2", ">= 0.5", "a starting point: write what you need")]
-    return [("accuracy.top1", ">= 50 %", "a starting point: write what you need")]
-
-
-def _compared(found: Found, size: str, *, closer: bool = False) -> list[tuple[str, str, str]]:
-    """The targets of an optimized recipe: smaller (of a model that is not tiny), not slower, nearly as right."""
-    share = "1 %" if closer else "10 %"
-    quality = (
-        ("parity.relative_error", f"<= {share}", "how far its outputs may be from those of the delivered file")
-        if found.task in ("tensors", "regression")
-        else ("accuracy.top1", f"drop <= 1 pp vs {DELIVERED}", "how much accuracy it may cost")
-    )
-    smaller = ("size", f"<= {size} x {DELIVERED}", "smaller" if closer else "half the size is what INT8 is for")
-    return [
-        *([smaller] if found.size >= _TINY else []),
-        ("latency.p50", f"<= 1.1 x {DELIVERED}", "not slower; measured alternately in one run"),
-        quality,
+def proposals(found: Found) -> Iterator[tuple[Proposal, list[Starter]]]:
+    """The model as delivered, then what each installed runtime proposes; each with the targets of its KPI."""
+    made, task = model_passes()[found.model.suffix.lower()].output_format, tasks()[found.task]
+    here = [cls for cls in runtimes().values() if cls.available_here()]
+    runtime = next(filter(None, (cls.as_delivered(made) for cls in here)), None)
+    if runtime is None:
+        raise KpiError(f"no runtime for {found.model.name} is installed", "`kpi doctor` says what is missing")
+    yield Proposal(DELIVERED, "the file as it is", {"runtime": runtime}), [
+        ("size", f"<= {BYTES.format(1.05 * found.size)}", "5 % above the file that was delivered"),
+        ("latency.p50", "< 100 ms", "a starting point: write what your service needs"),
+        *task.starting,
     ]
+    for one in (one for cls in here for one in cls.proposals(made)):
+        yield one, list(_compared(found, one))
+
+
+def _compared(found: Found, one: Proposal) -> Iterator[Starter]:
+    """The targets of an optimized recipe: smaller (of a model that is not tiny), not slower, nearly as right."""
+    if one.size is not None and found.size >= _TINY:
+        why = "smaller" if one.exact else "half the size is what INT8 is for"
+        yield "size", f"<= {one.size:g} x {DELIVERED}", why
+    yield "latency.p50", f"<= 1.1 x {DELIVERED}", "not slower; measured alternately in one run"
+    metric, bound, why = tasks()[found.task].kept
+    yield metric, bound.format(reference=DELIVERED, share="1 %" if one.exact else "10 %"), why
 
 
 def written(found: Found, device: str, folder: Path, bounds: Mapping[tuple[str, str], str] | None = None) -> str:
@@ -273,13 +197,13 @@ def written(found: Found, device: str, folder: Path, bounds: Mapping[tuple[str, 
         *([f"scored = {_quoted(found.scored)}"] if found.scored else []),
         f"reference = {_quoted(DELIVERED)}",
     ]
-    for one in proposed:
+    for one, _ in proposed:
         lines += ["", f"[workload.{found.name}.recipe.{one.name}] # {one.about}"]
-        lines += [f"{key} = {_toml(value)}" for key, value in one.recipe.items()]
-    for one in proposed:
+        lines += [f"{key} = {_toml(value)}" for key, value in one.table.items()]
+    for one, targets in proposed:
         lines += ["", "[[kpi]]", f"name = {_quoted(f'{found.name}-{one.name}')}", f"workload = {_quoted(found.name)}"]
         lines += [f"recipe = {_quoted(one.name)}", f"machine = {_quoted(f'any-{device}')}", "", "[kpi.targets]"]
-        for name, bound, why in one.targets:
+        for name, bound, why in targets:
             measured = (bounds or {}).get((one.name, name))
             said = why if measured is None else "proposed from one run on this machine, with a margin"
             lines.append(f"{_quoted(name)} = {_quoted(measured or bound)} # {said}")

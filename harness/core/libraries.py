@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib import metadata
 from typing import Any
 
 from harness.core.errors import Unavailable
@@ -18,3 +19,11 @@ def require(module: str, install: str = "", name: str = "") -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise Unavailable(f"{name or top} can't be imported: {error}", f"pip install {install or top}") from error
+
+
+def version_of(distribution: str) -> str | None:
+    """The version of a distribution that is installed here; None where it is not."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

@@ -17,13 +17,12 @@ from typing import Any
 import harness
 from harness.build.store import Store
 from harness.core.errors import KpiError, SpecError, Unavailable, suggest
-from harness.core.formats import MODEL_FILES
 from harness.measure.machine.detect import Detected, mismatch
 from harness.search.candidates import Candidate, Space, name_of
 from harness.search.checks import Checker, Seen, run_checks
 from harness.search.pareto import BROKEN, DROPPED, Price, Row, front, nearest, prices, row_of, winner
 from harness.search.study import Study, folder_of
-from harness.spec.catalog import passes
+from harness.spec.catalog import model_files, passes
 from harness.spec.model import Kpi, Spec, WorkloadSpec
 from harness.spec.search_space import Picked, every
 from harness.spec.tasks import tasks
@@ -283,7 +282,7 @@ def _default_space(workload: WorkloadSpec, cores: int) -> dict[str, Any]:
     templates = space(cores) if space else {}
     if workload.model_file is None:
         return templates
-    made = MODEL_FILES[Path(workload.model_file).suffix.lower()]
+    made = model_files()[Path(workload.model_file).suffix.lower()].output_format
     found = {}
     for name, table in templates.items():
         steps = list(table["passes"])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from harness.build.passes.base import Pass
+    from harness.build.passes.model_file import ModelFile
     from harness.judge.metrics.base import Metric
     from harness.measure.runtimes.base import Runtime
     from harness.measure.scenarios.base import Scenario
@@ -30,6 +31,12 @@ def metrics() -> Mapping[str, type[Metric]]:
 def passes() -> Mapping[str, type[Pass]]:
     """Every pass that a recipe may name."""
     return cast("Mapping[str, type[Pass]]", _found("passes"))
+
+
+def model_files() -> Mapping[str, type[ModelFile]]:
+    """By how the names of model files end, the pass that a recipe then begins with."""
+    found = {end: cls for cls in passes().values() for end in getattr(cls, "suffixes", ())}
+    return cast("Mapping[str, type[ModelFile]]", found)
 
 
 def runtimes() -> Mapping[str, type[Runtime]]:

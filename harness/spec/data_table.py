@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.core.data_files import SPLITS, DataFiles, Preprocess
-from harness.core.formats import MODEL_FILES
 from harness.core.units import SHARE
+from harness.spec.catalog import model_files
 from harness.spec.schema import DataTable, PreprocessTable, WorkloadTable
 from harness.spec.tasks import TENSORS, tasks
 
@@ -21,14 +21,15 @@ def placed(text: str, folder: Path) -> Path:
     return folder / Path(os.path.expandvars(text)).expanduser()
 
 
-def model_format(text: str) -> str | None:
-    """The format of a model file, by how its name ends; None where it is of none that is known."""
-    return MODEL_FILES.get(Path(text).suffix.lower())
+def model_pass(text: str) -> str | None:
+    """The pass that takes a model file, by how its name ends; None where it is of no format that is known."""
+    found = model_files().get(Path(text).suffix.lower())
+    return found.name if found else None
 
 
 def unknown_format(text: str) -> str:
     """What is said of a model file whose name ends otherwise."""
-    return f"model = {text!r}: not a model file that is known; {', '.join(MODEL_FILES)} are"
+    return f"model = {text!r}: not a model file that is known; {', '.join(model_files())} are"
 
 
 def file_mistakes(table: WorkloadTable) -> Iterator[tuple[str, str]]:
@@ -44,9 +45,9 @@ def file_mistakes(table: WorkloadTable) -> Iterator[tuple[str, str]]:
     if lacking:
         keys = 'the key "fixture" is missing' if len(lacking) > 1 else f'the key "{lacking[0]}" is missing'
         yield "", f"{keys}; a workload without a fixture needs both: {_EXAMPLE}"
-    if table.model is not None and model_format(table.model) is None:
+    if table.model is not None and model_pass(table.model) is None:
         yield "model", unknown_format(table.model)
-    task = tasks().get(table.task)
+    task = tasks().get(table.task_name)
     if both := sorted({*table.constants} & {*table.state}):
         yield "state", f"state: {both[0]} is among the constants too; it is one or the other"
     if task is not None and task.requests not in TENSORS:

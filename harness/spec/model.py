@@ -93,6 +93,7 @@ class WorkloadSpec:
     fixture: str
     """The package that defines it; empty where it consists of files."""
     recipes: Mapping[str, Recipe]
+    task_options: Mapping[str, Any] = field(default_factory=dict)
     reference: str | None = None
     checkpoint: str | None = None
     checkpoint_sha256: str | None = None

@@ -12,7 +12,7 @@ from harness.core.formats import REFERENCE
 from harness.core.placement import Placement
 from harness.spec import schema
 from harness.spec.catalog import environments, passes, runtimes, scenarios
-from harness.spec.data_table import model_format, placed, unknown_format
+from harness.spec.data_table import model_pass, placed, unknown_format
 from harness.spec.hints import misplaced_pass, misplaced_runtime
 from harness.spec.model import PassSpec, Recipe
 from harness.spec.sources import Sources
@@ -43,7 +43,7 @@ class Recipes(Tables):
         if runtime_name is not None and runtime_name not in runtimes():
             self.say(where, f"runtime: {suggest(runtime_name, runtimes(), 'runtime')}", "runtime")
         elif runtime_name is not None:
-            runtime_options = self.options(runtimes()[runtime_name], runtime_table, f"{where} runtime")
+            runtime_options = self.options(runtimes()[runtime_name].Options, runtime_table, f"{where} runtime")
         begin = self.begin(where, workload, table)
         made, steps = ("", []) if table.wrong("passes") else self.passes(where, table, self.folder(workload), begin)
         if made and runtime_name and runtime_name in runtimes() and made not in runtimes()[runtime_name].formats:
@@ -96,13 +96,12 @@ class Recipes(Tables):
             file, digest = self.models[workload]
         else:
             return None
-        made = model_format(file)
-        readers = [name for name, cls in passes().items() if cls.output_format == made and "file" in cls.files]
-        if made is None or not readers:
+        reader = model_pass(file)
+        if reader is None:
             if table.model is not None:
                 self.say(where, unknown_format(table.model), "model")
             return None
-        return PassSpec(readers[0], {"file": file, "sha256": digest})
+        return PassSpec(reader, {"file": file, "sha256": digest})
 
     def passes(
         self, where: str, table: schema.RecipeTable, folder: Path, begin: PassSpec | None
@@ -137,7 +136,7 @@ class Recipes(Tables):
             if made and made not in cls.input_formats:
                 self.say(here, misplaced_pass(pass_name, made, last), "passes")
             made, last = cls.output_format, pass_name
-            chosen = self.options(cls, pass_table, f"{here} ({pass_name})") or {}
+            chosen = self.options(cls.Options, pass_table, f"{here} ({pass_name})") or {}
             if folder != self.path.parent:
                 named = {option: chosen[option] for option in cls.files if chosen.get(option)}
                 chosen |= {option: os.path.relpath(folder / file, self.path.parent) for option, file in named.items()}
@@ -163,13 +162,13 @@ class Recipes(Tables):
                 continue
             plain = dict(data)
             override = plain.pop("runtime", None)
-            settings[name] = self.options(scenarios()[name], plain, here) or {}
+            settings[name] = self.options(scenarios()[name].Options, plain, here) or {}
             if override is not None:
                 if not isinstance(override, dict):
                     self.say(here, "runtime must be a table of the runtime's options")
                     continue
                 if runtime is None or runtime not in runtimes():
                     continue
-                merged = self.options(runtimes()[runtime], {**runtime_table, **override}, f"{here} runtime")
+                merged = self.options(runtimes()[runtime].Options, {**runtime_table, **override}, f"{here} runtime")
                 overrides[name] = merged or {}
         return settings, overrides

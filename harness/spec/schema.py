@@ -18,7 +18,7 @@ from pydantic import (
 
 from harness.spec.catalog import passes, runtimes, scenarios
 from harness.spec.messages import pattern
-from harness.spec.tasks import PROMPTS, tasks
+from harness.spec.tasks import PROMPTS, Task, tasks
 
 # A name may be in any language; control characters would break a terminal, a file or a JUnit report.
 _PLAIN = pattern(r"^[^\x00-\x1f\x7f]+$", "text without control characters")
@@ -140,7 +140,7 @@ class WorkloadTable(Table):
     """``[workload.NAME]``: a task and where its model and data are found."""
 
     stand_ins: ClassVar[dict[str, Any]] = {"task": ""}
-    task: str
+    task: str | dict[str, Any]
     fixture: Annotated[str, StringConstraints(pattern=_DOTTED)] | None = None
     reference: str | None = None
     checkpoint: str | None = None
@@ -160,10 +160,17 @@ class WorkloadTable(Table):
     search: dict[Name, Any] = Field(default_factory=dict)
     published: list[Any] = Field(default_factory=list)
 
+    @property
+    def task_name(self) -> str:
+        """The task's name, whether it stands alone or in a table with settings of its own; empty where it has none."""
+        name = self.task if isinstance(self.task, str) else self.task.get("name")
+        return name if isinstance(name, str) else ""
+
     @field_validator("chat_template")
     @classmethod
     def _for_language(cls, value: str | None, info: ValidationInfo) -> str | None:
-        task = str(info.data.get("task"))
+        given = info.data.get("task")
+        task = str(given.get("name") if isinstance(given, dict) else given)
         if value is not None and task in tasks() and tasks()[task].requests not in PROMPTS:
             raise ValueError(f"only language models have one, the task is {task}")
         return value
@@ -238,8 +245,8 @@ def json_schema() -> dict[str, Any]:
     def one_of(found: Any, key: str) -> dict[str, Any]:
         choices: list[dict[str, Any]] = [{"type": "string", "enum": sorted(found)}]
         for name, cls in sorted(found.items()):
-            table = TypeAdapter(cls.Options).json_schema()
-            table["description"] = cls.title
+            table = TypeAdapter(cls.options if isinstance(cls, Task) else cls.Options).json_schema()
+            table["description"] = cls.name if isinstance(cls, Task) else cls.title
             table["properties"] = {key: {"const": name}, **table.get("properties", {})}
             table["required"] = [key, *table.get("required", [])]
             table["additionalProperties"] = False
@@ -275,6 +282,7 @@ def json_schema() -> dict[str, Any]:
     workload, machine = define(WorkloadTable), define(MachineTable)
     kpi, measure, metric = define(KpiTable), define(MeasureTable), define(MetricTable)
     definitions["WorkloadTable"]["properties"] |= {
+        "task": one_of(tasks(), "name"),
         "recipe": {"type": "object", "additionalProperties": recipe},
         "search": {"type": "object", "additionalProperties": searched},
         "published": {"type": "array", "items": {"$ref": "#/$defs/PublishedTable"}},

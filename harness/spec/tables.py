@@ -103,13 +103,13 @@ class Tables:
                 given = f"{location} = {reprlib.repr(problem['input'])}: " if location else ""
                 self.say(where, f"{given}{must_be(place, problems)}"[:400], *place)
 
-    def options(self, cls: Any, data: Mapping[str, Any], where: str) -> dict[str, Any] | None:
-        """Validates the options of a pass, runtime or scenario; returns them with the defaults filled in."""
-        adapter = _adapter(cls.Options)
+    def options(self, table: Any, data: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+        """Validates the options of a pass, runtime, scenario or task; returns them with the defaults filled in."""
+        adapter = _adapter(table)
         try:
             plain: dict[str, Any] = adapter.dump_python(adapter.validate_json(_json(data), strict=True), mode="json")
         except ValidationError as error:
-            self.tell(error, where, list(cls.Options.__dataclass_fields__))
+            self.tell(error, where, list(table.__dataclass_fields__))
             return None
         return plain
 

@@ -9,14 +9,35 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError
-from harness.core.registry import Plugin, load, plugins
+from harness.core.registry import NoOptions, Plugin, load, plugins
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
     from harness.judge.metrics.base import Metric
+    from harness.workloads.files.signature import Signature
 
 TENSORS = frozenset({"tensors"})
 PROMPTS = frozenset({"prompts"})
 RECORDINGS = frozenset({"recordings"})
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """That a model may be of a task: the output that is scored, how sure that is (a task asked for by its labels: 2).
+
+    Without an output it is not, and ``note`` says why its labels do not fit.
+    """
+
+    output: str = ""
+    sure: int = 2
+    note: str = ""
+
+
+Starter = tuple[str, str, str]
+"""A first target: metric, bound, what a comment says. ``{reference}`` and ``{share}`` in a bound are filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +50,12 @@ class Task:
     have the same: "array", an output of the model; a metric may name that too. ``labelled`` says whether it is judged
     by what is right for each sample. ``metric`` is the one that passes with an accuracy limit tune on; where it is
     empty, the share of decisions that are right. ``hub`` is the pipeline tag that the Hugging
-    Face hub knows such models by. ``space`` gives the recipes that ``kpi search`` tries where a workload names
+    Face hub knows such models by. ``options`` is the table of its own settings, ``task = { name = "...", ... }``, made by
+    ``options_table``; where it is a ``Reading``, it makes of the outputs what is scored. ``space`` gives the recipes that ``kpi search`` tries where a workload names
     none, for a number of cores.
+
+    For ``kpi init``: ``guess`` says whether a model file with these labels may be of the task; ``starting`` are first
+    targets of the file as delivered, ``kept`` is the one that an optimized recipe must keep.
     """
 
     name: str
@@ -40,7 +65,15 @@ class Task:
     labelled: bool = True
     answers: str = ""
     metric: str = ""
+    options: type = NoOptions
     space: Callable[[int], dict[str, Any]] | None = None
+    guess: Callable[[Signature, npt.NDArray[Any] | None], Guess | None] | None = None
+    starting: Sequence[Starter] = ()
+    kept: Starter = (
+        "parity.relative_error",
+        "<= {share}",
+        "how far its outputs may be from those of the delivered file",
+    )
 
 
 def tasks() -> Mapping[str, Task]:

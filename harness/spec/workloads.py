@@ -36,8 +36,7 @@ class Workloads(Recipes):
             if table is None:
                 yield name, WorkloadSpec(name, "", "", {})
                 continue
-            if table.task not in tasks() and not table.wrong("task"):
-                self.say(where, f"task: {unknown_task(table.task)}", "task")
+            chosen = self.task(where, table)
             self.origin(where, name, table)
             recipes = {
                 recipe_name: recipe
@@ -48,11 +47,22 @@ class Workloads(Recipes):
                 self.references(where, name, table, recipes)
             for template_name, template in table.search.items():
                 self.searched(name, template_name, template, table.recipe)
-            plain = self.located(where, table, self.folder(name))
+            plain = self.located(where, table, self.folder(name)) | {"task_options": chosen}
             published = tuple(self.published(where, name, table, plain["task"]))
             # A recipe with mistakes is still known by name.
             broken = {n: Recipe(name, n, "", {}, ()) for n in table.recipe if n not in recipes}
             yield name, WorkloadSpec(name, recipes={**recipes, **broken}, published=published, **plain)
+
+    def task(self, where: str, table: schema.WorkloadTable) -> dict[str, Any]:
+        """The settings of the workload's task; empty where there are mistakes."""
+        if table.wrong("task"):
+            return {}
+        name, given = self.named(table.task, "name", where, "task")
+        if name is not None and name not in tasks():
+            self.say(where, f"task: {unknown_task(name)}", "task")
+        if name not in tasks():
+            return {}
+        return self.options(tasks()[name].options, given, f"{where} task") or {}
 
     def origin(self, where: str, name: str, table: schema.WorkloadTable) -> None:
         """Where the model comes from: a fixture, or a file that recipes begin with."""
@@ -82,7 +92,7 @@ class Workloads(Recipes):
     def located(self, where: str, table: schema.WorkloadTable, folder: Path) -> dict[str, Any]:
         """The table without recipes and published figures, its paths from ``folder``."""
         plain = table.model_dump(exclude={"recipe", "published", "model_sha256", "preprocess"})
-        plain |= {"task": table.task if table.task in tasks() else "", "fixture": table.fixture or ""}
+        plain |= {"task": table.task_name if table.task_name in tasks() else "", "fixture": table.fixture or ""}
         try:
             if table.fixture is None and table.data is not None:
                 plain["data"] = None

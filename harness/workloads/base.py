@@ -32,7 +32,7 @@ class Settings:
     """The workload's table in ``kpis.toml``; ``cache`` is a folder where generated data may be kept.
 
     ``chat_template`` is "none" or the path of a file; None is the model's own. ``data_files``, ``scored``,
-    ``constants`` and ``state`` are those of a workload without code of its own.
+    ``constants`` and ``state`` are those of a workload without code of its own; ``task_options`` are the task's.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Settings:
     scored: str | None = None
     constants: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, str] = field(default_factory=dict)
+    task_options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Settings:
@@ -254,6 +255,18 @@ class TensorWorkload(Workload):
                 f'mark the one that is scored: scored = "{self.outputs[-1] if self.outputs else "logits"}"',
             )
         return self.scored or self.outputs[0]
+
+    @property
+    def read_outputs(self) -> tuple[str, ...]:
+        """The outputs that scores are made of: the scored one, unless the task reads several.
+
+        Raises KpiError as ``scored_output`` does.
+        """
+        return (self.scored_output,)
+
+    def read(self, outputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """What is scored of the outputs of a batch, (samples, ...)."""
+        return outputs[self.scored_output]
 
     @property
     @abstractmethod

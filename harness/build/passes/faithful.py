@@ -127,27 +127,27 @@ def check_alone(job: PassContext, chosen: Pass) -> dict[str, Any]:
         run = _sequenced(_readers()[type(chosen).output_format](job.out, job.tensors), job.tensors)
     except Exception as error:
         raise KpiError(f'pass "{name}": the file does not run: {reason(error)}', chosen.remedy(error)) from error
-    scored = job.tensors.scored_output
+    wanted = job.tensors.read_outputs
 
     def ask(rows: Sequence[int]) -> dict[str, npt.NDArray[np.generic]]:
         feeds = {key: array[list(rows)] for key, array in samples.items()}
         said = _run(run, feeds, f'pass "{name}": the file', job.root)
-        if scored not in said:
-            raise KpiError(f'pass "{name}": the file answers {", ".join(said)}, not {scored}')
-        answer = {scored: said[scored]}
+        if lacking := [output for output in wanted if output not in said]:
+            raise KpiError(f'pass "{name}": the file answers {", ".join(said)}, not {", ".join(lacking)}')
+        answer = {output: said[output] for output in wanted}
         _check_batch(name, answer, len(rows))
         return answer
 
     comparison, fixed = Comparison(name, chosen.tolerance), fixed_batch(job.out, job.tensors)
-    alone: dict[int, npt.NDArray[np.generic]] = {}
+    alone: dict[int, dict[str, npt.NDArray[np.generic]]] = {}
     for rows in batches(count, fixed):
         answer = ask(rows)
         if len(rows) in (1, fixed):
             _check_repeats(name, answer, ask(rows))
             comparison.add(answer, answer, rows)
-            alone.update(zip(rows, answer[scored], strict=True))
+            alone.update({row: {o: values[place] for o, values in answer.items()} for place, row in enumerate(rows)})
         else:
-            comparison.add({scored: np.stack([alone[row] for row in rows])}, answer, rows)
+            comparison.add({o: np.stack([alone[row][o] for row in rows]) for o in wanted}, answer, rows)
     return comparison.finish()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from harness.build.passes.base import PassContext, Quantizer
@@ -93,17 +94,20 @@ class Nncf(Quantizer):
         import openvino as ov
 
         tuning = Tuning(job.tensors, self.options.tuning, 1)
-        limit, name = tuning.permitted(str(self.options.max_drop)), job.tensors.scored_output
+        limit, names = tuning.permitted(str(self.options.max_drop)), job.tensors.read_outputs
+
+        def asked(compiled: Any, feeds: Any) -> dict[str, Any]:
+            said = compiled(feeds)
+            return {name: said[name] for name in names}
 
         def infer(candidate: Any) -> Infer:
-            compiled = ov.compile_model(candidate, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-            return lambda feeds: compiled(feeds)[name]
+            return partial(asked, ov.compile_model(candidate, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
 
         before = tuning.begin(infer(model))
 
         def validate(compiled: Any, samples: Any) -> float:
             # NNCF divides by the score of the model that it begins with.
-            return tuning.score(lambda feeds: compiled(feeds)[name], samples) - before + 1
+            return tuning.score(partial(asked, compiled), samples) - before + 1
 
         quantized = nncf.quantize_with_accuracy_control(
             model,

@@ -96,8 +96,8 @@ class OnnxStaticInt8(Quantizer):
 
 
 def _infer(job: PassContext, model: Path) -> Infer:
-    session, name = session_of(model), job.tensors.scored_output
-    return lambda feeds: session.run([name], feeds)[0]
+    session, names = session_of(model), job.tensors.read_outputs
+    return lambda feeds: dict(zip(names, session.run(names, feeds), strict=True))
 
 
 class _Quantizer:
@@ -148,7 +148,7 @@ class _Quantizer:
 def _harm(job: PassContext, quantizer: _Quantizer, nodes: Sequence[str]) -> dict[str, float]:
     """Mean squared error of the logits when only that one operator is quantized."""
     feeds, _ = next(batches(job.tensors, "training", 32, size=32))
-    name = job.tensors.scored_output
+    name = job.tensors.read_outputs[0]
     wanted = _logits(quantizer.prepared, feeds, name)
     trial = job.scratch / "trial.onnx"
     harm = {}

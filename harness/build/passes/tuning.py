@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from harness.workloads.base import TensorWorkload
 
 Sample = tuple[Arrays, "npt.NDArray[Any]"]
-Infer = Callable[[Arrays], Any]
-"""Gives the scored output of a batch, the first axis counting samples."""
+Infer = Callable[[Arrays], Mapping[str, Any]]
+"""Gives the outputs of a batch that scores are made of, by name, the first axis counting samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,10 @@ class Tuning:
 
         logits, labels = [], []
         for feeds, right in samples:
-            said = np.array(infer(feeds))
-            if not np.isfinite(said).all():
+            said = {name: np.array(array) for name, array in infer(feeds).items()}
+            if not all(np.isfinite(array).all() for array in said.values()):
                 raise KpiError(f"the model answers NaN or infinity on one of {self.count} validation samples")
-            logits.append(said)
+            logits.append(self.workload.read(said))
             labels.append(right)
         return _Answers(np.concatenate(logits), np.concatenate(labels))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from harness.core.libraries import version_of
 from harness.core.registry import NoOptions
 
 if TYPE_CHECKING:
@@ -16,6 +18,21 @@ if TYPE_CHECKING:
     from harness.measure.records import Proof
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A recipe for a model that is a file: its table, and what may be expected of it.
+
+    ``size`` is the share of the file's size that it must keep below, None where it does not get smaller; ``exact``
+    whether it computes nearly the same.
+    """
+
+    name: str
+    about: str
+    table: Mapping[str, Any]
+    size: float | None = None
+    exact: bool = False
 
 
 class Session(ABC):
@@ -75,6 +92,26 @@ class Runtime(ABC):
         """
         self.options = options
         self.timed = timed
+
+    @classmethod
+    def as_delivered(cls, made: str) -> str | Mapping[str, Any] | None:
+        """The ``runtime`` of a recipe for a file of the format ``made`` as it is; None: ``kpi init`` names another."""
+        del made
+        return None
+
+    @classmethod
+    def available_here(cls) -> bool:
+        """Whether one of its distributions is installed in this environment."""
+        return any(version_of(name) for name in cls.distributions)
+
+    @classmethod
+    def proposals(cls, made: str) -> Iterator[Proposal]:
+        """Recipes by this runtime that make less of a file of the format ``made``; ``kpi init`` writes them.
+
+        Asked only where the runtime's library is installed.
+        """
+        del made
+        return iter(())
 
     @classmethod
     @abstractmethod

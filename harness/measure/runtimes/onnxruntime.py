@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,7 @@ from harness.core.errors import KpiError, Unavailable, reason
 from harness.core.libraries import require
 from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
-from harness.measure.runtimes.base import Runtime, Session, TensorSession
+from harness.measure.runtimes.base import Proposal, Runtime, Session, TensorSession
 from harness.measure.runtimes.work import HeavyOp, onnx_work, weighed
 
 if TYPE_CHECKING:
@@ -85,6 +85,17 @@ class OnnxRuntime(Runtime):
 
         def __post_init__(self) -> None:
             check_counts(threads=self.threads)
+
+    @classmethod
+    def as_delivered(cls, made: str) -> str | None:
+        return cls.name if made == "onnx" else None
+
+    @classmethod
+    def proposals(cls, made: str) -> Iterator[Proposal]:
+        if made == "onnx":
+            steps = [{"pass": "onnx-static-int8", "calibration": 128}]
+            about = "INT8 with ranges from your data, by ONNX Runtime"
+            yield Proposal("int8-onnxruntime", about, {"runtime": cls.name, "passes": steps}, size=0.5)
 
     @classmethod
     def available_devices(cls) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,7 @@ from harness.core.libraries import require
 from harness.core.ports import names_of
 from harness.core.registry import check_counts, options_table
 from harness.measure.records import Proof
-from harness.measure.runtimes.base import Runtime, Session, TensorSession
+from harness.measure.runtimes.base import Proposal, Runtime, Session, TensorSession
 from harness.measure.runtimes.openvino_common import cannot_load, compiled_proof, devices, require_device
 
 if TYPE_CHECKING:
@@ -48,6 +49,24 @@ class OpenVinoRuntime(Runtime):
 
         def __post_init__(self) -> None:
             check_counts(streams=self.streams, threads=self.threads)
+
+    @classmethod
+    def as_delivered(cls, made: str) -> Mapping[str, Any] | None:
+        return {"name": cls.name, "precision": "f32"} if made in cls.formats else None
+
+    @classmethod
+    def proposals(cls, made: str) -> Iterator[Proposal]:
+        if (runtime := cls.as_delivered(made)) is None:
+            return
+        first = [] if made == "openvino" else ["openvino"]
+        if first:
+            steps: list[Any] = [{"pass": "openvino", "weights": "fp16"}]
+            about = "weights in half precision, by OpenVINO"
+            yield Proposal("fp16-openvino", about, {"runtime": runtime, "passes": steps}, size=0.6, exact=True)
+        if find_spec("nncf") is not None:
+            steps = [*first, {"pass": "nncf", "calibration": 128}]
+            about = "INT8 with ranges from your data, by NNCF for OpenVINO"
+            yield Proposal("int8-openvino", about, {"runtime": runtime, "passes": steps}, size=0.5)
 
     @classmethod
     def available_devices(cls) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +17,22 @@ if TYPE_CHECKING:
 
 SAME = 0.01
 """Two answers to one sample are the same up to this share of the spread of all answers: far beyond rounding."""
+_LEAST_SPREAD = 1e-6
 
 
 class Checked:
     """The answers to all samples, batch after batch; what is wrong is told at the end, with how often it was seen."""
 
-    def __init__(self, wanted: tuple[str, ...], what: str = "evaluation samples") -> None:
-        """``wanted`` are the outputs that are kept; ``what`` says what is counted."""
+    def __init__(self, wanted: tuple[str, ...], what: str = "evaluation samples", *, keep: bool = True) -> None:
+        """``wanted`` are the outputs that are scored, and kept if ``keep``; ``what`` says what is counted."""
         self._wanted = wanted
         self._what = what
         self._kept: dict[str, list[Array]] = {name: [] for name in wanted}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._bad: dict[str, list[int]] = {}
         self._count = 0
+        self._keep = keep
+        self._ends: dict[str, tuple[float, float]] = {}
 
     def add(self, outputs: Arrays, size: int, count: int) -> None:
         """Takes the outputs of a batch of ``size``, of which the first ``count`` are answers to samples.
@@ -57,11 +61,26 @@ class Checked:
                 rows = [row for row, values in enumerate(own) if not np.isfinite(values).all()] if own.ndim else [0]
                 self._bad.setdefault(name, []).extend(self._count + row for row in rows)
         for name, parts in self._kept.items():
-            parts.append(np.array(outputs[name][:count]))
+            values = np.array(outputs[name][:count])
+            least, most = self._ends.get(name, (math.inf, -math.inf))
+            if values.size:
+                self._ends[name] = min(least, float(values.min())), max(most, float(values.max()))
+            if self._keep:
+                parts.append(values)
         self._count += count
 
+    @property
+    def sound(self) -> bool:
+        """Whether no answer so far holds NaN or infinity."""
+        return not self._bad
+
+    @property
+    def spread(self) -> dict[str, float]:
+        """The spread of all values of each scored output so far; never 0, since shares of it are taken."""
+        return {name: max(most - least, _LEAST_SPREAD) for name, (least, most) in self._ends.items()}
+
     def finish(self) -> dict[str, Array]:
-        """All answers by output, (samples, ...). Raises KpiError where some hold NaN or infinity."""
+        """All answers that were kept, (samples, ...). Raises KpiError where some hold NaN or infinity."""
         import numpy as np
 
         if self._bad:
@@ -73,7 +92,7 @@ class Checked:
                 f"the artifact answers {'; '.join(said)}",
                 "look for overflow, a division by zero or damaged weights; samples are counted from 0",
             )
-        return {name: np.concatenate(parts) for name, parts in self._kept.items()}
+        return {name: np.concatenate(parts) for name, parts in self._kept.items() if parts}
 
 
 def replay(run: Callable[[Arrays], Arrays], feeds: Arrays, answers: Arrays, spread: Mapping[str, float]) -> float:
@@ -115,7 +134,7 @@ def spreads(answers: Arrays) -> dict[str, float]:
     """The spread of all values of each output; never 0, since shares of it are taken."""
     import numpy as np
 
-    return {name: max(float(np.ptp(array.astype(np.float64))), 1e-6) for name, array in answers.items()}
+    return {name: max(float(np.ptp(array.astype(np.float64))), _LEAST_SPREAD) for name, array in answers.items()}
 
 
 def _apart(found: Arrays, wanted: Arrays, spread: Mapping[str, float]) -> float:

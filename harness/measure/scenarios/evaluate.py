@@ -9,7 +9,7 @@ from harness.core.errors import KpiError
 from harness.core.registry import check_counts, options_table
 from harness.measure.records import Outputs
 from harness.measure.scenarios.base import ProducesOutputs, ScenarioContext, TensorScenario
-from harness.measure.scenarios.checked import Checked, replay, spreads
+from harness.measure.scenarios.checked import Checked, replay
 from harness.measure.scenarios.splits import clustered, require_alone, told
 from harness.workloads.base import Split, TensorWorkload
 from harness.workloads.overlap import digests
@@ -55,23 +55,31 @@ class Evaluate(TensorScenario, ProducesOutputs):
         workload = stage.workload()
         if not isinstance(workload, TensorWorkload):
             raise KpiError(f"scenario {self.name} evaluates models of tensors")
-        name = workload.scored_output
         split = workload.split("evaluation")
         size = self.options.batch
         count = min(len(split), stage.subset or len(split))
-        checked, samples = Checked((name,)), list[str]()
+        full = count // size
+        asked_again = sorted({0, size * (full // 2), size * (full - 1)}) if full else []
+        checked, samples, read = Checked(workload.read_outputs, keep=False), list[str](), []
+        before = {}
         with stage.scored():
             for start in range(0, count, size):
                 feeds = _batch(split, start, size, count)
                 if not start:
                     require_alone(split, {name: array[: min(size, count)] for name, array in feeds.items()})
                 samples += digests(feeds)[: count - start]
-                checked.add(session.run(feeds), size, min(size, count - start))
+                checked.add(said := session.run(feeds), size, min(size, count - start))
+                answer = {name: np.array(said[name]) for name in workload.read_outputs}
+                if start in asked_again:
+                    before[start] = answer
+                if checked.sound:
+                    read.append(workload.read({name: array[: count - start] for name, array in answer.items()}))
                 if start // size % 20 == 0:
                     stage.progress(f"{min(start + size, count)} of {count} samples")
-            answers = checked.finish()
-            depends = self._replayed(session, split, count, answers)
-        logits, labels = answers[name].astype(np.float32), np.asarray(split.labels)
+            checked.finish()
+            batches = ((split.inputs(start, start + size), kept) for start, kept in before.items())
+            depends = max((replay(session.run, feeds, kept, checked.spread) for feeds, kept in batches), default=0.0)
+        logits, labels = np.concatenate(read).astype(np.float32), np.asarray(split.labels)
         if len(labels) < count:
             raise KpiError(f"the evaluation split has {len(labels)} labels for {count} samples", "give one for each")
         kept_arrays: dict[str, Any] = {"logits": logits, "labels": labels[:count]}
@@ -84,21 +92,8 @@ class Evaluate(TensorScenario, ProducesOutputs):
             "completed": count,
             "batch": size,
             "outputs": stage.outputs.name,
-            "details": {"output": name, **kept, "batch_dependence": round(depends, 6)},
+            "details": {"output": ", ".join(workload.read_outputs), **kept, "batch_dependence": round(depends, 6)},
         }
-
-    def _replayed(
-        self, session: TensorSession, split: Split, count: int, answers: dict[str, npt.NDArray[np.generic]]
-    ) -> float:
-        """Asks the first, the middle and the last full batch again; how much answers depend on a batch's others."""
-        size, spread = self.options.batch, spreads(answers)
-        full = count // size
-        starts = sorted({0, size * (full // 2), size * (full - 1)}) if full else []
-        depends = 0.0
-        for start in starts:
-            before = {name: array[start : start + size] for name, array in answers.items()}
-            depends = max(depends, replay(session.run, split.inputs(start, start + size), before, spread))
-        return depends
 
 
 def _batch(split: Split, start: int, size: int, count: int) -> dict[str, npt.NDArray[np.generic]]:

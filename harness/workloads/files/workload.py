@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +14,13 @@ from harness.core.errors import KpiError
 from harness.spec.tasks import tasks
 from harness.workloads.base import Settings, Split, TensorSpec, TensorWorkload
 from harness.workloads.checkpoint import remembered_digest
-from harness.workloads.files.arrays import ArraySamples
 from harness.workloads.files.division import divided
-from harness.workloads.files.images import ImageSamples, folder_digest
+from harness.workloads.files.images import folder_digest
+from harness.workloads.files.opening import open_samples
 from harness.workloads.files.samples import Samples
 from harness.workloads.files.shared import constants_of, sequences_of, state_of
 from harness.workloads.files.signature import model_files, read_signature
+from harness.workloads.reading import Reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +43,10 @@ class FileWorkload(TensorWorkload):
         self._signature = replace(whole, inputs=tuple(port for port in whole.inputs if port.name not in apart))
         self.outputs = tuple(p.name for p in whole.outputs if p.name not in settings.state.values())
         self.scored = settings.scored
+        options = tasks()[settings.task].options if settings.task in tasks() else None
+        self._reading: Reading | None = None
+        if options is not None and issubclass(options, Reading):
+            self._reading = options(**settings.task_options)
         if self.scored in settings.state.values():
             raise KpiError(f"scored: {self.scored} carries state, as `state` says", "correct one of them")
 
@@ -57,6 +62,13 @@ class FileWorkload(TensorWorkload):
     @property
     def input_names(self) -> list[str]:
         return [port.name for port in self._signature.inputs]
+
+    @property
+    def read_outputs(self) -> tuple[str, ...]:
+        return self._reading.outputs(self.outputs) if self._reading else super().read_outputs
+
+    def read(self, outputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        return self._reading.read(outputs, self.inputs) if self._reading else super().read(outputs)
 
     def fingerprint(self) -> str:
         cache = self.settings.cache
@@ -123,9 +135,8 @@ class FileWorkload(TensorWorkload):
 
     def _samples(self, place: Path) -> Samples:
         if place not in self._read:
-            made = ImageSamples if place.is_dir() else ArraySamples
             signature = sequences_of(self._signature) if self.state else self._signature
-            self._read[place] = made(place, signature, self._file.name, self._data)
+            self._read[place] = open_samples(place, signature, self._file.name, self._data)
         return self._read[place]
 
     @cached_property

@@ -1,0 +1,108 @@
+"""Takes an ``.onnx`` file as it was delivered, with its external weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.build.passes.model_file import ModelFile
+from harness.core.errors import KpiError, reason
+from harness.workloads.files.signature import Port, Signature
+
+
+class OnnxFile(ModelFile):
+    """An ``.onnx`` file."""
+
+    name = "onnx-file"
+    title = "the ONNX file as delivered"
+    output_format = "onnx"
+    requires = ("onnx",)
+    suffixes = (".onnx",)
+
+    @classmethod
+    def signature(cls, file: Path) -> Signature:
+        model = _parsed(file)
+        graph = model.graph
+        stored = {tensor.name for tensor in graph.initializer}
+        inputs = tuple(_port(file, value) for value in graph.input if value.name not in stored)
+        opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+        written = f", written by {model.producer_name} {model.producer_version}".rstrip() if model.producer_name else ""
+        return Signature(
+            inputs,
+            tuple(_port(file, value) for value in graph.output),
+            f"ONNX, opset {opsets.get('ai.onnx', '?')}{written}",
+        )
+
+    @classmethod
+    def belonging(cls, file: Path) -> list[Path]:
+        """The graph, and its external weights."""
+        return [file, *_external(file)]
+
+    def fix(self, model: Path, constants: Mapping[str, Any]) -> None:
+        import onnx
+        from onnx import numpy_helper
+
+        found = onnx.load(model, load_external_data=False)
+        kept = [value for value in found.graph.input if value.name not in constants]
+        del found.graph.input[:]
+        found.graph.input.extend(kept)
+        found.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
+        model.write_bytes(found.SerializeToString())
+
+
+def _external(file: Path) -> list[Path]:
+    """The files of an ONNX model's external weights; most models have none, and are not parsed to find that out."""
+    import mmap
+
+    with file.open("rb") as opened:
+        if not file.stat().st_size:
+            return []
+        with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if content.find(b"location") < 0:
+                return []
+    from onnx.external_data_helper import ExternalDataInfo, _get_all_tensors, uses_external_data
+
+    tensors = _get_all_tensors(_parsed(file))
+    names = {ExternalDataInfo(tensor).location for tensor in tensors if uses_external_data(tensor)}
+    found = []
+    for name in sorted(names):
+        weights = (file.parent / name).resolve()
+        if not weights.is_relative_to(file.parent.resolve()):
+            raise KpiError(f"{file.name}: its weights are in {name}, outside of its folder", "keep them next to it")
+        if not weights.is_file():
+            raise KpiError(f"{file.name}: its weights are in {name}, which is not here", "copy that file next to it")
+        found.append(file.parent / name)
+    return found
+
+
+def _parsed(file: Path) -> Any:
+    import onnx
+
+    try:
+        model = onnx.load(file, load_external_data=False)
+    except Exception as error:
+        raise KpiError(
+            f"{file.name} is not an ONNX model, or a truncated one: {reason(error)}", "fetch or export it again"
+        ) from error
+    if not model.graph.output or not model.opset_import:
+        raise KpiError(f"{file.name} is not an ONNX model, or a truncated one: it has no outputs")
+    return model
+
+
+def _port(file: Path, value: Any) -> Port:
+    import onnx
+
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        raise KpiError(f'{file.name}: "{value.name}" is a {kind or "value without a type"}, not a tensor')
+    tensor = value.type.tensor_type
+    if tensor.elem_type == onnx.TensorProto.STRING:
+        dtype = "string"
+    else:
+        dtype = str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+    if not tensor.HasField("shape"):
+        return Port(value.name, dtype, None)
+    sizes = tensor.shape.dim
+    shape = tuple(size.dim_value if size.HasField("dim_value") and size.dim_value > 0 else None for size in sizes)
+    return Port(value.name, dtype, shape, tuple(size.dim_param for size in sizes))

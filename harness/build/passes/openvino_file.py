@@ -1,0 +1,75 @@
+"""Takes an OpenVINO model as it was delivered: ``.xml`` with its ``.bin``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.build.passes.model_file import ModelFile
+from harness.core.errors import KpiError, reason
+from harness.workloads.files.signature import Port, Shape, Signature
+
+
+class OpenVinoFile(ModelFile):
+    """An OpenVINO model: ``.xml`` with its ``.bin``."""
+
+    name = "openvino-file"
+    title = "the OpenVINO model as delivered"
+    output_format = "openvino"
+    requires = ("openvino",)
+    suffixes = (".xml",)
+
+    @classmethod
+    def signature(cls, file: Path) -> Signature:
+        import openvino as ov
+
+        try:
+            model = ov.Core().read_model(file)
+        except RuntimeError as error:
+            raise KpiError(
+                f"{file.name} is not an OpenVINO model, or a damaged one: {reason(error)}",
+                "convert it again, and keep the .bin next to it",
+            ) from error
+        return Signature(
+            tuple(map(_port, model.inputs)),
+            tuple(map(_port, model.outputs)),
+            f"OpenVINO IR, {len(model.get_ops())} operations",
+        )
+
+    @classmethod
+    def belonging(cls, file: Path) -> list[Path]:
+        """The graph, and the weights next to it."""
+        weights = file.with_suffix(".bin")
+        return [file, *([weights] if weights.is_file() else [])]
+
+    @classmethod
+    def copied_to(cls, one: Path, file: Path) -> str:
+        return "model.bin"
+
+    def fix(self, model: Path, constants: Mapping[str, Any]) -> None:
+        import openvino as ov
+
+        found = ov.Core().read_model(model)
+        for parameter in found.get_parameters():
+            names = parameter.output(0).get_names() & constants.keys()
+            if names:
+                constant = ov.opset13.constant(constants[names.pop()])
+                parameter.output(0).replace(constant.output(0))
+                found.remove_parameter(parameter)
+        aside = model.with_name("fixed.xml")
+        ov.save_model(found, aside, compress_to_fp16=False)
+        del found
+        for suffix in (".xml", ".bin"):
+            aside.with_suffix(suffix).replace(model.with_suffix(suffix))
+
+
+def _port(port: Any) -> Port:
+    import numpy as np
+
+    partial = port.get_partial_shape()
+    shape: Shape | None = None
+    if partial.rank.is_static:
+        shape = tuple(size.get_length() if size.is_static else None for size in partial)
+    name = next(iter(sorted(port.get_names())), "")
+    return Port(name, str(np.dtype(port.get_element_type().to_dtype())), shape)
