@@ -18,6 +18,7 @@ from typing import Any
 
 import replay_formulas as formulas
 import replay_looks
+import replay_slices
 from replay_bounds import SHARE, wrong_bound
 from replay_file import MALFORMED, read, told
 from replay_formulas import Judged, NoFigure
@@ -162,7 +163,8 @@ def judge(target: Json, evidence: Json) -> Judged:
     if metric in formulas.PROOFS:
         return judge_exact(target, float(formulas.PROOFS[metric](own["processes"][0])))
     if metric in formulas.SCORES or metric in own["scores"]:
-        return judge_scores(target, settings["confidence"], own, other)
+        every = replay_slices.judge_every if metric.endswith("=*]") else None
+        return (partial(every, judge_scores) if every else judge_scores)(target, settings["confidence"], own, other)
     if formulas.of_processes(metric):
         return judge_processes(target, settings, own, other)
     raise Unknown("figures of a metric that is not known")

@@ -45,6 +45,8 @@ def _circumstances(target: TargetLine, evidence: Known) -> Iterator[tuple[str, s
     machine = evidence.machine
     yield "machine", f"{machine.cpu}, {cores_of(machine)}, {memory_of(machine)}"
     own = evidence.of(target)
+    if parts := _parts(target, own):
+        yield "parts", parts
     if target.artifact:
         yield "artifact", f"{target.artifact[:12]}{_proof(own, evidence)}"
     if compared := _compared(own):
@@ -63,6 +65,20 @@ def _circumstances(target: TargetLine, evidence: Known) -> Iterator[tuple[str, s
     bound = parse_bound(target.bound, metrics()[target.metric].dimension)
     for name, said in _others(target, bound, own, evidence):
         yield "try", f"{name}: {said} here"
+
+
+def _parts(target: TargetLine, own: Sequence[Measurement]) -> str:
+    """What was found of each slice or class, those that keep the bound least first; empty for a target about all."""
+    metric = metrics().get(target.metric)
+    if metric is None or target.confidence is None or not own:
+        return ""
+    bound = parse_bound(target.bound, metric.dimension)
+    # A part that failed was asked for more confidence; what each says by itself is said at that of the run.
+    found = metric.parts_in(bound, own[: 2 if bound.versus else 1], target.confidence)
+    show = DIMENSIONS[target.unit].format
+    ranked = sorted(found.items(), key=lambda one: one[1].value, reverse=bound.upper)
+    said = [f"{name} {show(one.value)} {one.verdict} ({one.n} {one.of.unit})" for name, one in ranked[:_PLACES]]
+    return ", ".join(said) + (f", and {len(ranked) - _PLACES} more" if len(ranked) > _PLACES else "")
 
 
 def _proof(own: Sequence[Measurement], evidence: Known) -> str:

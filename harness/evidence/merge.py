@@ -12,7 +12,7 @@ from harness.evidence.model import Evidence, TargetLine
 from harness.evidence.writer import counts
 from harness.judge.machine_ratio import Side, judge_machines, side_in
 from harness.judge.metrics import metrics
-from harness.judge.metrics.base import MachineRatioMetric
+from harness.judge.metrics.priced import MachineRatioMetric
 from harness.judge.verdict import OF_PROCESSES, Verdict
 
 _DECIDED = (Verdict.PASS, Verdict.FAIL)

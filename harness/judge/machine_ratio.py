@@ -14,7 +14,7 @@ from harness.measure.records import Measurement, ProcessRecord
 
 if TYPE_CHECKING:
     from harness.evidence.model import Evidence, KpiLine, TargetLine
-    from harness.judge.metrics.base import MachineRatioMetric, PricedMetric
+    from harness.judge.metrics.priced import MachineRatioMetric, PricedMetric
 
 
 @dataclass(frozen=True, slots=True)

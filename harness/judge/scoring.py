@@ -11,9 +11,10 @@ from harness.build.artifact import read_artifact
 from harness.core.errors import KpiError
 from harness.core.file_names import file_name
 from harness.core.numbers import packed
+from harness.core.score_bounds import Scores
 from harness.judge.computing import computing
 from harness.judge.metrics.base import SampleMetric
-from harness.judge.verdict import Decision, flips, judge_samples, too_small
+from harness.judge.verdict import Decision, flips, too_small
 from harness.measure.runner import MeasurementRunner, MeasurementSpec, Series
 from harness.measure.scenarios import scenarios
 from harness.measure.scenarios.base import ProducesOutputs
@@ -47,25 +48,37 @@ class Scorer:
         references = [self._reference(metric, recipe, subjects) for recipe in recipes]
         own, notes = self._worst(target, metric, recipes[0], subjects[0], references[0])
         used = [own, *subjects[1:]]
-        scores = self._scores(metric, own, references[0])
         notes += self._overlaps(own)
         with computing(metric, own.recipe, answers := self.outputs(metric, own), self._log):
             notes += metric.remarks(answers, references[0])
-        others = None
+            parts = metric.parts(answers)
+        found = [self._judged(part, target, recipes, used, references) for part in parts]
+        self._check_same_data([subject for subject in used if subject.scenario == own.scenario])
+        judgement, place = metric.judged(target.bound, found, self.spec.measure.confidence)
+        if len(parts) > 1:
+            notes.append(f"{len(parts)} parts were judged; {parts[place].name} decides")
+        notes += flips(target.bound, found[place])
+        notes += too_small(target.bound, judgement, found[place], target.shown_in, metric.better)
+        return judgement, notes, used
+
+    def _judged(
+        self,
+        metric: type[SampleMetric],
+        target: Target,
+        recipes: Sequence[Recipe],
+        used: Sequence[MeasurementSpec],
+        references: Sequence[Any],
+    ) -> Scores:
+        """What is judged of a metric, or of a part of one."""
+        own, others = used[0], None
+        scores = self._scores(metric, own, references[0])
         if target.bound.versus:
             others = self._scores(metric, used[1], references[1], compared=True)
             _check_worth(metric, recipes[1], others)
         _require_alike(metric, [(recipe, self._campaign.of(u)) for recipe, u in zip(recipes, used, strict=False)])
-        self._check_same_data([subject for subject in used if subject.scenario == own.scenario])
         series = self._campaign.of(own)
         units = series.groups.get(metric.name) or series.clusters
-        judged = metric.paired_scores(scores, others, units, series.weights.get(metric.name))
-        judgement = judge_samples(
-            target.bound, judged, self.spec.measure.confidence, metric.better, paired=metric.paired
-        )
-        notes += flips(target.bound, judged)
-        notes += too_small(target.bound, judgement, judged, target.shown_in, metric.better)
-        return judgement, notes, used
+        return metric.paired_scores(scores, others, units, series.weights.get(metric.name))
 
     def _reference(self, metric: type[SampleMetric], recipe: Recipe, subjects: Sequence[MeasurementSpec]) -> Any:
         """What the reference of a recipe left; None where the metric needs none."""

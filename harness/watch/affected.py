@@ -13,7 +13,7 @@ from harness.core.bounds import Bound
 from harness.core.imports import closure, parsed
 from harness.core.registry import EXTENSIONS, project_folders
 from harness.judge.metrics import metrics
-from harness.judge.metrics.base import MachineRatioMetric
+from harness.judge.metrics.priced import MachineRatioMetric
 from harness.measure.runtimes import runtimes
 from harness.measure.scenarios import scenarios
 from harness.spec.model import Kpi, Recipe, Spec, Target

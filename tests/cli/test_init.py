@@ -129,6 +129,8 @@ machine = "any-cpu"
 "accuracy.top1[slice=even]" = [">= 80 %", "drop <= 3 pp vs as-delivered"]
 "accuracy.top1[class=8]" = ">= 80 %"
 "accuracy.top1[slice=rare]" = ">= 1 %"
+"accuracy.top1[class=*]" = ">= 60 %"
+"accuracy.macro_f1[slice=*]" = "drop <= 99 pp vs as-delivered"
 "recall.worst_class" = ">= 60 %"
 "recall.worst_class[slice=even]" = ">= 60 %"
 """
@@ -157,9 +159,13 @@ def test_what_it_writes_is_judged(tmp_path: Path, shared_store: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     judged = {name: verdict for name, verdict in project.verdicts().items() if "p50" not in name}
     assert judged.pop("parts:top1[slice=rare]") == "INCONCLUSIVE"
+    assert judged.pop("parts:macro_f1[slice=*]") == "INCONCLUSIVE"  # the rare ones are among them
     assert set(judged.values()) == {"PASS"}, judged
-    assert len(judged) == 8 + 5
+    assert len(judged) == 8 + 6
     again = project.recomputed()
     assert again.returncode == 0, again.stdout
     told = project.cli("explain", "parts")
     assert "accuracy.top1[slice=rare]" in told.stdout, told.stderr
+    rows = [line for line in told.stdout.splitlines() if line.lstrip().startswith("parts ")]
+    assert len(rows) == 2, told.stdout
+    assert all(f"{digit} " in rows[0] for digit in range(10))

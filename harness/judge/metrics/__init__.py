@@ -10,6 +10,7 @@ from harness.core.errors import KpiError
 from harness.core.own_metrics import OwnMetric
 from harness.core.registry import Plugin, discover, own_metrics, plugins
 from harness.judge.metrics.base import Metric
+from harness.judge.metrics.every_slice import every_slice
 from harness.judge.metrics.own import made
 from harness.judge.metrics.sliced import sliced
 
@@ -29,7 +30,8 @@ class UnknownMetric(KpiError, KeyError):
 class Metrics(Mapping[str, type[Metric]]):
     """The metrics by name. What is not listed is found too: ``.pNN`` of any series of times, ``[slice=NAME]``.
 
-    ``.pNN`` goes from p50 to p99.999; ``[slice=NAME]`` and ``[class=N]`` are for scores of the scenario "evaluate".
+    ``.pNN`` goes from p50 to p99.999; ``[slice=NAME]`` and ``[class=N]`` are for scores of the scenario
+    "evaluate"; ``*`` is every one.
     """
 
     def __init__(self, listed: Mapping[str, type[Metric]]) -> None:
@@ -40,7 +42,8 @@ class Metrics(Mapping[str, type[Metric]]):
         if name in self._listed:
             return self._listed[name]
         if name not in self._made:
-            self._made[name] = sliced(name, self._listed) or self._percentile(name)
+            made_here = every_slice(name, self._listed) or sliced(name, self._listed)
+            self._made[name] = made_here or self._percentile(name)
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from harness.core.errors import KpiError, Unavailable
 from harness.core.score_bounds import Scored, Scores, mean_bounds
 from harness.core.statistics import median, recorded_looks
-from harness.core.units import MONEY, Dimension
+from harness.core.units import Dimension
 from harness.judge.case import Case, NotReproducible, first_look
-from harness.judge.machine_ratio import judge_machines, sides_in
 from harness.judge.verdict import Basis, Decision, Estimate, bounds_at, judge_exact, judge_processes, judge_samples
 from harness.measure.records import Measurement
 from harness.measure.sequence import Within
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     from harness.build.artifact import Artifact
+    from harness.core.bounds import Bound
     from harness.evidence.model import Settings
     from harness.measure.records import ProcessRecord
 
@@ -90,6 +90,12 @@ class Metric(ABC):
         del settings
         values = cls.values_in(measurement)
         return (factor * values[0], None, None) if values else None
+
+    @classmethod
+    def parts_in(cls, bound: Bound, own: Sequence[Measurement], confidence: float) -> Mapping[str, Decision]:
+        """The decision of each part of the samples that a verdict rests on, by its name; empty for a metric of all."""
+        del bound, own, confidence
+        return {}
 
     @classmethod
     def needs(cls) -> str:
@@ -222,33 +228,6 @@ class ProcessMetric(Metric):
         return 1
 
 
-class PricedMetric(ProcessMetric):
-    """An amount of money: ``of`` gives machine-hours; ``factor`` is the price of an hour."""
-
-    dimension = MONEY
-    better = "lower"
-    priced = True
-
-    @classmethod
-    def factor(cls, usd_per_hour: float | None) -> float:
-        return float(usd_per_hour or 1.0)
-
-
-class MachineRatioMetric(Metric):
-    """A figure over the same on the machine of another KPI (its ``against``); its evidence may come from elsewhere."""
-
-    better = "lower"
-    two_machines = True
-    figure: ClassVar[type[PricedMetric]]
-
-    @classmethod
-    def judged_again(cls, case: Case) -> Decision:
-        sides = sides_in(case.target, case.evidence, cls)
-        if sides is None:
-            raise NotReproducible("the processes of one of the two machines are not in the evidence")
-        return judge_machines(case.bound, *sides, case.confidence)
-
-
 class ProofMetric(Metric):
     """A figure that the runtime proves after loading: exact, one process is enough."""
 
@@ -345,13 +324,24 @@ class SampleMetric(Metric):
         return cls.paired_scores(scores, others, clusters, own.weights.get(cls.name))
 
     @classmethod
+    def parts(cls, outputs: Any) -> list[type[SampleMetric]]:
+        """The metrics whose scores decide a target about this one: itself, or one for each part of the samples."""
+        del outputs
+        return [cls]
+
+    @classmethod
+    def judged(cls, bound: Bound, scores: Sequence[Scores], confidence: float) -> tuple[Decision, int]:
+        """The decision by the scores of all parts, with the place of the part that it rests on."""
+        return judge_samples(bound, scores[0], confidence, cls.better, paired=cls.paired), 0
+
+    @classmethod
     def judged_again(cls, case: Case) -> Decision:
         own = case.measurements
         try:
             scores = cls.read_scores(own[0], own[1] if case.bound.versus else None)
         except KeyError:
             raise NotReproducible(f"the measurements hold no scores of {cls.name}") from None
-        return judge_samples(case.bound, scores, case.confidence, cls.better, paired=cls.paired)
+        return cls.judged(case.bound, [scores], case.confidence)[0]
 
     @classmethod
     def values_in(cls, measurement: Measurement) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.core.units import NUMBER
-from harness.judge.metrics.base import MachineRatioMetric, PricedMetric
+from harness.judge.metrics.priced import MachineRatioMetric, PricedMetric
 from harness.spec.tasks import TENSORS
 
 if TYPE_CHECKING:

@@ -32,22 +32,32 @@ class SlicedMetric(SampleMetric):
     which: ClassVar[str]
 
     @classmethod
-    def rows(cls, outputs: Outputs) -> Rows:
-        """The places of its samples. KpiError where there are none, with what there is."""
+    def _names(cls, outputs: Outputs) -> npt.NDArray[np.str_]:
+        """The slice or the class of each sample. KpiError where the data name no slices."""
         import numpy as np
 
         if cls.by == "class":
-            names = np.asarray(outputs.labels).astype(str)
-        elif outputs.slices is None:
+            return np.asarray(outputs.labels).astype(str)
+        if outputs.slices is None:
             raise KpiError(
                 "the data name no slices",
                 'add an array "slice" with a name for each sample, or data = { file = ..., slice = "NAME" }',
             )
-        else:
-            names = outputs.slices
-        found: Rows = np.flatnonzero(names == cls.which)
+        return outputs.slices
+
+    @classmethod
+    def names(cls, outputs: Outputs) -> list[str]:
+        """The names of all slices, or classes, that there are samples of."""
+        return sorted(set(cls._names(outputs).tolist()))
+
+    @classmethod
+    def rows(cls, outputs: Outputs) -> Rows:
+        """The places of its samples. KpiError where there are none, with what there is."""
+        import numpy as np
+
+        found: Rows = np.flatnonzero(cls._names(outputs) == cls.which)
         if not len(found):
-            known = sorted(set(names.tolist()))
+            known = cls.names(outputs)
             listed = ", ".join(known[:_LISTED]) + (" ..." if len(known) > _LISTED else "")
             raise KpiError(f'no evaluation sample is of {cls.by} "{cls.which}"', shortened(f"there are {listed}", 200))
         return found

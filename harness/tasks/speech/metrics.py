@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core.units import NUMBER, SHARE
-from harness.judge.metrics.base import PricedMetric, ProcessMetric, SampleMetric
+from harness.judge.metrics.base import ProcessMetric, SampleMetric
+from harness.judge.metrics.priced import PricedMetric
 from harness.judge.metrics.latency import Latency
 from harness.spec.tasks import RECORDINGS
 from harness.tasks.speech import words
