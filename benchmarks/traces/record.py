@@ -1,6 +1,6 @@
 """Records the medians of hundreds of processes in a row of three shipped artifacts, for the study to replay.
 
-Usage: PYTHONPATH=. python benchmarks/traces/record.py [--processes 300] [--out benchmarks/traces]
+Usage: PYTHONPATH=. python benchmarks/traces/record.py [RECIPE ...] [--processes 300] [--out benchmarks/traces]
 
 A process measures for a tenth of a second; most of its life is its start, so that 300 take seven minutes on two
 cores. Artifacts are built first, where the store lacks them. Writes one JSON file for each artifact: where it was
@@ -51,10 +51,11 @@ def record(recipe: str, processes: int) -> dict[str, object]:
 def main() -> int:
     """Records each artifact and says how alike neighbours were."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="*", default=list(RECIPES), help="workload/recipe, all three by default")
     parser.add_argument("--processes", type=int, default=300)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     chosen = parser.parse_args()
-    for recipe in RECIPES:
+    for recipe in chosen.recipes:
         made = record(recipe, chosen.processes)
         file = chosen.out / f"{recipe.replace('/', '-')}.json"
         file.write_text(json.dumps(made) + "\n", encoding="utf-8")

@@ -1,4 +1,6 @@
-"""The whole study of error rates: processes, scores, attempts, tails, recordings; every cell is held against its goal.
+"""The whole study of error rates; every cell is held against its goal.
+
+Processes, scores, figures of the whole set, attempts, tails, recordings.
 
 Usage: PYTHONPATH=. python benchmarks/verdicts/study.py [--runs 4000]
 
@@ -13,6 +15,7 @@ import sys
 import processes
 import reruns
 import scores
+import set_figures
 import tails
 import traces
 
@@ -23,7 +26,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=4000)
     runs = parser.parse_args().runs
     missed = 0
-    for study in (processes.main, scores.main, reruns.main, tails.main, traces.main):
+    for study in (processes.main, scores.main, set_figures.main, reruns.main, tails.main, traces.main):
         missed |= study(runs)
         print()
     return missed

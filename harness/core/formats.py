@@ -4,3 +4,5 @@ from __future__ import annotations
 
 REFERENCE = "reference"
 """The workload's own model, before any pass has written a file."""
+EXPORTED_PROGRAM = ".pt2"
+"""How the names of files end that hold a torch network, which recipes export."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.core.data_files import SPLITS, DataFiles, Preprocess
+from harness.core.formats import EXPORTED_PROGRAM
 from harness.core.units import SHARE
 from harness.spec.catalog import model_files
 from harness.spec.schema import DataTable, PreprocessTable, WorkloadTable
 from harness.spec.tasks import TENSORS, tasks
 
 Say = Callable[[str, str], None]
+_HUB = re.compile(r"(?!\.)[\w.-]+/(?!.*\.[a-z]{2,8}$)[\w.-]+", re.ASCII)
+"""The name of a repository on the Hugging Face hub; what ends like a file's name is taken for a file."""
 _EXAMPLE = 'model = "model.onnx", data = "data.npz"'
 
 
@@ -27,12 +31,27 @@ def model_pass(text: str) -> str | None:
     return found.name if found else None
 
 
+def is_network(text: str, folder: Path) -> bool:
+    """Whether a model becomes a torch network, which recipes export: an exported program, a Hugging Face model.
+
+    Of the latter ``text`` is a folder, from ``folder`` on, or the name of a repository.
+    """
+    if Path(text).suffix.lower() in model_files():
+        return False
+    try:
+        found = (placed(text, folder) / "config.json").is_file()
+    except (RuntimeError, OSError):  # no such home, or no such name possible: told elsewhere
+        found = False
+    return found or text.lower().endswith(EXPORTED_PROGRAM) or bool(_HUB.fullmatch(text))
+
+
 def unknown_format(text: str) -> str:
     """What is said of a model file whose name ends otherwise."""
-    return f"model = {text!r}: not a model file that is known; {', '.join(model_files())} are"
+    known = ", ".join((*model_files(), EXPORTED_PROGRAM))
+    return f"model = {text!r}: not a model file that is known; {known} are, and folders with a config.json"
 
 
-def file_mistakes(table: WorkloadTable) -> Iterator[tuple[str, str]]:
+def file_mistakes(table: WorkloadTable, folder: Path) -> Iterator[tuple[str, str]]:
     """The keys that do not fit together, each with what is wrong: a workload has a fixture, or a model and data."""
     if table.fixture is not None or table.wrong("fixture"):
         for key in ("scored", "model_sha256", "preprocess", "constants", "state"):
@@ -45,13 +64,22 @@ def file_mistakes(table: WorkloadTable) -> Iterator[tuple[str, str]]:
     if lacking:
         keys = 'the key "fixture" is missing' if len(lacking) > 1 else f'the key "{lacking[0]}" is missing'
         yield "", f"{keys}; a workload without a fixture needs both: {_EXAMPLE}"
-    if table.model is not None and model_pass(table.model) is None:
-        yield "model", unknown_format(table.model)
+    if table.model is not None:
+        yield from _model_mistakes(table, table.model, folder)
     task = tasks().get(table.task_name)
     if both := sorted({*table.constants} & {*table.state}):
         yield "state", f"state: {both[0]} is among the constants too; it is one or the other"
     if task is not None and task.requests not in TENSORS:
         yield "task", f"a workload of the task {task.name} needs a fixture"
+
+
+def _model_mistakes(table: WorkloadTable, model: str, folder: Path) -> Iterator[tuple[str, str]]:
+    network = is_network(model, folder)
+    if model_pass(model) is None and not network:
+        yield "model", unknown_format(model)
+    for key in ("model_sha256", "constants", "state") if network else ():
+        if getattr(table, key):
+            yield key, f"{key}: for a file that a runtime runs; {model} is a torch network that recipes export"
 
 
 def data_files(table: WorkloadTable, folder: Path, say: Say) -> DataFiles:

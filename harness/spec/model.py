@@ -15,7 +15,7 @@ from harness.core.data_files import DataFiles
 from harness.core.placement import Placement
 from harness.core.prices import Price
 from harness.core.units import Dimension
-from harness.spec.catalog import metrics, passes
+from harness.spec.catalog import metrics, model_files, passes
 from harness.spec.tasks import PROMPTS, resolve_scenario, tasks
 
 if TYPE_CHECKING:
@@ -113,8 +113,10 @@ class WorkloadSpec:
 
     @property
     def model_file(self) -> str | None:
-        """The file that its recipes begin with; None where a fixture gives the model."""
-        return None if self.fixture else self.model
+        """The file that its recipes begin with; None where they export a network."""
+        if self.fixture or self.model is None:
+            return None
+        return self.model if Path(self.model).suffix.lower() in model_files() else None
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import suggest
+from harness.core.formats import EXPORTED_PROGRAM
 from harness.spec import schema
 from harness.spec import search_space as space
 from harness.spec.catalog import metrics
-from harness.spec.data_table import data_files, file_mistakes, placed
+from harness.spec.data_table import data_files, file_mistakes, is_network, placed
 from harness.spec.hints import unknown_metric, unknown_task
 from harness.spec.model import Published, Recipe, WorkloadSpec
 from harness.spec.recipes import Recipes
@@ -60,7 +61,7 @@ class Workloads(Recipes):
         name, given = self.named(table.task, "name", where, "task")
         if name is not None and name not in tasks():
             self.say(where, f"task: {unknown_task(name)}", "task")
-        if name not in tasks():
+        if name is None or name not in tasks():
             return {}
         return self.options(tasks()[name].options, given, f"{where} task") or {}
 
@@ -68,10 +69,12 @@ class Workloads(Recipes):
         """Where the model comes from: a fixture, or a file that recipes begin with."""
         if table.fixture is not None:
             self.fixture(where, table.fixture)
-        for key, mistake in file_mistakes(table):
+        folder = self.folder(name)
+        for key, mistake in file_mistakes(table, folder):
             self.say(where, mistake, *([key] if key else []))
-        if table.fixture is None and table.model is not None and not table.wrong("fixture"):
-            self.models[name] = (self.from_root(table.model, name), table.model_sha256)
+        own = table.fixture is None and table.model is not None and not table.wrong("fixture")
+        if own and not is_network(str(table.model), folder):
+            self.models[name] = (self.from_root(str(table.model), name), table.model_sha256)
 
     def references(self, where: str, name: str, table: schema.WorkloadTable, recipes: Mapping[str, Recipe]) -> None:
         """Tells references that name no recipe."""
@@ -103,7 +106,8 @@ class Workloads(Recipes):
                     plain[key] = str(placed(plain[key], folder))
         except RuntimeError as error:
             self.say(where, str(error))
-        if table.fixture is None and table.model is not None:
+        hub = table.model is not None and is_network(table.model, folder) and not table.model.endswith(EXPORTED_PROGRAM)
+        if table.fixture is None and table.model is not None and not hub:
             plain["model"] = str(placed(table.model, folder).resolve())
         elif plain["model"] is not None:
             # A folder next to the TOML, or anywhere; otherwise the name of a repository on a hub.

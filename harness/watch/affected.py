@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.build.passes import passes
 from harness.core.bounds import Bound
+from harness.core.errors import KpiError
 from harness.core.imports import closure, parsed
 from harness.core.registry import EXTENSIONS, project_folders
 from harness.judge.metrics import metrics
@@ -21,6 +22,7 @@ from harness.spec.model import Kpi, Recipe, Spec, Target
 _REQUIREMENTS = ("build", "requirements")
 _WORKLOAD = (
     "task",
+    "task_options",
     "fixture",
     "checkpoint",
     "checkpoint_sha256",
@@ -172,7 +174,7 @@ def _users(spec: Spec, path: Path, folders: Folders, sources: Mapping[str, _Sour
         yield from _environment_users(spec, path.stem)
     else:
         used = {name for name, source in sources.items() if source.holds(path)}
-        yield from (target for target in spec.targets if target.workload in used)
+        yield from (t for t in spec.targets if t.workload in used or path in map(Path.resolve, t.metric.files()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +206,21 @@ def _sources(spec: Spec) -> dict[str, _Sources]:
         texts = (workload.checkpoint, workload.data, workload.model, workload.chat_template)
         named = [Path(text) for text in texts if text]
         named += workload.data_files.files if workload.data_files else ()
+        named += [file for recipe in workload.recipes.values() for file in _files(root, recipe)]
         there = [path.resolve() for path in named if path.is_absolute() or path.exists()]
         found[name] = _Sources(python, (*folders, *there))
     return found
+
+
+def _files(root: Path, recipe: Recipe) -> Iterator[Path]:
+    """The files that a recipe's passes read, a model of its own with its weights among them."""
+    for step in recipe.passes:
+        cls = passes()[step.name]
+        for given in (root / str(step.options[name]) for name in cls.files if step.options.get(name)):
+            try:
+                yield from cls.belonging(given)
+            except (KpiError, OSError):  # what is wrong with it the build says
+                yield given
 
 
 def _code(root: Path, home: Path) -> tuple[frozenset[Path], tuple[Path, ...]]:
@@ -223,6 +237,7 @@ def followed(spec: Spec) -> list[Path]:
     """The folders and single files that fixtures, weights and data of the promises lie in, as far as they are there."""
     root = spec.root.resolve()
     found = {root / "environments", *project_folders()}
+    found.update(file.resolve() for target in spec.targets for file in target.metric.files())
     for name, sources in _sources(spec).items():
         found.update((*sources.folders, *sources.python))
         if spec.workloads[name].fixture:

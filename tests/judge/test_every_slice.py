@@ -36,9 +36,7 @@ def scores(*rights: int, of: int = 200, less: int = 0) -> list[Scores]:
 
 def judged(bound: str, *rights: int, of: int = 200, less: int = 0) -> tuple[Verdict, int, float]:
     metric = every("accuracy.top1[slice=*]")
-    said, place = metric.judged(
-        parse_bound(bound, metric.dimension), scores(*rights, of=of, less=less), CONFIDENCE
-    )
+    said, place = metric.judged(parse_bound(bound, metric.dimension), scores(*rights, of=of, less=less), CONFIDENCE)
     return said.verdict, place, said.value
 
 

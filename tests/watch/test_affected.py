@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import helper
 
 import harness
 from harness.core.imports import closure
 from harness.spec.model import Spec
 from harness.spec.reader import read_spec
 from harness.watch.affected import Folders, by_files, by_promises, followed, ignored
+from tests.support.model_files import save
 from tests.support.project import ROOT
 
 HARNESS = Path(harness.__file__).resolve().parent
@@ -309,3 +312,57 @@ def test_imports_are_followed_however_they_are_written(tmp_path: Path) -> None:
 def test_what_editors_leave_is_ignored(name: str) -> None:
     assert ignored(Path("/project/fixtures") / name)
     assert not ignored(Path("/project/fixtures/x.py"))
+
+
+FILES = """\
+[machine.here]
+device = "cpu"
+
+[metric."recall.worst_class"]
+function = "metrics.py:worst"
+of = "set"
+unit = "%"
+
+[workload.digits]
+task = "tabular-classification"
+model = "digits.onnx"
+data = "digits.npz"
+reference = "as-delivered"
+
+[workload.digits.recipe.as-delivered]
+runtime = "onnxruntime"
+
+[workload.digits.recipe.vendor]
+runtime = "onnxruntime"
+model = "vendor.onnx"
+
+[[kpi]]
+name = "digits"
+workload = "digits"
+recipe = "vendor"
+machine = "here"
+
+[kpi.targets]
+"size" = "< 5 MB"
+"recall.worst_class" = ">= 60 %"
+"""
+
+
+def test_models_from_files_and_metrics_of_ones_own_are_followed(tmp_path: Path) -> None:
+    save(tmp_path / "vendor.onnx", [helper.make_node("Mul", ["x", "w"], ["y"])], {"x": ["n", 3]}, {"y": ["n", 3]},
+         {"w": np.ones(3, np.float32)}, external=True)  # fmt: skip
+    for name in ("digits.onnx", "digits.npz", "metrics.py", "other.py"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+    (tmp_path / "kpis.toml").write_text(FILES, encoding="utf-8")
+    spec = read_spec(tmp_path / "kpis.toml")
+    everything = {"digits:size", "digits:worst_class"}
+
+    def affected(name: str) -> set[str]:
+        return set(by_files(spec, [(tmp_path / name).resolve()], FOLDERS))
+
+    for name in ("digits.onnx", "digits.npz", "vendor.onnx", "vendor.weights"):
+        assert affected(name) == everything, name
+    assert affected("metrics.py") == {"digits:worst_class"}
+    assert affected("other.py") == set()
+    assert tmp_path.resolve() / "vendor.weights" in followed(spec)
+    assert tmp_path.resolve() / "metrics.py" in followed(spec)

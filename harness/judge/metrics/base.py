@@ -17,6 +17,7 @@ from harness.measure.sequence import Within
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
+    from pathlib import Path
 
     from harness.build.artifact import Artifact
     from harness.core.bounds import Bound
@@ -96,6 +97,11 @@ class Metric(ABC):
         """The decision of each part of the samples that a verdict rests on, by its name; empty for a metric of all."""
         del bound, own, confidence
         return {}
+
+    @classmethod
+    def files(cls) -> tuple[Path, ...]:
+        """Files of the user's own that it is computed by."""
+        return ()
 
     @classmethod
     def needs(cls) -> str:

@@ -16,6 +16,8 @@ from harness.judge.metrics.base import Metric, SampleMetric
 from harness.judge.metrics.whole_set import SetMetric
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from harness.measure.records import Outputs
@@ -32,6 +34,10 @@ class OwnFunction(SampleMetric):
 
     tasks = _ARRAYS
     own: ClassVar[OwnMetric]
+
+    @classmethod
+    def files(cls) -> tuple[Path, ...]:
+        return (cls.own.file,)
 
     @classmethod
     def identity(cls) -> dict[str, str]:

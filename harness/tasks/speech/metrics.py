@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.units import NUMBER, SHARE
 from harness.judge.metrics.base import ProcessMetric, SampleMetric
-from harness.judge.metrics.priced import PricedMetric
 from harness.judge.metrics.latency import Latency
+from harness.judge.metrics.priced import PricedMetric
 from harness.spec.tasks import RECORDINGS
 from harness.tasks.speech import words
 from harness.tasks.speech.normalization import Normalize, identity, normalizer

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.workloads.files.arrays import ArraySamples
-from harness.workloads.files.images import ImageSamples, folder_digest
+from harness.workloads.files.images import ImageSamples
 
 if TYPE_CHECKING:
     from harness.core.data_files import DataFiles

@@ -16,6 +16,7 @@ from harness.workloads.base import Settings, Split, TensorSpec, TensorWorkload
 from harness.workloads.checkpoint import remembered_digest
 from harness.workloads.files.division import divided
 from harness.workloads.files.images import folder_digest
+from harness.workloads.files.networks import network_file
 from harness.workloads.files.opening import open_samples
 from harness.workloads.files.samples import Samples
 from harness.workloads.files.shared import constants_of, sequences_of, state_of
@@ -37,7 +38,8 @@ class FileWorkload(TensorWorkload):
             raise KpiError(f"workload {settings.name} has no fixture: it needs a model and data")
         self._file = Path(settings.model)
         self._data: DataFiles = settings.data_files
-        whole = read_signature(self._file)
+        self._network = network_file(settings)
+        whole = self._network.signature() if self._network else read_signature(self._file)
         self.state = state_of(whole, settings.state, self._file.name)
         apart = {*constants_of(whole, settings.constants, self._file.name), *settings.state}
         self._signature = replace(whole, inputs=tuple(port for port in whole.inputs if port.name not in apart))
@@ -72,7 +74,10 @@ class FileWorkload(TensorWorkload):
 
     def fingerprint(self) -> str:
         cache = self.settings.cache
-        model = [remembered_digest(file, cache) for file in model_files(self._file)]
+        if self._network:
+            model = [self._network.digest()]
+        else:
+            model = [remembered_digest(file, cache) for file in model_files(self._file)]
         for place in self._data.files:
             self._samples(place)  # says what is wrong where it is missing, or does not fit
         read = {key: value for key, value in asdict(self._data).items() if key not in ("whole", "splits")}
@@ -94,6 +99,8 @@ class FileWorkload(TensorWorkload):
         return said
 
     def model(self) -> torch.nn.Module:
+        if self._network:
+            return self._network.load()
         raise KpiError(
             f"the model of workload {self.settings.name} is the file {self._file.name}, not a torch network",
             "leave out passes that export or change a network",
