@@ -14,6 +14,7 @@ from harness.core.errors import KpiError, SpecError, Unavailable
 from harness.spec.reader import read_spec
 from harness.workloads.base import Settings
 from harness.workloads.files.networks import network_file
+from harness.workloads.torchvision_compat import before_transformers
 from tests.support.model_files import file_settings
 from tests.support.project import Project
 
@@ -74,6 +75,7 @@ def program(file: Path) -> Path:
 
 
 def bert(folder: Path) -> torch.nn.Module:
+    before_transformers()
     from transformers import BertConfig, BertForSequenceClassification
 
     torch.manual_seed(0)

@@ -11,6 +11,7 @@ from harness.core.formats import EXPORTED_PROGRAM
 from harness.core.libraries import require
 from harness.workloads.files.signature import Port, Shape, Signature
 from harness.workloads.huggingface import folder_digest, model_config, named_folder
+from harness.workloads.torchvision_compat import before_transformers
 
 if TYPE_CHECKING:
     import torch
@@ -84,6 +85,10 @@ class ExportedProgram(NetworkFile):
 
     def load(self) -> torch.nn.Module:
         network: torch.nn.Module = self._program().module()
+        for module in network.modules():
+            module.training = False
+        # Its mode was fixed when it was exported, and it refuses to be asked for one.
+        vars(network)["eval"] = lambda: network
         return network
 
     def _require(self) -> None:
@@ -156,10 +161,15 @@ class HuggingFaceFolder(NetworkFile):
 
     def _class(self) -> tuple[str, Any, dict[str, Any]]:
         """The class that the configuration names. Raises KpiError where transformers has none of that name."""
+        require("torch")
+        before_transformers()
         transformers: Any = require("transformers")
         config = model_config(self._folder())
         name = str((config.get("architectures") or [""])[0])
-        cls = getattr(transformers, name, None)
+        try:
+            cls = getattr(transformers, name, None)
+        except ImportError as error:
+            raise Unavailable(f"{self.name}: {name} can't be imported: {reason(error)}", "reinstall it") from error
         if not name or cls is None:
             raise KpiError(
                 f"{self.name}: transformers {transformers.__version__} has no {name or 'architecture that it names'}",
