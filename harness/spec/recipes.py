@@ -45,7 +45,12 @@ class Recipes(Tables):
         elif runtime_name is not None:
             runtime_options = self.options(runtimes()[runtime_name].Options, runtime_table, f"{where} runtime")
         begin = self.begin(where, workload, table)
-        made, steps = ("", []) if table.wrong("passes") else self.passes(where, table, self.folder(workload), begin)
+        unknown = begin is None and (workload in self.models or table.model is not None)
+        made, steps = (
+            ("", [])
+            if table.wrong("passes")
+            else self.passes(where, table, self.folder(workload), begin, unknown=unknown)
+        )
         if made and runtime_name and runtime_name in runtimes() and made not in runtimes()[runtime_name].formats:
             self.say(where, misplaced_runtime(runtime_name, made), "runtime")
         settings, overrides = self.scenario_tables(
@@ -104,13 +109,13 @@ class Recipes(Tables):
         return PassSpec(reader, {"file": file, "sha256": digest})
 
     def passes(
-        self, where: str, table: schema.RecipeTable, folder: Path, begin: PassSpec | None
+        self, where: str, table: schema.RecipeTable, folder: Path, begin: PassSpec | None, *, unknown: bool = False
     ) -> tuple[str, list[PassSpec]]:
         """The format that the passes make ("" when one is wrong), and the passes; their files start at ``folder``.
 
-        ``begin`` is the step before them.
+        ``begin`` is the step before them; where a model's format is ``unknown``, any pass may follow.
         """
-        made, last = REFERENCE, ""
+        made, last = "" if unknown else REFERENCE, ""
         steps: list[PassSpec] = []
         named_first = self.named_first(table)
         if begin is not None and not (named_first and REFERENCE in passes()[named_first].input_formats):
@@ -120,7 +125,7 @@ class Recipes(Tables):
             said = f'"{named_first}" exports a torch network, but the model is a file; leave it out'
             self.say(where, f"passes: {said}", "passes")
             return "", []
-        if not table.passes and not steps:
+        if not table.passes and not steps and not unknown:
             missing = "passes = []" if "passes" in table.model_fields_set else 'the key "passes" is missing'
             self.say(where, f'{missing}: name at least one pass, as in ["onnx"], or a model file: model = "model.onnx"')
             return "", []

@@ -162,7 +162,7 @@ class WorkloadTable(Table):
 
     @property
     def task_name(self) -> str:
-        """The task's name, whether it stands alone or in a table with settings of its own; empty where it has none."""
+        """The task's name, whether it is given alone or in a table; empty where there is none."""
         name = self.task if isinstance(self.task, str) else self.task.get("name")
         return name if isinstance(name, str) else ""
 
