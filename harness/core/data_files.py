@@ -14,12 +14,15 @@ SPLITS = ("training", "validation", "evaluation")
 class Preprocess:
     """How a picture becomes an input, in this order.
 
-    ``resize``: the shorter side, before the middle of ``size`` (height, width) is cut out; without it the picture is
-    stretched to ``size``. ``colour`` is the order of the channels. Values are divided by ``scale``, then ``mean`` is
-    taken away and the rest divided by ``std``, by channel. ``layout`` is the order of the axes.
+    ``resize``: the shorter side, before the middle of ``size`` (height, width) is cut out. Without it all of the
+    picture is made to fit: stretched, or in proportion with ``fill`` around it ("letterbox") or to its right and below
+    ("pad"). ``colour`` is the order of the channels. Values are divided by ``scale``, then ``mean`` is taken away and
+    the rest divided by ``std``, by channel. ``layout`` is the order of the axes.
     """
 
     size: tuple[int, int]
+    fit: str = "stretch"
+    fill: int = 114
     resize: int | None = None
     interpolation: str = "bilinear"
     colour: str = "RGB"
@@ -43,7 +46,8 @@ class DataFiles:
     evaluation; ``seed`` chooses which samples go where. ``splits`` are files by split instead. ``inputs`` says which
     array is an input of the model, where the two have different names; ``label``, ``slice`` and ``cluster`` name the
     arrays that are no inputs. ``classes`` are the names of the folders of pictures in the order of the model's classes,
-    sorted where it says nothing; ``preprocess`` is for pictures.
+    sorted where it says nothing; ``pictures`` is the folder of those that a file names, from that file on;
+    ``preprocess`` is for pictures.
     """
 
     whole: Path | None = None
@@ -53,6 +57,7 @@ class DataFiles:
     slice: str = "slice"
     cluster: str = "cluster"
     classes: tuple[str, ...] = ()
+    pictures: str | None = None
     preprocess: Preprocess | None = None
     training: float = 0.2
     validation: float = 0.2

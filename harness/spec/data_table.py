@@ -115,6 +115,7 @@ def data_files(table: WorkloadTable, folder: Path, say: Say) -> DataFiles:
         slice=given.slice,
         cluster=given.cluster,
         classes=tuple(given.classes),
+        pictures=given.pictures,
         preprocess=preprocess,
         seed=given.seed,
         **shares,
@@ -133,6 +134,8 @@ def _preprocess(table: PreprocessTable | None, say: Say) -> Preprocess | None:
                 "preprocess",
                 f"preprocess.{key}: has {len(getattr(table, key))} numbers, the picture {channels} channels",
             )
+    if table.resize is not None and table.fit != "stretch":
+        say("preprocess", f'preprocess.fit: "{table.fit}" keeps all of the picture, resize cuts it; leave one out')
     if table.resize is not None and table.resize < max(size):
         say("preprocess", f"preprocess.resize: {table.resize} is less than the size that is cut out, {max(size)}")
     plain = table.model_dump() | {"size": size, "mean": tuple(table.mean), "std": tuple(table.std)}

@@ -107,6 +107,8 @@ class PreprocessTable(Table):
 
     stand_ins: ClassVar[dict[str, Any]] = {"size": 1}
     size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)]
+    fit: Literal["stretch", "letterbox", "pad"] = "stretch"
+    fill: Annotated[int, Field(ge=0, le=255)] = 114
     resize: Side | None = None
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
     colour: Literal["RGB", "BGR", "L"] = "RGB"
@@ -121,7 +123,8 @@ class DataTable(Table):
 
     ``inputs`` says which array is which input; ``label``, ``slice`` and ``cluster`` name other arrays; ``classes`` are
     the folders of pictures in the order of the model's classes; ``training`` and ``validation`` are shares of ``file``,
-    or files next to that of ``evaluation``. A folder of pictures may be there in place of a file.
+    or files next to that of ``evaluation``. A folder of pictures may be there in place of a file; ``pictures`` is the
+    folder of those that a COCO file names.
     """
 
     file: str | None = None
@@ -134,6 +137,7 @@ class DataTable(Table):
     slice: Name = "slice"
     cluster: Name = "cluster"
     classes: list[str] = Field(default_factory=list)
+    pictures: str | None = None
 
 
 class WorkloadTable(Table):

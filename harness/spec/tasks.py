@@ -28,12 +28,14 @@ RECORDINGS = frozenset({"recordings"})
 class Guess:
     """That a model may be of a task: the output that is scored, how sure that is (a task asked for by its labels: 2).
 
-    Without an output it is not, and ``note`` says why its labels do not fit.
+    ``options`` are settings of the task. Without an output it is of another one, and ``note`` says why its labels do
+    not fit.
     """
 
     output: str = ""
     sure: int = 2
     note: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 Starter = tuple[str, str, str]

@@ -161,13 +161,13 @@ def test_a_missing_fixture_hides_no_other_mistake_and_brings_no_false_one(proble
         problems(
             edit(
                 ('fixture = "fixtures.tiny"\n', ""),
-                ("image-classification", "object-detection"),
+                ("image-classification", "object-tracking"),
                 ('passes = ["onnx"]', 'passes = ["onx"]'),
                 ('"< 5 MB"', '"< 5 ms"'),
             )
         )
     )
-    assert told[0].startswith('[workload.tiny]: task: unknown task "object-detection" (allowed: audio-classification')
+    assert told[0].startswith('[workload.tiny]: task: unknown task "object-tracking" (allowed: audio-classification')
     assert told[1].startswith('[workload.tiny]: the key "fixture" is missing; a workload without a fixture needs')
     assert told[2].startswith('[workload.tiny.recipe.fp32] passes[0]: unknown pass "onx"; did you mean "onnx"?')
     assert told[3].startswith('[[kpi]] "tiny-fast": size: unit')

@@ -118,7 +118,7 @@ def test_a_metric_of_another_task_is_told_with_those_of_its_kind(problems: Probl
 
 
 def test_another_kind_of_model_is_no_typo_of_a_task(problems: Problems, edit: Edit) -> None:
-    (told,) = problems(edit(("image-classification", "object-detection")))
+    (told,) = problems(edit(("image-classification", "object-tracking")))
     assert "did you mean" not in told
     assert all(task in told for task in tasks())
 

@@ -13,7 +13,8 @@ from PIL import Image
 from harness.core.data_files import DataFiles, Preprocess
 from harness.core.errors import KpiError
 from harness.workloads.base import Settings
-from harness.workloads.files.images import ImageSamples, as_input, folder_digest
+from harness.workloads.files.images import ImageSamples, folder_digest
+from harness.workloads.files.pictures import as_input
 from harness.workloads.files.signature import read_signature
 from harness.workloads.files.workload import FileWorkload
 from harness.workloads.torchvision_compat import import_torchvision

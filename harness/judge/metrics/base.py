@@ -330,6 +330,18 @@ class SampleMetric(Metric):
         return cls.paired_scores(scores, others, clusters, own.weights.get(cls.name))
 
     @classmethod
+    def class_names(cls, outputs: Any) -> list[str] | None:
+        """The classes, where a sample may hold several; None where a sample's label is its class."""
+        del outputs
+        return None
+
+    @classmethod
+    def class_part(cls, outputs: Any, name: str) -> Any:
+        """The outputs with what is of one class alone, where a sample may hold several."""
+        del name
+        return outputs
+
+    @classmethod
     def parts(cls, outputs: Any) -> list[type[SampleMetric]]:
         """The metrics whose scores decide a target about this one: itself, or one for each part of the samples."""
         del outputs

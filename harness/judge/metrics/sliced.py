@@ -48,18 +48,20 @@ class SlicedMetric(SampleMetric):
     @classmethod
     def names(cls, outputs: Outputs) -> list[str]:
         """The names of all slices, or classes, that there are samples of."""
-        return sorted(set(cls._names(outputs).tolist()))
+        several = cls.whole.class_names(outputs) if cls.by == "class" else None
+        return sorted(set(cls._names(outputs).tolist())) if several is None else several
 
     @classmethod
     def rows(cls, outputs: Outputs) -> Rows:
         """The places of its samples. KpiError where there are none, with what there is."""
         import numpy as np
 
-        found: Rows = np.flatnonzero(cls._names(outputs) == cls.which)
-        if not len(found):
-            known = cls.names(outputs)
+        if cls.which not in (known := cls.names(outputs)):
             listed = ", ".join(known[:_LISTED]) + (" ..." if len(known) > _LISTED else "")
             raise KpiError(f'no evaluation sample is of {cls.by} "{cls.which}"', shortened(f"there are {listed}", 200))
+        if cls.by == "class" and cls.whole.class_names(outputs) is not None:
+            return np.arange(len(outputs.labels))
+        found: Rows = np.flatnonzero(cls._names(outputs) == cls.which)
         return found
 
     @classmethod
@@ -71,12 +73,17 @@ class SlicedMetric(SampleMetric):
     @classmethod
     def scored(cls, outputs: Outputs, reference: Outputs | None, clusters: Sequence[int] | None) -> Scored:
         rows = cls.rows(outputs)
-        part = None if reference is None else _part(reference, rows)
+        part = None if reference is None else cls._part(reference, rows)
         names = None if clusters is None else [clusters[row] for row in rows]
-        found = cls.whole.scored(_part(outputs, rows), part, names)
+        found = cls.whole.scored(cls._part(outputs, rows), part, names)
         if found.groups is None and names is not None and len(set(names)) < len(names):
             found = replace(found, groups=names)
         return found
+
+    @classmethod
+    def _part(cls, outputs: Outputs, rows: Rows) -> Outputs:
+        own = Outputs(outputs.logits[rows], outputs.labels[rows])
+        return cls.whole.class_part(own, cls.which) if cls.by == "class" else own
 
     @classmethod
     def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
@@ -111,7 +118,3 @@ def sliced(name: str, listed: Mapping[str, type[Metric]]) -> type[SampleMetric] 
         "which": match["which"],
     }
     return type(f"{whole.__name__}Slice", (SlicedMetric, whole), said)
-
-
-def _part(outputs: Outputs, rows: Rows) -> Outputs:
-    return Outputs(outputs.logits[rows], outputs.labels[rows])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError, Unavailable, reason, suggest
 from harness.workloads.base import DTYPES, TensorSpec
+from harness.workloads.checkpoint import remembered_digest
 from harness.workloads.files.samples import Rows, Samples
 from harness.workloads.overlap import digests
 
@@ -114,6 +115,9 @@ class ArraySamples(Samples):
 
     def take(self, rows: Rows) -> dict[str, Array]:
         return {name: self._arrays[key][rows] for name, key in self.keys.items()}
+
+    def digest(self, cache: Path) -> str:
+        return remembered_digest(self._arrays.file, cache)
 
     def units(self) -> list[str]:
         found: list[str] = []

@@ -7,18 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core.errors import KpiError, reason, suggest
+from harness.core.errors import KpiError, suggest
 from harness.core.libraries import require
-from harness.workloads.base import TensorSpec
-from harness.workloads.checkpoint import file_digest, remembered_digest
+from harness.workloads.checkpoint import remembered_digest
+from harness.workloads.files.pictures import PictureInput
 from harness.workloads.files.samples import Rows, Samples
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from harness.core.data_files import DataFiles, Preprocess
-    from harness.workloads.files.signature import Port, Signature
+    from harness.core.data_files import DataFiles
+    from harness.workloads.base import TensorSpec
+    from harness.workloads.files.signature import Signature
 
 PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
@@ -37,37 +38,6 @@ def folder_digest(folder: Path, cache: Path) -> str:
     return digest.hexdigest()
 
 
-def as_input(file: Path, how: Preprocess, dtype: str) -> npt.NDArray[Any]:
-    """One picture as the model takes it, without the batch axis. Raises KpiError for what is not a picture."""
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    height, width = how.size
-    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-    chosen = filters.get(how.interpolation, Image.Resampling.NEAREST)
-    try:
-        with Image.open(file) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("L" if how.colour == "L" else "RGB")
-    except Exception as error:
-        raise KpiError(f"picture {file.name} can't be read: {reason(error)}", "repair it or leave it out") from error
-    if how.resize is None:
-        picture = picture.resize((width, height), chosen)
-    else:
-        short = min(picture.size)
-        wide, high = (how.resize if side == short else int(how.resize * side / short) for side in picture.size)
-        picture = picture.resize((wide, high), chosen)
-        left, top = round((wide - width) / 2), round((high - height) / 2)
-        picture = picture.crop((left, top, left + width, top + height))
-    values = np.asarray(picture)
-    values = values[..., None] if values.ndim == 2 else values  # noqa: PLR2004 - grey has no axis of channels
-    if how.colour == "BGR":
-        values = values[..., ::-1]
-    if dtype != "uint8":
-        mean, std = (np.array(numbers, dtype=np.float32) for numbers in (how.mean, how.std))
-        values = ((values.astype(np.float32) / how.scale - mean) / std).astype(dtype)
-    return np.ascontiguousarray(values.transpose(2, 0, 1) if how.layout == "NCHW" else values)
-
-
 class ImageSamples(Samples):
     """The pictures of a folder; the names of the folders in it are the classes.
 
@@ -80,18 +50,8 @@ class ImageSamples(Samples):
         self._files = pictures(folder)
         if not self._files:
             raise KpiError(f"folder {folder} holds no pictures", f"known are {', '.join(sorted(PICTURES))}")
-        if len(signature.inputs) != 1:
-            raise KpiError(f"{model} takes {len(signature.inputs)} inputs; a folder of pictures is for one")
-        if data.preprocess is None:
-            raise KpiError(
-                f"{folder.name} holds pictures, and nothing says how they become inputs",
-                "write [workload.NAME.preprocess] with size, mean, std as the model's card says",
-            )
-        self._how: Preprocess = data.preprocess
-        self._port = signature.inputs[0]
-        self._model = model
+        self._input = PictureInput(signature, model, data.preprocess, folder.name)
         self._classes = self._named(data.classes)
-        self._check(self._port)
 
     @property
     def count(self) -> int:
@@ -99,22 +59,16 @@ class ImageSamples(Samples):
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
-        return (TensorSpec(self._port.name, self._shape, self._port.dtype),)
-
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        channels = 1 if self._how.colour == "L" else 3
-        return (channels, *self._how.size) if self._how.layout == "NCHW" else (*self._how.size, channels)
+        return (self._input.spec,)
 
     def take(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
-        import numpy as np
+        return self._input.take(self._files[rows] if isinstance(rows, slice) else [self._files[row] for row in rows])
 
-        files = self._files[rows] if isinstance(rows, slice) else [self._files[row] for row in rows]
-        made = [as_input(file, self._how, self._port.dtype) for file in files]
-        return {self._port.name: np.stack(made) if made else np.zeros((0, *self._shape), self._port.dtype)}
+    def digest(self, cache: Path) -> str:
+        return folder_digest(self._folder, cache)
 
     def units(self) -> list[str]:
-        return [file_digest(file) for file in self._files]
+        return [self._input.digest(file) for file in self._files]
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int64] | None:
@@ -148,13 +102,3 @@ class ImageSamples(Samples):
                     f"folder {name}: {suggest(name, classes, 'class')}", "correct data.classes or the folder"
                 )
         return classes or tuple(found)
-
-    def _check(self, port: Port) -> None:
-        expected = f"{self._model} takes {port}"
-        if port.dtype not in ("float16", "float32", "uint8"):
-            raise KpiError(f"{expected}: pictures become float16, float32 or uint8")
-        if not port.fits((self.count, *self._shape), 1):
-            raise KpiError(
-                f"{expected}, preprocess makes {'x'.join(map(str, self._shape))}",
-                "correct size, layout or colour in [workload.NAME.preprocess]",
-            )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.workloads.files.arrays import ArraySamples
+from harness.workloads.files.coco import SUFFIX, CocoSamples
 from harness.workloads.files.images import ImageSamples
 
 if TYPE_CHECKING:
@@ -19,5 +20,7 @@ def open_samples(place: Path, signature: Signature, model: str, data: DataFiles)
 
     Raises KpiError, with the reason, where they can't be read or do not fit; Unavailable where they are not here.
     """
-    made = ImageSamples if place.is_dir() else ArraySamples
+    if place.is_dir():
+        return ImageSamples(place, signature, model, data)
+    made = CocoSamples if place.suffix.lower() == SUFFIX else ArraySamples
     return made(place, signature, model, data)

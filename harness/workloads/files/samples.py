@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import KpiError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import numpy.typing as npt
 
@@ -35,6 +37,10 @@ class Samples(ABC):
     @abstractmethod
     def take(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         """Some samples by the names of the inputs."""
+
+    @abstractmethod
+    def digest(self, cache: Path) -> str:
+        """Text that changes when what is read does; ``cache`` remembers digests of large files."""
 
     @abstractmethod
     def units(self) -> list[str]:

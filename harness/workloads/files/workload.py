@@ -15,7 +15,6 @@ from harness.spec.tasks import tasks
 from harness.workloads.base import Settings, Split, TensorSpec, TensorWorkload
 from harness.workloads.checkpoint import remembered_digest
 from harness.workloads.files.division import divided
-from harness.workloads.files.images import folder_digest
 from harness.workloads.files.networks import network_file
 from harness.workloads.files.opening import open_samples
 from harness.workloads.files.samples import Samples
@@ -78,14 +77,10 @@ class FileWorkload(TensorWorkload):
             model = [self._network.digest()]
         else:
             model = [remembered_digest(file, cache) for file in model_files(self._file)]
-        for place in self._data.files:
-            self._samples(place)  # says what is wrong where it is missing, or does not fit
         read = {key: value for key, value in asdict(self._data).items() if key not in ("whole", "splits")}
         named = {"whole": self._data.whole} if self._data.whole else self._data.splits
-        data = {
-            name: folder_digest(place, cache) if place.is_dir() else remembered_digest(place, cache)
-            for name, place in named.items()
-        }
+        # Opening says what is wrong where data are missing, or do not fit.
+        data = {name: self._samples(place).digest(cache) for name, place in named.items()}
         told = {"scored": self.scored, "constants": self.settings.constants, "state": self.settings.state}
         return json.dumps({"model": model, "data": data, "read": read, **told}, sort_keys=True)
 

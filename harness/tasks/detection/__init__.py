@@ -1,0 +1,45 @@
+"""Object detection: boxes of classes in a picture, held against those that people drew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.spec.default_space import tensor_space
+from harness.spec.tasks import Guess, Task
+from harness.tasks.detection.boxes import BOX, Boxes
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from harness.workloads.files.signature import Signature
+
+NAME = "object-detection"
+_LABEL_AXES = 3
+
+
+def _guess(signature: Signature, labels: npt.NDArray[Any] | None) -> Guess | None:
+    """Labels that are boxes; the layout where the shapes of the outputs leave one choice."""
+    if labels is None or labels.ndim != _LABEL_AXES or labels.shape[2] != BOX:
+        return None
+    found = Boxes.fitting(signature.floats)
+    if found is None:
+        shapes = ", ".join(map(str, signature.outputs))
+        return Guess(note=f"{shapes} is no layout of boxes that can be guessed: write task = {{ layout = ... }}")
+    output, options = found
+    return Guess(output, sure=3, options=options)
+
+
+TASKS = (
+    Task(
+        NAME,
+        answers="boxes",
+        metric="accuracy.map",
+        hub=NAME,
+        options=Boxes,
+        space=tensor_space,
+        guess=_guess,
+        starting=(("accuracy.map50", ">= 50 %", "a starting point: write what you need"),),
+        kept=("accuracy.map", "drop <= 1 pp vs {reference}", "how much accuracy it may cost"),
+    ),
+)
+DETECTION = frozenset({NAME})

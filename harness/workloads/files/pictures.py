@@ -1,0 +1,125 @@
+"""One picture as a model takes it: read, made to fit, numbers of the right kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.core.errors import KpiError, reason
+from harness.workloads.base import TensorSpec
+from harness.workloads.checkpoint import file_digest
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from harness.core.data_files import Preprocess
+    from harness.workloads.files.signature import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Where a picture lies in the input: its size there in pixels, how much larger it became, its first corner."""
+
+    size: tuple[int, int]
+    across: float
+    down: float
+    left: int
+    top: int
+
+
+def fitted(size: tuple[float, float], how: Preprocess) -> Fitted:
+    """Where a picture of ``size`` (width, height) lies that is not cut: stretched, or in proportion."""
+    height, width = how.size
+    if how.fit == "stretch":
+        return Fitted((width, height), width / size[0], height / size[1], 0, 0)
+    factor = min(width / size[0], height / size[1])
+    wide, high = (max(1, round(side * factor)) for side in size)
+    left, top = ((width - wide) // 2, (height - high) // 2) if how.fit == "letterbox" else (0, 0)
+    return Fitted((wide, high), wide / size[0], high / size[1], left, top)
+
+
+def as_input(file: Path, how: Preprocess, dtype: str) -> npt.NDArray[Any]:
+    """One picture as the model takes it, without the batch axis. Raises KpiError for what is not a picture."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    height, width = how.size
+    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+    chosen = filters.get(how.interpolation, Image.Resampling.NEAREST)
+    try:
+        with Image.open(file) as opened:
+            picture = ImageOps.exif_transpose(opened).convert("L" if how.colour == "L" else "RGB")
+    except Exception as error:
+        raise KpiError(f"picture {file.name} can't be read: {reason(error)}", "repair it or leave it out") from error
+    if how.resize is None:
+        where = fitted(picture.size, how)
+        picture = picture.resize(where.size, chosen)
+        if how.fit != "stretch":
+            whole = Image.new(picture.mode, (width, height), how.fill if how.colour == "L" else (how.fill,) * 3)
+            whole.paste(picture, (where.left, where.top))
+            picture = whole
+    else:
+        short = min(picture.size)
+        wide, high = (how.resize if side == short else int(how.resize * side / short) for side in picture.size)
+        picture = picture.resize((wide, high), chosen)
+        left, top = round((wide - width) / 2), round((high - height) / 2)
+        picture = picture.crop((left, top, left + width, top + height))
+    values = np.asarray(picture)
+    values = values[..., None] if values.ndim == 2 else values  # noqa: PLR2004 - grey has no axis of channels
+    if how.colour == "BGR":
+        values = values[..., ::-1]
+    if dtype != "uint8":
+        mean, std = (np.array(numbers, dtype=np.float32) for numbers in (how.mean, how.std))
+        values = ((values.astype(np.float32) / how.scale - mean) / std).astype(dtype)
+    return np.ascontiguousarray(values.transpose(2, 0, 1) if how.layout == "NCHW" else values)
+
+
+class PictureInput:
+    """The only input of a model that takes pictures.
+
+    Raises KpiError where the model takes several inputs, nothing says how pictures become inputs, or both do not fit;
+    ``source`` is what messages call the data.
+    """
+
+    def __init__(self, signature: Signature, model: str, how: Preprocess | None, source: str) -> None:
+        if len(signature.inputs) != 1:
+            raise KpiError(f"{model} takes {len(signature.inputs)} inputs; a folder of pictures is for one")
+        if how is None:
+            raise KpiError(
+                f"{source} holds pictures, and nothing says how they become inputs",
+                "write [workload.NAME.preprocess] with size, mean, std as the model's card says",
+            )
+        self.how: Preprocess = how
+        self._port = signature.inputs[0]
+        expected = f"{model} takes {self._port}"
+        if self._port.dtype not in ("float16", "float32", "uint8"):
+            raise KpiError(f"{expected}: pictures become float16, float32 or uint8")
+        if not self._port.fits((1, *self._shape), 1):
+            raise KpiError(
+                f"{expected}, preprocess makes {'x'.join(map(str, self._shape))}",
+                "correct size, layout or colour in [workload.NAME.preprocess]",
+            )
+
+    @property
+    def spec(self) -> TensorSpec:
+        """The input as pictures are made."""
+        return TensorSpec(self._port.name, self._shape, self._port.dtype)
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        channels = 1 if self.how.colour == "L" else 3
+        return (channels, *self.how.size) if self.how.layout == "NCHW" else (*self.how.size, channels)
+
+    def take(self, files: Sequence[Path]) -> dict[str, npt.NDArray[Any]]:
+        """Pictures by the input's name, (files, ...)."""
+        import numpy as np
+
+        made = [as_input(file, self.how, self._port.dtype) for file in files]
+        return {self._port.name: np.stack(made) if made else np.zeros((0, *self._shape), self._port.dtype)}
+
+    @staticmethod
+    def digest(file: Path) -> str:
+        """What is the same for pictures that are the same."""
+        return file_digest(file)
