@@ -238,7 +238,7 @@ def examine(target: Json, evidence: Json) -> Iterator[str]:
         yield f"{said} is said{f' ({reason})' if reason else ''}, {verdict} follows"
     scored = "samples" in target["of"]
     for name, found in zip(("value", "low", "high", "n"), figures, strict=True):
-        if scored and name != "value" and not evidence["settings"].get("scores"):
+        if scored and name != "value" and evidence["settings"].get("scores") != formulas.METHOD:
             continue  # an earlier version made these intervals otherwise
         stated = number(target[name])
         if str(stated) != str(found) and not math.isclose(stated, found, rel_tol=1e-6, abs_tol=1e-12):

@@ -18,6 +18,7 @@ Json = dict[str, Any]
 Bounds = tuple[float, float]
 Estimate = tuple[float, float, float]  # of a process: its own value, the lowest and the highest that it speaks for
 Judged = tuple[str, float, float, float, int]  # verdict, value, low, high, n
+METHOD = "score intervals, 2"  # how these bounds are made; evidence of an earlier version made them otherwise
 LEAST_GROUPS = 100  # fewer that stand out say nothing of a jackknifed figure
 LEAST_UNITS = 50  # fewer that differ from 0 say nothing of scores without ends
 TINY = 1e-9
@@ -246,7 +247,7 @@ def interval(sums: Sequence[float], sizes: Sequence[float], ends: Bounds, confid
     mean = math.fsum(times * value for value, _, times in seen) / units
     second, third = (math.fsum(times * (v - mean * s) ** power for v, s, times in seen) / units for power in (2, 3))
     skew = third / second**1.5 if second > 0 else 0.0
-    far = student_quantile(confidence, max(len(sums) - 1, 1)) / math.sqrt(units)
+    far = student_quantile(confidence, max(len(sums) - 1 if finite else len(sums) / 4, 1)) / math.sqrt(units)
 
     def bound(far: float) -> float:
         if abs(skew) >= TINY:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-METHOD = "score intervals"
+METHOD = "score intervals, 2"
 """How the bounds of scores are made, for the evidence; a change of the method changes its name."""
 LEAST_GROUPS = 100
 """A jackknifed figure that rests on fewer groups says nothing of other data (benchmarks/verdicts)."""
@@ -263,7 +263,11 @@ def _between_ends(sums: Array, sizes: Array, ends: Bounds, confidence: float, ti
 
 
 def _without_ends(sums: Array, sizes: Array, confidence: float, times: float) -> Bounds:
-    """A t interval made right for skewness; nothing is known where fewer than ``LEAST`` units differ from 0."""
+    """A t interval made right for skewness; nothing is known where fewer than ``LEAST`` units differ from 0.
+
+    The skewness is estimated as well, which costs freedom: with a quarter of the units as degrees of freedom the bound
+    of 50 exponential differences is wrong 2.9 % of the time, with all of them 3.9 % (benchmarks/verdicts/scores.py).
+    """
     import numpy as np
 
     if np.count_nonzero(sums) * times < LEAST:
@@ -271,7 +275,7 @@ def _without_ends(sums: Array, sizes: Array, confidence: float, times: float) ->
     units, mean = len(sums) * times, float(sums.sum() / sizes.sum())
     apart = (sums - mean * sizes) / sizes.mean()
     second, third = float((apart**2).mean()), float((apart**3).mean())
-    return _skewed(mean, second, third, units, _student(confidence, units - 1))
+    return _skewed(mean, second, third, units, _student(confidence, max(units / 4, 1)))
 
 
 def _skewed(mean: float, second: float, third: float, units: float, far: float) -> Bounds:

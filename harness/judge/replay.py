@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.build.artifact import Artifact
 from harness.core.attempts import confidence_of
 from harness.core.bounds import parse_bound
+from harness.core.score_bounds import METHOD
 from harness.judge.case import Case, NotReproducible
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric
@@ -51,7 +52,7 @@ def recheck(target: TargetLine, evidence: Evidence, artifact: Artifact | None = 
     if verdict is not Verdict.OFF_TARGET and judged.verdict is not verdict:
         yield f"{verdict} is said, {judged.verdict} follows from the samples"
     # An earlier version made the intervals of scores otherwise.
-    compared = ("value",) if metric.paired_samples and not evidence.settings.scores else _FIGURES
+    compared = ("value",) if metric.paired_samples and evidence.settings.scores != METHOD else _FIGURES
     for name in compared:
         stated, found = float(getattr(target, name)), float(getattr(judged, name))
         if not _alike(stated, found):
