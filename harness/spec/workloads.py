@@ -60,7 +60,7 @@ class Workloads(Recipes):
         name, given = self.named(table.task, "name", where, "task")
         if name is not None and name not in tasks():
             self.say(where, f"task: {unknown_task(name)}", "task")
-        if name not in tasks():
+        if name is None or name not in tasks():
             return {}
         return self.options(tasks()[name].options, given, f"{where} task") or {}
 

@@ -75,6 +75,8 @@ class ModelFile(Pass):
         rest = [name for name in job.tensors.outputs if name not in judged]
         if rest:
             job.remark(f"judged by {', '.join(judged)} alone, not by the outputs {', '.join(rest)}")
+        for text in job.tensors.remarks:
+            job.remark(text)
         if constants:
             self.fix(job.out / f"model{file.suffix.lower()}", constants)
             job.remark(f"{', '.join(constants)} became constants of the model, as the workload says")

@@ -45,6 +45,7 @@ class OpenVinoFile(ModelFile):
 
     @classmethod
     def copied_to(cls, one: Path, file: Path) -> str:
+        del one, file
         return "model.bin"
 
     def fix(self, model: Path, constants: Mapping[str, Any]) -> None:

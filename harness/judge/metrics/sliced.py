@@ -37,6 +37,8 @@ class SlicedMetric(SampleMetric):
         import numpy as np
 
         if cls.by == "class":
+            if np.ndim(outputs.labels) != 1:
+                raise KpiError("samples have several labels each, so that none is of one class", "use [slice=NAME]")
             names = np.asarray(outputs.labels).astype(str)
         elif outputs.slices is None:
             raise KpiError(
@@ -104,4 +106,4 @@ def sliced(name: str, listed: Mapping[str, type[Metric]]) -> type[SampleMetric] 
 
 
 def _part(outputs: Outputs, rows: Rows) -> Outputs:
-    return Outputs(outputs.logits[rows], outputs.labels[rows])
+    return Outputs(outputs.logits[rows], outputs.labels[rows], task=outputs.task)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from harness.core.data_files import DataFiles, RecordingPreprocess, TextPreprocess
+from harness.core.errors import KpiError
+from harness.workloads.checkpoint import remembered_digest
 from harness.workloads.files.arrays import ArraySamples
-from harness.workloads.files.images import ImageSamples, folder_digest
+from harness.workloads.files.class_folders import digest_below, files_below
+from harness.workloads.files.images import PICTURES, ImageSamples
+from harness.workloads.files.lines import LINES
+from harness.workloads.files.recordings import RECORDINGS, RecordingSamples
+from harness.workloads.files.texts import TextSamples
+from harness.workloads.files.tokenizing import tokenizer_digest
 
 if TYPE_CHECKING:
-    from harness.core.data_files import DataFiles
     from harness.workloads.files.samples import Samples
     from harness.workloads.files.signature import Signature
 
@@ -19,5 +28,32 @@ def open_samples(place: Path, signature: Signature, model: str, data: DataFiles)
 
     Raises KpiError, with the reason, where they can't be read or do not fit; Unavailable where they are not here.
     """
-    made = ImageSamples if place.is_dir() else ArraySamples
+    made: Callable[[Path, Signature, str, DataFiles], Samples] = ArraySamples
+    if place.is_dir():
+        made = RecordingSamples if _holds_recordings(place, data) else ImageSamples
+    elif isinstance(data.preprocess, TextPreprocess):
+        if place.suffix.lower() != LINES:
+            raise KpiError(f"{place.name}: texts are read from JSON lines", f"give a {LINES} file, one sample a line")
+        made = TextSamples
     return made(place, signature, model, data)
+
+
+def _holds_recordings(folder: Path, data: DataFiles) -> bool:
+    if isinstance(data.preprocess, RecordingPreprocess):
+        return True
+    return data.preprocess is None and bool(files_below(folder, RECORDINGS)) and not files_below(folder, PICTURES)
+
+
+def place_digest(place: Path, data: DataFiles, cache: Path) -> str:
+    """SHA-256 over what a file holds, or over what is read of a folder, with the names in it."""
+    if not place.is_dir():
+        return remembered_digest(place, cache)
+    return digest_below(place, RECORDINGS if _holds_recordings(place, data) else PICTURES, cache)
+
+
+def reading_identity(data: DataFiles, cache: Path) -> dict[str, Any]:
+    """How samples are read, as plain JSON without paths; a tokenizer is what it holds."""
+    found = {key: value for key, value in asdict(data).items() if key not in ("whole", "splits")}
+    if isinstance(data.preprocess, TextPreprocess):
+        found["preprocess"]["tokenizer"] = tokenizer_digest(data.preprocess.tokenizer, cache)
+    return found
