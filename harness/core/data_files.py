@@ -89,7 +89,7 @@ class DataFiles:
     evaluation; ``seed`` chooses which samples go where. ``splits`` are files by split instead. ``inputs`` says which
     array is an input of the model, where the two have different names; ``label``, ``slice`` and ``cluster`` name the
     arrays that are no inputs. ``classes`` are the names of the classes in the order of the model's; of folders their
-    own names, sorted, where it says nothing. ``preprocess`` is for what is no array: pictures, texts, recordings.
+    own names, sorted, where it says nothing. ``preprocess`` is for samples that are not arrays.
     """
 
     whole: Path | None = None

@@ -96,7 +96,7 @@ def data_files(table: WorkloadTable, folder: Path, say: Say) -> DataFiles:
 def _preprocess(
     table: PreprocessTable | TextTable | RecordingTable | None, folder: Path, say: Say
 ) -> AnyPreprocess | None:
-    """How what is no array becomes inputs; ``say`` is told the key and what is wrong with it."""
+    """How samples that are not arrays become inputs; ``say`` is told the key and what is wrong with it."""
     if isinstance(table, TextTable):
         return _text(table, folder, say)
     if isinstance(table, RecordingTable):

@@ -211,7 +211,7 @@ class WorkloadTable(Table):
 
     @property
     def task_name(self) -> str:
-        """The task's name, whether it stands alone or in a table with settings of its own; empty where it has none."""
+        """The task's name, written alone or in a table with settings of its own; empty where it has none."""
         name = self.task if isinstance(self.task, str) else self.task.get("name")
         return name if isinstance(name, str) else ""
 

@@ -78,7 +78,7 @@ class Lines:
     def labels(self, field: str, classes: Sequence[str]) -> npt.NDArray[Any] | None:
         """What is right for each line, (n,) or (n, ...); None where the first line does not say it.
 
-        Names become their places in ``classes``. Raises KpiError, with the line, for what is no label.
+        Names become their places in ``classes``. Raises KpiError, with the line, for anything else.
         """
         import numpy as np
 

@@ -31,7 +31,7 @@ _PACKED = RECORDINGS - {".wav"}
 def read_recording(file: Path) -> tuple[int, Wave]:
     """Samples a second, and the samples from -1 to 1, (time, channels).
 
-    Raises KpiError for what is no recording, is empty or holds what is no number; Unavailable where the library for its
+    Raises KpiError for other files, empty ones, and values that are not numbers; Unavailable where the library for its
     format is not here.
     """
     import numpy as np
@@ -42,11 +42,11 @@ def read_recording(file: Path) -> tuple[int, Wave]:
         raise
     except Exception as error:
         raise KpiError(f"recording {file.name} can't be read: {reason(error)}", "repair it or leave it out") from error
-    values = values.reshape(len(values), -1)
+    values = values[:, None] if values.ndim == 1 else values
     if not values.size or rate < 1:
         raise KpiError(f"recording {file.name} holds no sound", "record it again or leave it out")
     if not np.isfinite(values).all():
-        raise KpiError(f"recording {file.name} holds samples that are no numbers", "record it again or leave it out")
+        raise KpiError(f"recording {file.name} holds samples that are not numbers", "record it again or leave it out")
     return rate, values
 
 

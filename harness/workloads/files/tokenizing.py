@@ -66,7 +66,7 @@ def tokenizer_files(place: Path) -> list[Path]:
     """The files that a tokenizer is made of. Raises Unavailable where there is none, KpiError for what can't be one."""
     if place.is_file():
         if place.suffix.lower() != ".json":
-            raise KpiError(f"tokenizer {place.name} is no {FILE}", f"name a {FILE}, or a folder that holds one")
+            raise KpiError(f"tokenizer {place.name} is not a {FILE}", f"name a {FILE}, or a folder that holds one")
         if place.stat().st_size > _MOST:
             raise KpiError(f"tokenizer {place.name} has {place.stat().st_size} bytes: it is none", f"name a {FILE}")
         return [place, *(file for name in _SETTINGS if (file := place.parent / name).is_file())]
@@ -191,7 +191,7 @@ class Tokenizer:
 
 
 def _settings(files: Sequence[Path]) -> dict[str, Any]:
-    """What stands in the files of settings, tokens as text; what can't be read says nothing."""
+    """What the files of settings say, tokens as text. Raises KpiError for what is not JSON."""
     found: dict[str, Any] = {}
     for file in (file for file in files if file.name in _SETTINGS):
         try:
