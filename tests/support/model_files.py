@@ -126,18 +126,24 @@ def text_classifier(file: Path, weights: Array, length: int | str = "tokens", dt
         helper.make_node("Mul", ["said", "columns"], ["kept"]),
         helper.make_node("ReduceSum", ["kept", "tokens_axis"], ["sums"], keepdims=0),
         helper.make_node("ReduceSum", ["columns", "tokens_axis"], ["counts"], keepdims=0),
-        helper.make_node("Div", ["sums", "counts"], ["logits"]),
+        helper.make_node("Div", ["sums", "counts"], ["mean"]),
+        helper.make_node("MatMul", ["mean", "head"], ["logits"], name="head"),
     ]
-    kept = {"weights": weights, "last": np.array([2], np.int64), "tokens_axis": np.array([1], np.int64)}
+    axes = {"last": np.array([2], np.int64), "tokens_axis": np.array([1], np.int64)}
+    kept = {"weights": weights, "head": np.eye(weights.shape[1], dtype=np.float32), **axes}
     inputs = {"input_ids": ["n", length], "attention_mask": ["n", length]}
     return save(file, nodes, inputs, {"logits": ["n", weights.shape[1]]}, kept, dtype=dtype)
 
 
 def tagger(file: Path, weights: Array, length: int | str = "tokens") -> Path:
     """What each token says by itself, (vocabulary, classes)."""
-    nodes = [helper.make_node("Gather", ["weights", "input_ids"], ["logits"])]
+    nodes = [
+        helper.make_node("Gather", ["weights", "input_ids"], ["said"]),
+        helper.make_node("MatMul", ["said", "head"], ["logits"], name="head"),
+    ]
     outputs = {"logits": ["n", length, weights.shape[1]]}
-    return save(file, nodes, {"input_ids": ["n", length]}, outputs, {"weights": weights}, dtype=TensorProto.INT64)
+    kept = {"weights": weights, "head": np.eye(weights.shape[1], dtype=np.float32)}
+    return save(file, nodes, {"input_ids": ["n", length]}, outputs, kept, dtype=TensorProto.INT64)
 
 
 def write_lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

@@ -54,6 +54,19 @@ machine = "any-cpu"
 "throughput.offline" = ">= 1 fps"
 {targets}
 """
+OPENVINO = """
+[workload.{name}.recipe.openvino]
+runtime = {{ name = "openvino", precision = "f32" }}
+passes = ["openvino"]
+{alone}
+
+[[kpi]]
+name = "{name}-openvino"
+workload = "{name}"
+recipe = "openvino"
+machine = "any-cpu"
+targets = {{ "latency.p50" = "< 1 s", "throughput.offline" = ">= 1 fps", "parity.agreement" = ">= 99 %" }}
+"""
 ALONE = "scenario.offline = { batch = 1 }"
 LENGTHS = {
     "padded": ('tokenizer = "tokenizer.json"\nlength = 20', ""),
@@ -111,6 +124,7 @@ def test_texts_are_judged_at_every_way_to_pad(project: Project) -> None:
         )
         for name, (preprocess, alone) in LENGTHS.items()
     )
+    text += "".join(OPENVINO.format(name=name, alone=alone) for name, (_, alone) in LENGTHS.items())
     found = judged(project, text)
     assert {verdict for verdict, _ in found.values()} == {"PASS"}, found
     # Whatever fills texts up: the same answers, so the same scores.

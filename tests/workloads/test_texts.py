@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from harness.core.data_files import DataFiles, TextPreprocess
+from harness.core.data_files import DataFiles, RecordingPreprocess, TextPreprocess
 from harness.core.errors import KpiError, Unavailable
 from harness.workloads.base import Settings
 from harness.workloads.checks import checked, described
@@ -30,6 +32,7 @@ from tests.support.model_files import (
     words_tokenizer,
     write_lines,
 )
+from tests.support.project import ROOT
 
 TEXTS = ["good film", "a very bad film indeed", "good", "bad bad bad bad bad bad bad bad bad", "so so", "a good one"]
 ROWS = [
@@ -280,3 +283,47 @@ def test_lines_may_hold_arrays(tmp_path: Path) -> None:
         plain(tmp_path, [{"x": [1, "a", 2]}])
     with pytest.raises(KpiError, match='has no array "x", it has'):
         plain(tmp_path, [{"y": [1, 2, 3]}])
+
+
+def test_texts_need_no_torch(folder: Path) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from harness.core.data_files import DataFiles, TextPreprocess
+from harness.workloads.files.opening import open_samples
+from harness.workloads.files.signature import read_signature
+place = Path({str(folder)!r})
+data = DataFiles(place / "d.jsonl", preprocess=TextPreprocess(place, lengths=(4, 8)))
+found = open_samples(place / "d.jsonl", read_signature(place / "m.onnx"), "m.onnx", data)
+print(found.shapes, {{"torch", "transformers"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[4, 8, 4, 8, 4, 8] set()"
+
+
+def test_what_is_not_installed_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = folder / "old"
+    place.mkdir()
+    (place / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
+    data = DataFiles(folder / "d.jsonl", preprocess=TextPreprocess(place, lengths=(6,)))
+    signature = read_signature(folder / "m.onnx")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(Unavailable, match=r"old holds no tokenizer\.json, and transformers.*pip install transformers"):
+        open_samples(folder / "d.jsonl", signature, "m.onnx", data)
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(Unavailable, match="pip install tokenizers"):
+        opened(folder, 6)
+
+
+def test_the_form_must_fit_the_data(folder: Path) -> None:
+    signature = read_signature(folder / "m.onnx")
+    np.savez(folder / "d.npz", x=np.zeros(3))
+    with pytest.raises(KpiError, match=r"d\.npz: texts are read from JSON lines"):
+        open_samples(folder / "d.npz", signature, "m.onnx", DataFiles(preprocess=how(folder, 6)))
+    sounds = RecordingPreprocess(8000, 1.0)
+    with pytest.raises(KpiError, match=r"d\.jsonl is a file: recordings are in a folder"):
+        open_samples(folder / "d.jsonl", signature, "m.onnx", DataFiles(preprocess=sounds))
+    with pytest.raises(KpiError, match=r'no array "input_ids".*texts need \[workload\.NAME\.preprocess\]'):
+        open_samples(folder / "d.jsonl", signature, "m.onnx", DataFiles())
+    with pytest.raises(Unavailable, match=r"no\.jsonl is not here"):
+        open_samples(folder / "no.jsonl", signature, "m.onnx", DataFiles(preprocess=how(folder, 6)))

@@ -68,6 +68,11 @@ class Calibration(Sequence["Arrays"]):
         return feeds
 
     @property
+    def one_shape(self) -> bool:
+        """Whether all samples have one shape."""
+        return self._split.shapes is None
+
+    @property
     def notes(self) -> dict[str, Any]:
         """How many samples were used and, where there were fewer than asked for, that it was so."""
         said = f"{self._count} calibration samples were used, {self.asked} were asked for: there are no more"

@@ -180,9 +180,11 @@ class ArraySamples(Samples):
         near = [name for name in self._arrays if name not in own and name != ONLY]
         named = f'inputs = {{ "{port.name}" = "{near[0] if near else "..."}" }}'
         has = ", ".join(filter(None, self._arrays)) or "one without a name"
+        lines = self._arrays.file.suffix.lower() == LINES
+        texts = "; texts need [workload.NAME.preprocess] with a tokenizer" if lines else ""
         return KpiError(
             f'{self._file} has no array "{key}", it has {has}; {self._model} takes {port}',
-            f'name the array as the input, or say which it is: data = {{ file = "{self._file}", {named} }}',
+            f'name the array as the input, or say which it is: data = {{ file = "{self._file}", {named} }}{texts}',
         )
 
     def _check(self, port: Port) -> None:

@@ -35,6 +35,10 @@ def open_samples(place: Path, signature: Signature, model: str, data: DataFiles)
         if place.suffix.lower() != LINES:
             raise KpiError(f"{place.name}: texts are read from JSON lines", f"give a {LINES} file, one sample a line")
         made = TextSamples
+    elif isinstance(data.preprocess, RecordingPreprocess) and place.is_file():
+        raise KpiError(
+            f"{place.name} is a file: recordings are in a folder", "name the folder, or leave out preprocess"
+        )
     return made(place, signature, model, data)
 
 
