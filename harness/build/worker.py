@@ -80,7 +80,8 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
     }
     if isinstance(workload, TensorWorkload) and (signature := signature_of(out)):
         plain = signature.without(workload.state)
-        kept |= {"batch": plain.batch, "batch_names": plain.batch_names}
+        batch = 1 if workload.one_by_one else plain.batch
+        kept |= {"batch": batch, "batch_names": plain.batch_names}
         if workload.state:
             kept["state"] = [asdict(one) for one in workload.state]
     write_manifest(out, request["key"], cls.output_format, kept)

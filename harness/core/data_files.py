@@ -39,15 +39,61 @@ class Preprocess:
 
 
 @dataclass(frozen=True, slots=True)
+class TextPreprocess:
+    """How a text becomes the inputs of a model.
+
+    ``tokenizer`` is a ``tokenizer.json`` or a folder with one. ``text`` names the field of a line that holds the text,
+    or two of them for a pair; ``words``, in its place, one that holds a list of words, each with a label of its own.
+    A text is padded to the smallest of ``lengths`` that holds it, in tokens, and cut to the largest; without any it
+    stays as long as it is. ``pad`` is the token to pad with, where the tokenizer does not say it.
+    """
+
+    tokenizer: Path
+    text: tuple[str, ...] = ("text",)
+    words: str | None = None
+    lengths: tuple[int, ...] = ()
+    pad: str | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TextPreprocess:
+        """The inverse of ``dataclasses.asdict`` after a trip through JSON."""
+        lists = {key: tuple(data[key]) for key in ("text", "lengths")}
+        return cls(**{**data, **lists, "tokenizer": Path(data["tokenizer"])})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingPreprocess:
+    """How a recording becomes an input: ``seconds`` of it, at ``rate`` samples a second, one channel from -1 to 1."""
+
+    rate: int
+    seconds: float
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RecordingPreprocess:
+        """The inverse of ``dataclasses.asdict`` after a trip through JSON."""
+        return cls(**data)
+
+
+AnyPreprocess = Preprocess | TextPreprocess | RecordingPreprocess
+_KINDS: Mapping[str, type[AnyPreprocess]] = {"tokenizer": TextPreprocess, "rate": RecordingPreprocess}
+"""The key that tells one way from the others."""
+
+
+def preprocess_from_json(data: Mapping[str, Any]) -> AnyPreprocess:
+    """What ``dataclasses.asdict`` made of any of them, after a trip through JSON."""
+    return next((kind for key, kind in _KINDS.items() if key in data), Preprocess).from_json(data)
+
+
+@dataclass(frozen=True, slots=True)
 class DataFiles:
     """One file or folder whose samples are divided, or one for each split.
 
     ``whole`` is what is divided: ``training`` and ``validation`` are the shares that these splits get, the rest is for
     evaluation; ``seed`` chooses which samples go where. ``splits`` are files by split instead. ``inputs`` says which
     array is an input of the model, where the two have different names; ``label``, ``slice`` and ``cluster`` name the
-    arrays that are no inputs. ``classes`` are the names of the folders of pictures in the order of the model's classes,
-    sorted where it says nothing; ``pictures`` is the folder of those that a file names, from that file on;
-    ``preprocess`` is for pictures.
+    arrays that are no inputs. ``classes`` are the names of the classes in the order of the model's; of folders their
+    own names, sorted, where it says nothing. ``pictures`` is the folder of those that a file names, from that file on;
+    ``preprocess`` is for samples that are not arrays.
     """
 
     whole: Path | None = None
@@ -58,7 +104,7 @@ class DataFiles:
     cluster: str = "cluster"
     classes: tuple[str, ...] = ()
     pictures: str | None = None
-    preprocess: Preprocess | None = None
+    preprocess: AnyPreprocess | None = None
     training: float = 0.2
     validation: float = 0.2
     seed: int = 0
@@ -68,6 +114,12 @@ class DataFiles:
         """Every file, each once."""
         return tuple(dict.fromkeys(filter(None, (self.whole, *(self.splits[n] for n in SPLITS if n in self.splits)))))
 
+    @property
+    def needed(self) -> tuple[Path, ...]:
+        """The same with what samples are read by, such as a tokenizer."""
+        more = (self.preprocess.tokenizer,) if isinstance(self.preprocess, TextPreprocess) else ()
+        return (*self.files, *more)
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> DataFiles:
         """The inverse of ``dataclasses.asdict`` after a trip through JSON."""
@@ -75,6 +127,6 @@ class DataFiles:
             "whole": None if data["whole"] is None else Path(data["whole"]),
             "splits": {name: Path(file) for name, file in data["splits"].items()},
             "classes": tuple(data["classes"]),
-            "preprocess": data["preprocess"] and Preprocess.from_json(data["preprocess"]),
+            "preprocess": data["preprocess"] and preprocess_from_json(data["preprocess"]),
         }
         return cls(**{**data, **read})

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from harness.build.artifact import tensor_facts
 from harness.core.cores import check, in_force, pin
@@ -26,6 +25,7 @@ from harness.measure.machine.system import Snapshot, between, peak, reset_peak, 
 from harness.measure.machine.timeline import Timeline
 from harness.measure.phases import TIMED, Phases
 from harness.measure.probe import run_kernel
+from harness.measure.requests import read_requests
 from harness.measure.runtimes import runtime as find_runtime
 from harness.measure.runtimes.base import Runtime, Session, TensorSession
 from harness.measure.scenarios import scenario as find_scenario
@@ -72,11 +72,9 @@ def _observe(
     phases: Phases,
 ) -> dict[str, Any]:
     """Loads and plays, between two looks at the machine; ``mark`` is told what begins."""
-    import numpy as np
-
     runtime.import_library()
     phases.end("import")
-    inputs = {unquote(p.stem): np.load(p) for p in sorted(Path(request["inputs"]).glob("*.npy"))}
+    inputs, *others = read_requests(Path(request["inputs"]))
 
     window: dict[str, Any] = {}
     timed: list[float] = []
@@ -99,6 +97,7 @@ def _observe(
 
     stage = ScenarioContext(
         inputs=inputs,
+        others=others,
         requests=Path(request["inputs"]),
         seconds=request["seconds"],
         samples=request["samples"],

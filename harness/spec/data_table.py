@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from harness.core.data_files import SPLITS, DataFiles, Preprocess
+from harness.core.data_files import SPLITS, AnyPreprocess, DataFiles, Preprocess, RecordingPreprocess, TextPreprocess
 from harness.core.formats import EXPORTED_PROGRAM
 from harness.core.units import SHARE
 from harness.spec.catalog import model_files
-from harness.spec.schema import DataTable, PreprocessTable, WorkloadTable
+from harness.spec.schema import DataTable, PreprocessTable, RecordingTable, TextTable, WorkloadTable
 from harness.spec.tasks import TENSORS, tasks
 
 Say = Callable[[str, str], None]
@@ -84,7 +84,7 @@ def _model_mistakes(table: WorkloadTable, model: str, folder: Path) -> Iterator[
 
 def data_files(table: WorkloadTable, folder: Path, say: Say) -> DataFiles:
     """The files of the data from ``folder``; ``say`` is told the key and what is wrong with it."""
-    given, preprocess = table.data, _preprocess(table.preprocess, say)
+    given, preprocess = table.data, _preprocess(table.preprocess, folder, say)
     if not isinstance(given, DataTable):
         return DataFiles(whole=placed(given or "", folder), preprocess=preprocess)
     shares: dict[str, float] = {}
@@ -122,10 +122,19 @@ def data_files(table: WorkloadTable, folder: Path, say: Say) -> DataFiles:
     )
 
 
-def _preprocess(table: PreprocessTable | None, say: Say) -> Preprocess | None:
-    """How pictures become inputs; one number for mean and std counts for all channels."""
-    if table is None:
-        return None
+def _preprocess(
+    table: PreprocessTable | TextTable | RecordingTable | None, folder: Path, say: Say
+) -> AnyPreprocess | None:
+    """How samples that are not arrays become inputs; ``say`` is told the key and what is wrong with it."""
+    if isinstance(table, TextTable):
+        return _text(table, folder, say)
+    if isinstance(table, RecordingTable):
+        return RecordingPreprocess(table.rate, float(table.seconds))
+    return None if table is None else _picture(table, say)
+
+
+def _picture(table: PreprocessTable, say: Say) -> Preprocess:
+    """One number for mean and std counts for all channels."""
     size = (table.size, table.size) if isinstance(table.size, int) else (table.size[0], table.size[1])
     channels = 1 if table.colour == "L" else 3
     for key in ("mean", "std"):
@@ -140,3 +149,23 @@ def _preprocess(table: PreprocessTable | None, say: Say) -> Preprocess | None:
         say("preprocess", f"preprocess.resize: {table.resize} is less than the size that is cut out, {max(size)}")
     plain = table.model_dump() | {"size": size, "mean": tuple(table.mean), "std": tuple(table.std)}
     return Preprocess(**plain)
+
+
+def _text(table: TextTable, folder: Path, say: Say) -> TextPreprocess:
+    """A tokenizer and the lengths that texts are padded to."""
+    if table.words is not None and table.text is not None:
+        say("preprocess", "preprocess.words: a text is given as `text` or as a list of `words`, not as both")
+    if table.length is not None and table.buckets is not None:
+        say("preprocess", "preprocess.buckets: are several lengths; leave out `length`")
+    if table.length is None and table.buckets is None:
+        say("preprocess", 'preprocess: the key "length" is missing: 128, or "each" for texts as long as they are')
+    lengths = tuple(table.buckets or ()) if not isinstance(table.length, int) else (table.length,)
+    if list(lengths) != sorted(set(lengths)):
+        say("preprocess", f"preprocess.buckets: must grow, not {list(lengths)}")
+    return TextPreprocess(
+        tokenizer=placed(table.tokenizer, folder),
+        text=(table.text,) if isinstance(table.text, str) else tuple(table.text or ("text",)),
+        words=table.words,
+        lengths=lengths,
+        pad=table.pad,
+    )

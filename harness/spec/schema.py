@@ -8,9 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     PrivateAttr,
     StringConstraints,
+    Tag,
     TypeAdapter,
     ValidationInfo,
     field_validator,
@@ -118,13 +120,59 @@ class PreprocessTable(Table):
     layout: Literal["NCHW", "NHWC"] = "NCHW"
 
 
+Length = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class TextTable(Table):
+    """``[workload.NAME.preprocess]`` with a ``tokenizer``: how a text becomes the inputs of a model.
+
+    ``text`` names the field of a line that holds it, or two for a pair; ``words``, in its place, one with a list of
+    words. ``length`` is what texts are padded and cut to; "each": they are not. ``buckets`` are several lengths.
+    """
+
+    stand_ins: ClassVar[dict[str, Any]] = {"tokenizer": "tokenizer.json"}
+    tokenizer: Annotated[str, StringConstraints(min_length=1)]
+    text: Name | Annotated[list[Name], Field(min_length=1, max_length=2)] | None = None
+    words: Name | None = None
+    length: Length | Literal["each"] | None = None
+    buckets: Annotated[list[Length], Field(min_length=1, max_length=64)] | None = None
+    pad: Annotated[str, StringConstraints(min_length=1)] | None = None
+
+
+class RecordingTable(Table):
+    """``[workload.NAME.preprocess]`` with a ``rate``: how a recording becomes an input.
+
+    ``rate``: samples a second; ``seconds``: what recordings are cut to, or filled up to with zeros.
+    """
+
+    stand_ins: ClassVar[dict[str, Any]] = {"rate": 16_000, "seconds": 1.0}
+    rate: Annotated[int, Field(ge=1, le=1_000_000)]
+    seconds: Annotated[float, Field(gt=0, le=3600)]
+
+
+def _kind(given: object) -> str:
+    """Which of the tables a ``preprocess`` is: one key tells each from the others."""
+    if isinstance(given, Table):
+        return type(given).__name__
+    keys = given if isinstance(given, dict) else {}
+    return "TextTable" if "tokenizer" in keys else "RecordingTable" if "rate" in keys else "PreprocessTable"
+
+
+AnyPreprocess = Annotated[
+    Annotated[PreprocessTable, Tag("PreprocessTable")]
+    | Annotated[TextTable, Tag("TextTable")]
+    | Annotated[RecordingTable, Tag("RecordingTable")],
+    Discriminator(_kind),
+]
+
+
 class DataTable(Table):
     """``data`` of a workload without a fixture: one file that is divided, or a file for each split.
 
-    ``inputs`` says which array is which input; ``label``, ``slice`` and ``cluster`` name other arrays; ``classes`` are
-    the folders of pictures in the order of the model's classes; ``training`` and ``validation`` are shares of ``file``,
-    or files next to that of ``evaluation``. A folder of pictures may be there in place of a file; ``pictures`` is the
-    folder of those that a COCO file names.
+    ``inputs`` says which array or field is which input; ``label``, ``slice`` and ``cluster`` name others; ``classes``
+    are the names of the classes (of folders too) in the order of the model's; ``training`` and ``validation`` are
+    shares of ``file``, or files next to that of ``evaluation``. A folder of pictures or recordings may be there in
+    place of a file; ``pictures`` is the folder of those that a COCO file names.
     """
 
     file: str | None = None
@@ -155,7 +203,7 @@ class WorkloadTable(Table):
     state: dict[str, str] = Field(default_factory=dict)
     checkpoint_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
     data: str | DataTable | None = None
-    preprocess: PreprocessTable | None = None
+    preprocess: AnyPreprocess | None = None
     allow_pickle: bool = False
     trust_remote_code: bool = False
     chat_template: Annotated[str, StringConstraints(min_length=1)] | None = None
@@ -292,7 +340,8 @@ def json_schema() -> dict[str, Any]:
         "published": {"type": "array", "items": {"$ref": "#/$defs/PublishedTable"}},
     }
     define(DataTable)
-    define(PreprocessTable)
+    for kind in (PreprocessTable, TextTable, RecordingTable):
+        define(kind)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "kpis.toml",

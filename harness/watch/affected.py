@@ -205,7 +205,7 @@ def _sources(spec: Spec) -> dict[str, _Sources]:
         python, folders = code[workload.fixture]
         texts = (workload.checkpoint, workload.data, workload.model, workload.chat_template)
         named = [Path(text) for text in texts if text]
-        named += workload.data_files.files if workload.data_files else ()
+        named += workload.data_files.needed if workload.data_files else ()
         named += [file for recipe in workload.recipes.values() for file in _files(root, recipe)]
         there = [path.resolve() for path in named if path.is_absolute() or path.exists()]
         found[name] = _Sources(python, (*folders, *there))

@@ -14,6 +14,7 @@ from harness.core.arrays import a, array_fault, batch_axis
 from harness.core.data_files import DataFiles
 from harness.core.errors import FixtureMistake, KpiError, Unavailable, suggest
 from harness.core.state import StateInput
+from harness.workloads.batches import alike, even, taken
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,13 +64,15 @@ class Settings:
 class TensorSpec:
     """One input of the model; ``shape`` is that of one sample, without the batch axis, which is always the first.
 
-    Sizes are fixed: axes of variable length, inputs that all samples share (a scalar, a state) and another batch axis
-    are not supported yet. Raises FixtureMistake for what is not a shape or a type.
+    Axes in ``varies``, counted from 0, may be smaller in some samples, which the split tells apart by its ``shapes``;
+    all other sizes are fixed. Inputs that all samples share (a scalar, a state) and another batch axis are not
+    supported yet. Raises FixtureMistake for what is not a shape or a type.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str = "float32"
+    varies: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         given: Any = self.shape
@@ -88,9 +91,9 @@ class TensorSpec:
         odd = [size for size in given if isinstance(size, bool) or not isinstance(size, Integral) or size < 1]
         if odd:
             raise FixtureMistake(
-                f'input "{self.name}": {odd[0]!r} in the shape {given!r} is not a whole number above 0; axes of '
-                "variable length are not supported yet",
-                "give one sample's shape without the batch axis, and pad samples to one length",
+                f'input "{self.name}": {odd[0]!r} in the shape {given!r} is not a whole number above 0',
+                "give one sample's shape without the batch axis, and pad samples to one length; or give the largest "
+                "size, and its axis in `varies`",
             )
         if self.dtype not in DTYPES:
             meant = f'unknown dtype "{self.dtype}"; write "{_SHORT.get(self.dtype)}"'
@@ -127,6 +130,14 @@ class Split(ABC):
     @property
     def slices(self) -> Sequence[str] | None:
         """The part that each sample belongs to (night, rain), n names; None where no parts are told apart."""
+        return None
+
+    @property
+    def shapes(self) -> Sequence[Hashable] | None:
+        """For each sample a name of its shape, n of them: only samples of one shape are asked for together.
+
+        None where all have the same.
+        """
         return None
 
     def __len__(self) -> int:
@@ -234,6 +245,16 @@ class TensorWorkload(Workload):
     state: tuple[StateInput, ...] = ()
 
     @property
+    def one_by_one(self) -> bool:
+        """Whether the model is given one sample at a time and no batches."""
+        return False
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a person should know of how samples become inputs, a line each."""
+        return ()
+
+    @property
     def _who(self) -> str:
         """Whose outputs they are, as messages say it."""
         return type(self).__name__
@@ -279,12 +300,18 @@ class TensorWorkload(Workload):
         return [spec.name for spec in self.inputs]
 
     def write_samples(self, folder: Path, count: int) -> None:
-        """One array per input, as the model takes them, from the evaluation split."""
+        """One array per input, as the model takes them, from the evaluation split.
+
+        Samples of other shapes than the most frequent one go to folders of their own: 1, 2 and so on.
+        """
         import numpy as np
 
         split = self.split("evaluation")
-        for name, array in split.inputs(0, min(count, len(split))).items():
-            np.save(folder / f"{quote(name, safe='')}.npy", array)
+        for number, rows in enumerate(alike(split, range(min(count, len(split))))):
+            place = folder / str(number) if number else folder
+            place.mkdir(exist_ok=True)
+            for name, array in taken(split, rows).items():
+                np.save(place / f"{quote(name, safe='')}.npy", array)
 
     @abstractmethod
     def model(self) -> torch.nn.Module:
@@ -301,15 +328,17 @@ class TensorWorkload(Workload):
         )
 
     def some(self, name: str, count: int) -> dict[str, npt.NDArray[np.generic]]:
-        """Up to ``count`` samples by tensor name, from all of the split; arrays without samples where it is empty."""
+        """Up to ``count`` samples of one shape by tensor name, from all of the split.
+
+        Arrays without samples where it is empty.
+        """
         import numpy as np
 
         split = self.split(name)
         if not len(split):
             return {name: np.zeros((0,)) for name in self.input_names}
-        rows = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).astype(int))
-        taken = [split.inputs(int(row), int(row) + 1) for row in rows]
-        return {name: np.concatenate([one[name] for one in taken]) for name in self.input_names}
+        rows = alike(split, range(len(split)))[0]
+        return taken(split, [rows[place] for place in even(len(rows), count)])
 
     def probes(self, count: int) -> dict[str, npt.NDArray[np.generic]]:
         """Real samples on which what a pass wrote is compared with what it read.

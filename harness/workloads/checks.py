@@ -68,6 +68,14 @@ class CheckedSplit(Split):
             raise self._wrong(f"there are {len(found)} slices for {self._count} samples", "name one for each sample")
         return [str(name) for name in found]
 
+    @property
+    def shapes(self) -> Sequence[Hashable] | None:
+        """A name of each sample's shape; None where all have the same."""
+        found: Any = self._asked(lambda: self._split.shapes)
+        if found is not None and len(found) != self._count:
+            raise self._wrong(f"there are {len(found)} shapes for {self._count} samples", "name one for each sample")
+        return None if found is None else list(found)
+
     def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
         """Samples ``start`` to ``stop``, each input there with the shape and the type that its TensorSpec says."""
         call = f"inputs({start}, {stop})"
@@ -93,7 +101,7 @@ class CheckedSplit(Split):
         if fault := array_fault(array):
             raise self._wrong(f'{call}: "{spec.name}" {fault}', "return np.asarray(...)")
         expected = (count, *spec.shape)
-        if array.shape != expected:
+        if not _fits(array.shape, count, spec):
             whole = array.shape[1:] == spec.shape
             usual = "return the samples from start to stop" if whole else "TensorSpec gives the shape of one sample"
             remedy = batch_axis(array.shape, count, spec.shape) or usual
@@ -124,6 +132,13 @@ class CheckedSplit(Split):
         if not place.startswith("inputs of"):
             return KpiError(f"{place}: {what}", remedy)
         return KpiError(f"{defined_at(type(self._workload).split, call, self._root)}: {what}", remedy)
+
+
+def _fits(shape: tuple[int, ...], count: int, spec: TensorSpec) -> bool:
+    """Whether an array is of so many samples, each as the spec says; where sizes vary they are at most its own."""
+    sizes = zip(spec.shape, shape[1:], strict=False)
+    alike = (own == size or (axis in spec.varies and own < size) for axis, (size, own) in enumerate(sizes))
+    return len(shape) == 1 + len(spec.shape) and shape[0] == count and all(alike)
 
 
 def _nameless(cluster: object) -> bool:

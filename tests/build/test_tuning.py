@@ -70,7 +70,7 @@ def test_a_broken_candidate_is_told(folder: Path) -> None:
     tuning = Tuning(workload(folder, "tensors"), 10)
 
     def broken(feeds: dict[str, Any]) -> Any:
-        return np.full((len(feeds["image"]), 10), np.nan)
+        return {"scores": np.full((len(feeds["image"]), 10), np.nan)}
 
     with pytest.raises(KpiError, match="NaN or infinity"):
         tuning.begin(broken)

@@ -136,7 +136,7 @@ def test_scores_without_ends_and_without_skew_get_students_interval() -> None:
 
     values = np.concatenate([np.linspace(-1, 3, 101)])
     low, high = mean_bounds(Scores(values.tolist()), 0.97)
-    half = t.ppf(0.97, 100) * values.std() / math.sqrt(101)
+    half = t.ppf(0.97, 101 / 4) * values.std() / math.sqrt(101)
     assert (low, high) == pytest.approx((1 - half, 1 + half))
 
 

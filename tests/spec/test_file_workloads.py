@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from harness.core.data_files import Preprocess, RecordingPreprocess, TextPreprocess
 from harness.core.errors import SpecError
 from harness.spec.model import Spec
 from harness.spec.reader import read_recipe, read_spec
@@ -160,3 +162,66 @@ def test_mistakes_of_a_metric(tmp_path: Path, old: str, new: str, said: str) -> 
         read(tmp_path, TEXT + METRIC.replace(old, new))
     assert len(error.value.problems) == 1, error.value.problems
     assert said in error.value.problems[0]
+
+
+TOKENS = '\n[workload.mine.preprocess]\ntokenizer = "bert"\n'
+SOUNDS = "\n[workload.mine.preprocess]\nrate = 16000\nseconds = 1\n"
+
+
+def test_one_key_tells_how_samples_are_read(tmp_path: Path) -> None:
+    def found(text: str) -> object:
+        files = read(tmp_path, TEXT + text).workloads["mine"].data_files
+        assert files is not None
+        return files.preprocess
+
+    place = tmp_path / "bert"
+    assert found(TOKENS + "length = 128\n") == TextPreprocess(place, lengths=(128,))
+    pair = 'text = ["premise", "hypothesis"]\nbuckets = [32, 64]\npad = "<pad>"\n'
+    assert found(TOKENS + pair) == TextPreprocess(place, ("premise", "hypothesis"), None, (32, 64), "<pad>")
+    assert found(TOKENS + 'words = "tokens"\nlength = "each"\n') == TextPreprocess(place, words="tokens")
+    assert found(SOUNDS) == RecordingPreprocess(16000, 1.0)
+    assert found("\n[workload.mine.preprocess]\nsize = 224\n") == Preprocess((224, 224))
+
+
+PREPROCESS_MISTAKES = {
+    "no length": (TOKENS, 'the key "length" is missing: 128, or "each"'),
+    "a length": (TOKENS + 'length = "all"\n', "preprocess.length = 'all': must be"),
+    "length and buckets": (TOKENS + "length = 8\nbuckets = [8, 16]\n", "are several lengths; leave out `length`"),
+    "buckets": (TOKENS + "buckets = [16, 8]\n", "preprocess.buckets: must grow, not [16, 8]"),
+    "no buckets": (TOKENS + "buckets = []\n", "preprocess.buckets"),
+    "text and words": (TOKENS + 'text = "a"\nwords = "b"\nlength = 8\n', "as a list of `words`, not as both"),
+    "three texts": (TOKENS + 'text = ["a", "b", "c"]\nlength = 8\n', "preprocess.text"),
+    "a key": (TOKENS + "lenght = 8\nlength = 8\n", 'unknown key "lenght" in preprocess'),
+    "another form's key": (SOUNDS + "size = 3\n", 'unknown key "size" in preprocess'),
+    "no seconds": ("\n[workload.mine.preprocess]\nrate = 8000\n", 'the key "preprocess.seconds" is missing'),
+    "seconds": (SOUNDS.replace("seconds = 1", "seconds = 0"), "preprocess.seconds = 0: must be above 0"),
+    "a rate": (SOUNDS.replace("16000", '"16 kHz"'), "preprocess.rate = '16 kHz': must be a whole number"),
+    "neither": ("\n[workload.mine.preprocess]\nlength = 8\n", 'unknown key "length" in preprocess'),
+    "no table": ("preprocess = 3\n", "preprocess = 3: must be a table"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), PREPROCESS_MISTAKES.values(), ids=PREPROCESS_MISTAKES)
+def test_mistakes_of_preprocess(tmp_path: Path, text: str, said: str) -> None:
+    whole = TEXT.replace(DATA, DATA + text) if text.startswith("preprocess") else TEXT + text
+    with pytest.raises(SpecError) as error:
+        read(tmp_path, whole)
+    assert any(said in problem for problem in error.value.problems), error.value.problems
+    assert all(problem.startswith("kpis.toml:") for problem in error.value.problems)
+
+
+def test_a_task_of_tags_names_them(tmp_path: Path) -> None:
+    def with_task(task: str) -> str:
+        return TEXT.replace('"tabular-classification"', task).replace('"accuracy.top1"', '"accuracy.entity_f1"')
+
+    table = '{ name = "token-classification", tags = ["O", "B-A", "I-A"] }'
+    options = read(tmp_path, with_task(table)).workloads["mine"].task_options
+    assert options == {"tags": ["O", "B-A", "I-A"], "scheme": "IOB2", "strict": False}
+    for task, said in {
+        '"token-classification"': 'the key "tags" is missing',
+        '{ name = "token-classification", tags = ["O", "A"] }': "is not of the scheme IOB2",
+        '{ name = "token-classification", tags = ["O", "B-A"], schema = "IOB2" }': 'unknown key "schema"',
+        '{ name = "token-classification", tags = "O" }': "tags",
+    }.items():
+        with pytest.raises(SpecError, match=re.escape(said)):
+            read(tmp_path, with_task(task))

@@ -94,3 +94,59 @@ def plain_settings(settings: Settings) -> dict[str, Any]:
     """The settings as a worker is sent them."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
     return plain
+
+
+WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+
+
+def words_tokenizer(file: Path, texts: Sequence[str], *, padding: bool = False) -> Any:
+    """A tokenizer of whole words, with BERT's special tokens, saved as ``tokenizer.json``."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+
+    made = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.train_from_iterator(texts, trainers.WordLevelTrainer(special_tokens=list(WORDS)))
+    special = [(name, made.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=special
+    )
+    if padding:
+        made.enable_padding(direction="left", pad_id=0, pad_token="[PAD]", length=7)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    made.save(str(file))
+    return made
+
+
+def text_classifier(file: Path, weights: Array, length: int | str = "tokens", dtype: int = TensorProto.INT64) -> Path:
+    """The mean of what the words of a text say, (vocabulary, classes), whatever fills it up."""
+    nodes = [
+        helper.make_node("Gather", ["weights", "input_ids"], ["said"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "last"], ["columns"]),
+        helper.make_node("Mul", ["said", "columns"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "tokens_axis"], ["sums"], keepdims=0),
+        helper.make_node("ReduceSum", ["columns", "tokens_axis"], ["counts"], keepdims=0),
+        helper.make_node("Div", ["sums", "counts"], ["mean"]),
+        helper.make_node("MatMul", ["mean", "head"], ["logits"], name="head"),
+    ]
+    axes = {"last": np.array([2], np.int64), "tokens_axis": np.array([1], np.int64)}
+    kept = {"weights": weights, "head": np.eye(weights.shape[1], dtype=np.float32), **axes}
+    inputs = {"input_ids": ["n", length], "attention_mask": ["n", length]}
+    return save(file, nodes, inputs, {"logits": ["n", weights.shape[1]]}, kept, dtype=dtype)
+
+
+def tagger(file: Path, weights: Array, length: int | str = "tokens") -> Path:
+    """What each token says by itself, (vocabulary, classes)."""
+    nodes = [
+        helper.make_node("Gather", ["weights", "input_ids"], ["said"]),
+        helper.make_node("MatMul", ["said", "head"], ["logits"], name="head"),
+    ]
+    outputs = {"logits": ["n", length, weights.shape[1]]}
+    kept = {"weights": weights, "head": np.eye(weights.shape[1], dtype=np.float32)}
+    return save(file, nodes, {"input_ids": ["n", length]}, outputs, kept, dtype=TensorProto.INT64)
+
+
+def write_lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """A file of JSON lines."""
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return file

@@ -94,7 +94,7 @@ IMPORTED = {
     "an end": ("ROWS, COL", 'raise SystemExit("not today")\nROWS, COL', "8: it ended the process: SystemExit: n"),
     "an open size": ("(1, 16, 16)", "(-1, 16, 16)", '15 in class Stripes: input "image": -1 in the shape (-1'),
     "None as a size": ("(1, 16, 16)", "(None, 16)", 'input "image": None in the shape (None, 16) is'),
-    "a name as a size": ("(1, 16, 16)", '("length",)', "axes of variable length are not supported yet"),
+    "a name as a size": ("(1, 16, 16)", '("length",)', "is not a whole number above 0"),
     "no size": ("(1, 16, 16)", "()", "a scalar that all samples share is not supported yet"),
     "a number as a shape": ("(1, 16, 16)", "256", 'input "image": the shape must be a tuple, not 256'),
     "another batch axis": ("16)),)", "16), batch_axis=1),)", "unexpected keyword argument 'batch_axis'"),

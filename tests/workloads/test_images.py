@@ -13,7 +13,8 @@ from PIL import Image
 from harness.core.data_files import DataFiles, Preprocess
 from harness.core.errors import KpiError
 from harness.workloads.base import Settings
-from harness.workloads.files.images import ImageSamples, folder_digest
+from harness.workloads.files.class_folders import digest_below
+from harness.workloads.files.images import PICTURES, ImageSamples
 from harness.workloads.files.pictures import as_input
 from harness.workloads.files.signature import read_signature
 from harness.workloads.files.workload import FileWorkload
@@ -114,8 +115,8 @@ def test_what_does_not_fit_is_told(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_content_counts_not_the_place(folder: Path, tmp_path: Path) -> None:
-    before = folder_digest(folder, tmp_path)
+    before = digest_below(folder, PICTURES, tmp_path)
     (folder / "notes.txt").write_text("no picture", encoding="utf-8")
-    assert folder_digest(folder, tmp_path) == before
+    assert digest_below(folder, PICTURES, tmp_path) == before
     (folder / "cat/0.png").rename(folder / "dog/0.png")
-    assert folder_digest(folder, tmp_path) != before
+    assert digest_below(folder, PICTURES, tmp_path) != before

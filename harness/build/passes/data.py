@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from harness.core.errors import KpiError
+from harness.workloads import batches as shaped
 from harness.workloads.classes import decisions
 
 if TYPE_CHECKING:
@@ -20,14 +21,13 @@ Arrays = dict[str, "npt.NDArray[np.generic]"]
 def batches(
     workload: TensorWorkload, split: str, count: int, size: int = 1
 ) -> Iterator[tuple[Arrays, npt.NDArray[np.int64]]]:
-    """``count`` samples of a split in batches of ``size``, with their labels, always the same ones."""
+    """``count`` samples of a split, always the same ones, in batches of ``size``, of one shape each, with labels."""
     data = workload.split(split)
     count = min(count, len(data))
     if count == 0:
         raise KpiError(f"the {split} split of {workload.settings.name} is empty")
-    for start in range(0, count, size):
-        stop = min(start + size, count)
-        yield data.inputs(start, stop), data.labels[start:stop]
+    for rows in shaped.batches(data, count, size):
+        yield shaped.taken(data, rows), data.labels[rows]
 
 
 class Calibration(Sequence["Arrays"]):
@@ -66,6 +66,11 @@ class Calibration(Sequence["Arrays"]):
                 "repair that sample or leave it out",
             )
         return feeds
+
+    @property
+    def one_shape(self) -> bool:
+        """Whether all samples have one shape."""
+        return self._split.shapes is None
 
     @property
     def notes(self) -> dict[str, Any]:

@@ -190,7 +190,12 @@ def batches(count: int, fixed: int | None = None) -> Iterator[list[int]]:
 
 
 def fixed_batch(folder: Path, workload: TensorWorkload, name: str = "") -> int | None:
-    """The only batch size that the model file of a folder takes, or the one of that name; None where it takes any."""
+    """The only batch size that the model file of a folder takes, or the one of that name; None where it takes any.
+
+    1 where the workload gives one sample at a time.
+    """
+    if workload.one_by_one:
+        return 1
     signature = read_signature(folder / name) if name else signature_of(folder)
     return signature.without(workload.state).batch if signature else None
 

@@ -74,7 +74,10 @@ class ModelFile(Pass):
         judged = job.tensors.read_outputs
         rest = [name for name in job.tensors.outputs if name not in judged]
         if rest:
-            job.remark(f"judged by {', '.join(judged)} alone, not by the outputs {', '.join(rest)}")
+            own = f"output {judged[0]} is" if len(judged) == 1 else f"outputs {', '.join(judged)} are"
+            job.remark(f"only the {own} judged, not {', '.join(rest)}")
+        for text in job.tensors.remarks:
+            job.remark(text)
         if constants:
             self.fix(job.out / f"model{file.suffix.lower()}", constants)
             job.remark(f"{', '.join(constants)} became constants of the model, as the workload says")

@@ -112,6 +112,8 @@ class _Quantizer:
         self._samples = samples
         self._ignored = ignored
         self._external = has_external_weights(prepared)
+        # Those of one stride are made one array.
+        self._stride = _STRIDE if samples.one_shape else 1
 
     def write(self, out: Path, *, exclude: Sequence[str] = (), only: Sequence[str] | None = None) -> None:
         """Writes the graph with all operators quantized but those to exclude, or with those in ``only`` quantized."""
@@ -125,7 +127,7 @@ class _Quantizer:
         quantize_static(
             str(self.prepared),
             str(out),
-            _reader(self._samples),
+            _reader(self._samples, self._stride),
             quant_format=QuantFormat.QDQ if qdq else QuantFormat.QOperator,
             per_channel=self._options.per_channel,
             reduce_range=self._options.reduce_range,
@@ -141,7 +143,7 @@ class _Quantizer:
             use_external_data_format=self._external,
             calibration_cache_path=str(self._job.scratch / "calibration.json"),
             # Histograms are made of whole activations: of a few samples at a time, whatever their number.
-            extra_options={"CalibStridedMinMax": _STRIDE},
+            extra_options={"CalibStridedMinMax": self._stride},
         )
 
 
@@ -163,7 +165,7 @@ def _logits(model: Path, feeds: Arrays, name: str) -> npt.NDArray[np.float32]:
     return logits
 
 
-def _reader(samples: Calibration) -> Any:
+def _reader(samples: Calibration, stride: int) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -174,7 +176,7 @@ def _reader(samples: Calibration) -> Any:
 
         def __len__(self) -> int:
             # ONNX Runtime wants whole strides; the last one may hold fewer samples.
-            return -(-len(samples) // _STRIDE) * _STRIDE
+            return -(-len(samples) // stride) * stride
 
         def set_range(self, start_index: int, end_index: int) -> None:
             self._left = (samples[place] for place in range(start_index, min(end_index, len(samples))))

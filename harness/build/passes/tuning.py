@@ -11,6 +11,7 @@ from harness.core.errors import KpiError
 from harness.core.units import NUMBER, POINTS, SHARE
 from harness.spec.catalog import metrics
 from harness.spec.tasks import tasks
+from harness.workloads.batches import joined
 from harness.workloads.classes import decisions
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class _Answers:
 
     logits: npt.NDArray[Any]
     labels: npt.NDArray[Any]
+    task: Mapping[str, Any]
     slices: None = None
 
 
@@ -89,7 +91,7 @@ class Tuning:
                 raise KpiError(f"the model answers NaN or infinity on one of {self.count} validation samples")
             logits.append(self.workload.read(said))
             labels.append(right)
-        return _Answers(np.concatenate(logits), np.concatenate(labels))
+        return _Answers(joined(logits), np.concatenate(labels), self.workload.settings.task_options)
 
 
 def check_drop(text: str) -> None:

@@ -37,6 +37,8 @@ class SlicedMetric(SampleMetric):
         import numpy as np
 
         if cls.by == "class":
+            if np.ndim(outputs.labels) != 1:
+                raise KpiError("samples have several labels each, so that none is of one class", "use [slice=NAME]")
             return np.asarray(outputs.labels).astype(str)
         if outputs.slices is None:
             raise KpiError(
@@ -82,7 +84,7 @@ class SlicedMetric(SampleMetric):
 
     @classmethod
     def _part(cls, outputs: Outputs, rows: Rows) -> Outputs:
-        own = Outputs(outputs.logits[rows], outputs.labels[rows])
+        own = Outputs(outputs.logits[rows], outputs.labels[rows], task=outputs.task)
         return cls.whole.class_part(own, cls.which) if cls.by == "class" else own
 
     @classmethod

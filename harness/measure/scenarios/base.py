@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,8 @@ S = TypeVar("S", bound=Session)
 @dataclass(frozen=True, slots=True)
 class ScenarioContext:
     """What a scenario plays with: ``inputs`` by tensor name (the first axis counts samples), time, the workload.
+
+    Where samples have several shapes these are the ones of the most frequent, and ``others`` those of each other shape.
 
     What a stopped run left in one of the folders ``earlier`` is taken over where ``conditions`` are alike. ``requests``
     is the folder that the inputs come from, for requests that are no tensors.
@@ -46,6 +48,12 @@ class ScenarioContext:
     earlier: tuple[Path, ...] = ()
     subset: int | None = None
     scored: Callable[[], AbstractContextManager[None]] = nullcontext
+    others: Sequence[Mapping[str, npt.NDArray[np.generic]]] = ()
+
+    @property
+    def parts(self) -> list[Mapping[str, npt.NDArray[np.generic]]]:
+        """The inputs of each shape."""
+        return [self.inputs, *self.others]
 
 
 class Scenario(ABC, Generic[S]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError
@@ -28,14 +28,16 @@ class Checked:
         self._wanted = wanted
         self._what = what
         self._kept: dict[str, list[Array]] = {name: [] for name in wanted}
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._shapes: dict[tuple[str, Hashable], tuple[int, ...]] = {}
         self._bad: dict[str, list[int]] = {}
         self._count = 0
         self._keep = keep
         self._ends: dict[str, tuple[float, float]] = {}
 
-    def add(self, outputs: Arrays, size: int, count: int) -> None:
+    def add(self, outputs: Arrays, size: int, count: int, rows: Sequence[int] = (), shape: Hashable = None) -> None:
         """Takes the outputs of a batch of ``size``, of which the first ``count`` are answers to samples.
+
+        ``rows`` are these samples where they are not the next ones; answers to samples of one ``shape`` have one shape.
 
         Raises KpiError where an output is missing, or has another shape or type than it can have.
         """
@@ -51,15 +53,15 @@ class Checked:
                 raise KpiError(f"the artifact answers {name} of type {array.dtype}, not numbers")
             if name in self._wanted and (not array.ndim or array.shape[0] != size):
                 raise KpiError(f"the artifact answers {name} of shape {array.shape} to a batch of {size}")
-            if self._shapes.setdefault(name, array.shape) != array.shape:
-                raise KpiError(f"the artifact answers {name} of shape {array.shape}, before of {self._shapes[name]}")
+            if (known := self._shapes.setdefault((name, shape), array.shape)) != array.shape:
+                raise KpiError(f"the artifact answers {name} of shape {array.shape}, before of {known}")
             own = array[:count] if array.ndim and array.shape[0] == size else array
             with np.errstate(over="ignore"):
                 # Scores are taken in single precision: what is beyond it is infinite there.
                 own = own.astype(np.float32) if own.dtype.kind == "f" else own
             if not np.isfinite(own).all():
-                rows = [row for row, values in enumerate(own) if not np.isfinite(values).all()] if own.ndim else [0]
-                self._bad.setdefault(name, []).extend(self._count + row for row in rows)
+                odd = [row for row, values in enumerate(own) if not np.isfinite(values).all()] if own.ndim else [0]
+                self._bad.setdefault(name, []).extend(rows[row] if rows else self._count + row for row in odd)
         for name, parts in self._kept.items():
             values = np.array(outputs[name][:count])
             least, most = self._ends.get(name, (math.inf, -math.inf))
@@ -85,7 +87,7 @@ class Checked:
 
         if self._bad:
             said = [
-                f"{name} with NaN or infinity on {len(rows)} of {self._count} {self._what}, the first is {rows[0]}"
+                f"{name} with NaN or infinity on {len(rows)} of {self._count} {self._what}, the first is {min(rows)}"
                 for name, rows in self._bad.items()
             ]
             raise KpiError(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +15,7 @@ from harness.measure.scenarios.base import ProducesOutputs, ScenarioContext, Ten
 from harness.measure.scenarios.checked import Checked, replay
 from harness.measure.scenarios.splits import clustered, require_alone, told
 from harness.workloads.base import Split, TensorWorkload
+from harness.workloads.batches import batches, joined, taken
 from harness.workloads.overlap import digests
 
 if TYPE_CHECKING:
@@ -19,6 +23,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from harness.measure.runtimes.base import TensorSession
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What is scored of each sample, (samples, ...), and the digests of the samples, in the order of the split.
+
+    ``depends``: by how much an answer depends on the other samples of its batch, as a share of the spread.
+    """
+
+    logits: npt.NDArray[np.float32]
+    samples: list[str]
+    depends: float
 
 
 class Evaluate(TensorScenario, ProducesOutputs):
@@ -47,7 +63,8 @@ class Evaluate(TensorScenario, ProducesOutputs):
         import numpy as np
 
         with np.load(file) as arrays:
-            return Outputs(arrays["logits"], arrays["labels"], arrays.get("slices"))
+            task = json.loads(str(arrays["task"])) if "task" in arrays else {}
+            return Outputs(arrays["logits"], arrays["labels"], arrays.get("slices"), task)
 
     def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         import numpy as np
@@ -56,51 +73,71 @@ class Evaluate(TensorScenario, ProducesOutputs):
         if not isinstance(workload, TensorWorkload):
             raise KpiError(f"scenario {self.name} evaluates models of tensors")
         split = workload.split("evaluation")
-        size = self.options.batch
         count = min(len(split), stage.subset or len(split))
-        full = count // size
-        asked_again = sorted({0, size * (full // 2), size * (full - 1)}) if full else []
-        checked, samples, read = Checked(workload.read_outputs, keep=False), list[str](), []
-        before = {}
-        with stage.scored():
-            for start in range(0, count, size):
-                feeds = _batch(split, start, size, count)
-                if not start:
-                    require_alone(split, {name: array[: min(size, count)] for name, array in feeds.items()})
-                samples += digests(feeds)[: count - start]
-                checked.add(said := session.run(feeds), size, min(size, count - start))
-                answer = {name: np.array(said[name]) for name in workload.read_outputs}
-                if start in asked_again:
-                    before[start] = answer
-                if checked.sound:
-                    read.append(workload.read({name: array[: count - start] for name, array in answer.items()}))
-                if start // size % 20 == 0:
-                    stage.progress(f"{min(start + size, count)} of {count} samples")
-            checked.finish()
-            batches = ((split.inputs(start, start + size), kept) for start, kept in before.items())
-            depends = max((replay(session.run, feeds, kept, checked.spread) for feeds, kept in batches), default=0.0)
-        logits, labels = np.concatenate(read).astype(np.float32), np.asarray(split.labels)
+        answers = self._answers(session, stage, workload, split, count)
+        labels = np.asarray(split.labels)
         if len(labels) < count:
             raise KpiError(f"the evaluation split has {len(labels)} labels for {count} samples", "give one for each")
-        kept_arrays: dict[str, Any] = {"logits": logits, "labels": labels[:count]}
+        kept_arrays: dict[str, Any] = {"logits": answers.logits, "labels": labels[:count]}
         if split.slices is not None:
             kept_arrays["slices"] = np.asarray(split.slices, dtype=np.str_)[:count]
+        if workload.settings.task_options:
+            kept_arrays["task"] = np.asarray(json.dumps(dict(workload.settings.task_options)))
         np.savez(stage.outputs, **kept_arrays)
-        clusters = split.clusters
+        clusters, samples = split.clusters, answers.samples
         kept = told(stage, samples, labels[:count].tobytes()) | clustered(clusters and clusters[:count], samples)
         return {
             "completed": count,
-            "batch": size,
+            "batch": self.options.batch,
             "outputs": stage.outputs.name,
-            "details": {"output": ", ".join(workload.read_outputs), **kept, "batch_dependence": round(depends, 6)},
+            "details": {
+                "output": ", ".join(workload.read_outputs),
+                **kept,
+                "batch_dependence": round(answers.depends, 6),
+            },
         }
 
+    def _answers(
+        self, session: TensorSession, stage: ScenarioContext, workload: TensorWorkload, split: Split, count: int
+    ) -> _Answers:
+        """Asks for the first ``count`` samples, in batches of samples of one shape. Raises KpiError as Checked does."""
+        import numpy as np
 
-def _batch(split: Split, start: int, size: int, count: int) -> dict[str, npt.NDArray[np.generic]]:
-    """Samples from ``start`` on; the session may be made for one batch size, so the last one fills the batch up."""
+        size, shapes = self.options.batch, split.shapes
+        asked = list(batches(split, count, size))
+        full = [number for number, rows in enumerate(asked) if len(rows) == size]
+        asked_again = {full[0], full[len(full) // 2], full[-1]} if full else set()
+        checked, samples, read = Checked(workload.read_outputs, keep=False), [""] * count, []
+        before, done = {}, 0
+        with stage.scored():
+            for number, rows in enumerate(asked):
+                feeds = _batch(split, rows, size)
+                if not number:
+                    require_alone(split, {name: array[: len(rows)] for name, array in feeds.items()}, rows)
+                for row, digest in zip(rows, digests(feeds), strict=False):
+                    samples[row] = digest
+                shape = None if shapes is None else shapes[rows[0]]
+                checked.add(said := session.run(feeds), size, len(rows), rows, shape)
+                answer = {name: np.array(said[name]) for name in workload.read_outputs}
+                if number in asked_again:
+                    before[number] = answer
+                if checked.sound:
+                    read.append(workload.read({name: array[: len(rows)] for name, array in answer.items()}))
+                done += len(rows)
+                if number % 20 == 0:
+                    stage.progress(f"{done} of {count} samples")
+            checked.finish()
+            again = ((taken(split, asked[number]), kept) for number, kept in before.items())
+            depends = max((replay(session.run, feeds, kept, checked.spread) for feeds, kept in again), default=0.0)
+        found = joined(read).astype(np.float32)
+        # In the order of the split, whatever the batches were.
+        logits = found[np.argsort(np.concatenate(asked))]
+        return _Answers(logits, samples, depends)
+
+
+def _batch(split: Split, rows: Sequence[int], size: int) -> dict[str, npt.NDArray[np.generic]]:
+    """These samples; the session may be made for one batch size, so the last one fills the batch up."""
     import numpy as np
 
-    stop = min(start + size, count)
-    feeds = split.inputs(start, stop)
-    missing = size - (stop - start)
+    feeds, missing = taken(split, rows), size - len(rows)
     return {name: np.concatenate([a, np.repeat(a[-1:], missing, 0)]) for name, a in feeds.items()} if missing else feeds

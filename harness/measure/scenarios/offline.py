@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from harness.core.registry import options_table
+from harness.measure.requests import together
 from harness.measure.runtimes.base import TensorSession
 from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 from harness.measure.steady import warm_up
@@ -38,18 +39,8 @@ class Offline(TensorScenario):
         return int(self.options.batch)
 
     def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
-        import numpy as np
-
         size = self.options.batch
-        count = min(len(array) for array in stage.inputs.values())
-        # Batches start at different samples, so that they are not all the same.
-        batches: list[Arrays] = [
-            {
-                name: np.ascontiguousarray(np.take(array, range(start, start + size), axis=0, mode="wrap"))
-                for name, array in stage.inputs.items()
-            }
-            for start in range(0, min(count, 4 * size), size)
-        ]
+        batches = together(stage.parts, size)
         served = 0
 
         def source(seconds: float, least: int) -> Iterator[Arrays]:

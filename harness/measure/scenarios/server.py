@@ -6,12 +6,13 @@ import gc
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from harness.core.registry import check_counts, options_table
+from harness.measure.requests import alone
 from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 from harness.measure.steady import warm_up
 
@@ -49,10 +50,7 @@ class Server(TensorScenario):
                 raise ValueError("rate must be above 0")
 
     def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
-        count = min(len(array) for array in stage.inputs.values())
-        requests: list[Arrays] = [
-            {name: array[i : i + 1] for name, array in stage.inputs.items()} for i in range(count)
-        ]
+        requests = alone(stage.parts)
         clients = [session, *(session.clone_for_thread() for _ in range(self.options.concurrency - 1))]
         warmth = warm_up(lambda: session.run(requests[0]))
         gate = threading.Barrier(len(clients) + 1)
@@ -114,7 +112,7 @@ class Server(TensorScenario):
 
 def _ask(
     client: TensorSession,
-    requests: list[Arrays],
+    requests: Sequence[Arrays],
     gate: threading.Barrier,
     turn: Callable[[float], tuple[int, float] | None],
 ) -> list[Span]:

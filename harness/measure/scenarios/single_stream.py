@@ -7,6 +7,7 @@ import itertools
 import time
 from typing import Any
 
+from harness.measure.requests import alone
 from harness.measure.runtimes.base import TensorSession
 from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 from harness.measure.steady import warm_up
@@ -21,10 +22,7 @@ class SingleStream(TensorScenario):
     title = "one request at a time"
 
     def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
-        count = min(len(array) for array in stage.inputs.values())
-        requests = itertools.cycle(
-            [{name: array[i : i + 1] for name, array in stage.inputs.items()} for i in range(count)]
-        )
+        requests = itertools.cycle(alone(stage.parts))
         warmth = warm_up(lambda: session.run(next(requests)))
         samples: list[float] = []
         clock = time.perf_counter

@@ -47,15 +47,19 @@ def told(stage: ScenarioContext, samples: Sequence[str], labels: bytes = b"") ->
     return {"data": joined, "training_samples": [shared(samples, looked), len(looked)], "repeated": repeated}
 
 
-def require_alone(split: Split, batch: Mapping[str, Any]) -> None:
-    """Raises KpiError where the last sample of the first batch is another one when it is read alone."""
+def require_alone(split: Split, batch: Mapping[str, Any], rows: Sequence[int] = ()) -> None:
+    """Raises KpiError where the last sample of the first batch is another one when it is read alone.
+
+    ``rows`` are the samples of the batch where they are not the first ones of the split.
+    """
     import numpy as np
 
-    last = len(next(iter(batch.values()))) - 1
+    count = len(next(iter(batch.values())))
+    last = rows[-1] if rows else count - 1
     alone = split.inputs(last, last + 1)
     for name, array in batch.items():
-        if not np.array_equal(array[last], alone[name][0], equal_nan=array.dtype.kind == "f"):
+        if not np.array_equal(array[count - 1], alone[name][0], equal_nan=array.dtype.kind == "f"):
             raise KpiError(
-                f'evaluation sample {last}: "{name}" is another one alone than in a batch of {last + 1}',
+                f'evaluation sample {last}: "{name}" is another one alone than in a batch of {count}',
                 "let inputs(start, stop) give each sample the same whatever else is read, and change no array in place",
             )

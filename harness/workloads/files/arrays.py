@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError, Unavailable, reason, suggest
 from harness.workloads.base import DTYPES, TensorSpec
 from harness.workloads.checkpoint import remembered_digest
+from harness.workloads.files.lines import LINES, Lines, columns_of
 from harness.workloads.files.samples import Rows, Samples
 from harness.workloads.overlap import digests
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.generic]
 
-SUFFIXES = (".npz", ".npy", ".safetensors")
+SUFFIXES = (".npz", ".npy", ".safetensors", LINES)
 _PART = 256
 """So many samples are digested at once."""
 ONLY = ""
@@ -31,12 +32,13 @@ ONLY = ""
 class Arrays(Mapping[str, "Array"]):
     """The arrays of one file by name, each read when it is asked for.
 
-    Raises KpiError, with the reason, for what is not such a file or holds Python objects; Unavailable where the file
-    is not here.
+    ``text`` names those that are text where the file does not say it. Raises KpiError, with the reason, for what is not
+    such a file or holds Python objects; Unavailable where the file is not here.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, text: Sequence[str] = ()) -> None:
         self.file = file
+        self._text = text
         self._read: dict[str, Array] = {}
         self._names, self._load = self._opened()
 
@@ -59,12 +61,25 @@ class Arrays(Mapping[str, "Array"]):
     def __len__(self) -> int:
         return len(self._names)
 
+    def make(self, name: str, dtype: str) -> None:
+        """Gives the numbers of a file that says no types the type that is wanted, where no number changes by it."""
+        import numpy as np
+
+        if self.file.suffix.lower() == LINES:
+            array = self[name]
+            made = array.astype(dtype)
+            if made.dtype.kind == "f" or np.array_equal(made.astype(array.dtype), array):
+                self._read[name] = made
+
     def _opened(self) -> tuple[list[str], Any]:
         import numpy as np
 
         if not self.file.is_file():
             raise Unavailable(f"data {self.file} is not here", "check its path")
         suffix = self.file.suffix.lower()
+        if suffix == LINES:
+            columns = columns_of(self.file, self._text)
+            return list(columns), columns
         try:
             if suffix == ".npz":
                 opened = np.load(self.file, allow_pickle=False)
@@ -92,12 +107,14 @@ class ArraySamples(Samples):
     """
 
     def __init__(self, file: Path, signature: Signature, model: str, data: DataFiles) -> None:
-        self._arrays = arrays = Arrays(file)
+        self._arrays = arrays = Arrays(file, (data.slice, data.cluster))
         self._file = arrays.file.name
         self._model = model
         self._data = data
         self.keys = {port.name: self._key(port, signature) for port in signature.inputs}
         for port in signature.inputs:
+            if port.dtype in DTYPES:
+                arrays.make(self.keys[port.name], port.dtype)
             self._check(port)
         self._samples = self._count()
 
@@ -127,6 +144,8 @@ class ArraySamples(Samples):
 
     @property
     def labels(self) -> npt.NDArray[Any] | None:
+        if self._arrays.file.suffix.lower() == LINES:
+            return Lines(self._arrays.file).labels(self._data.label, self._data.classes)
         return self._column(self._data.label)
 
     @property
@@ -165,9 +184,11 @@ class ArraySamples(Samples):
         near = [name for name in self._arrays if name not in own and name != ONLY]
         named = f'inputs = {{ "{port.name}" = "{near[0] if near else "..."}" }}'
         has = ", ".join(filter(None, self._arrays)) or "one without a name"
+        lines = self._arrays.file.suffix.lower() == LINES
+        texts = "; texts need [workload.NAME.preprocess] with a tokenizer" if lines else ""
         return KpiError(
             f'{self._file} has no array "{key}", it has {has}; {self._model} takes {port}',
-            f'name the array as the input, or say which it is: data = {{ file = "{self._file}", {named} }}',
+            f'name the array as the input, or say which it is: data = {{ file = "{self._file}", {named} }}{texts}',
         )
 
     def _check(self, port: Port) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from harness.core.data_files import DataFiles, RecordingPreprocess, TextPreprocess
+from harness.core.errors import KpiError
 from harness.workloads.files.arrays import ArraySamples
+from harness.workloads.files.class_folders import files_below
 from harness.workloads.files.coco import SUFFIX, CocoSamples
-from harness.workloads.files.images import ImageSamples
+from harness.workloads.files.images import PICTURES, ImageSamples
+from harness.workloads.files.lines import LINES
+from harness.workloads.files.recordings import RECORDINGS, RecordingSamples
+from harness.workloads.files.texts import TextSamples
+from harness.workloads.files.tokenizing import tokenizer_digest
 
 if TYPE_CHECKING:
-    from harness.core.data_files import DataFiles
     from harness.workloads.files.samples import Samples
     from harness.workloads.files.signature import Signature
 
@@ -20,7 +28,31 @@ def open_samples(place: Path, signature: Signature, model: str, data: DataFiles)
 
     Raises KpiError, with the reason, where they can't be read or do not fit; Unavailable where they are not here.
     """
+    made: Callable[[Path, Signature, str, DataFiles], Samples] = ArraySamples
     if place.is_dir():
-        return ImageSamples(place, signature, model, data)
-    made = CocoSamples if place.suffix.lower() == SUFFIX else ArraySamples
+        made = RecordingSamples if _holds_recordings(place, data) else ImageSamples
+    elif isinstance(data.preprocess, TextPreprocess):
+        if place.suffix.lower() != LINES:
+            raise KpiError(f"{place.name}: texts are read from JSON lines", f"give a {LINES} file, one sample a line")
+        made = TextSamples
+    elif isinstance(data.preprocess, RecordingPreprocess) and place.is_file():
+        raise KpiError(
+            f"{place.name} is a file: recordings are in a folder", "name the folder, or leave out preprocess"
+        )
+    elif place.suffix.lower() == SUFFIX:
+        made = CocoSamples
     return made(place, signature, model, data)
+
+
+def _holds_recordings(folder: Path, data: DataFiles) -> bool:
+    if isinstance(data.preprocess, RecordingPreprocess):
+        return True
+    return data.preprocess is None and bool(files_below(folder, RECORDINGS)) and not files_below(folder, PICTURES)
+
+
+def reading_identity(data: DataFiles, cache: Path) -> dict[str, Any]:
+    """How samples are read, as plain JSON without paths; a tokenizer is what it holds."""
+    found = {key: value for key, value in asdict(data).items() if key not in ("whole", "splits")}
+    if isinstance(data.preprocess, TextPreprocess):
+        found["preprocess"]["tokenizer"] = tokenizer_digest(data.preprocess.tokenizer, cache)
+    return found

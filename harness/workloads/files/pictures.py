@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.core.data_files import Preprocess
 from harness.core.errors import KpiError, reason
 from harness.workloads.base import TensorSpec
 from harness.workloads.checkpoint import file_digest
@@ -14,7 +15,7 @@ from harness.workloads.checkpoint import file_digest
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from harness.core.data_files import Preprocess
+    from harness.core.data_files import AnyPreprocess
     from harness.workloads.files.signature import Signature
 
 
@@ -83,10 +84,10 @@ class PictureInput:
     ``source`` is what messages call the data.
     """
 
-    def __init__(self, signature: Signature, model: str, how: Preprocess | None, source: str) -> None:
+    def __init__(self, signature: Signature, model: str, how: AnyPreprocess | None, source: str) -> None:
         if len(signature.inputs) != 1:
             raise KpiError(f"{model} takes {len(signature.inputs)} inputs; a folder of pictures is for one")
-        if how is None:
+        if not isinstance(how, Preprocess):
             raise KpiError(
                 f"{source} holds pictures, and nothing says how they become inputs",
                 "write [workload.NAME.preprocess] with size, mean, std as the model's card says",

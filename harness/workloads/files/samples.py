@@ -24,6 +24,9 @@ else:
 class Samples(ABC):
     """The samples of one file or folder, in a fixed order."""
 
+    one_by_one = False
+    """Whether they are as long as they are, so that two are rarely of one shape."""
+
     @property
     @abstractmethod
     def count(self) -> int:
@@ -36,7 +39,7 @@ class Samples(ABC):
 
     @abstractmethod
     def take(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
-        """Some samples by the names of the inputs."""
+        """Some samples by the names of the inputs; of one shape all, where there are several."""
 
     @abstractmethod
     def digest(self, cache: Path) -> str:
@@ -60,6 +63,16 @@ class Samples(ABC):
     def slices(self) -> Sequence[str] | None:
         """The part that each sample belongs to; None where none is named."""
         return None
+
+    @property
+    def shapes(self) -> Sequence[Hashable] | None:
+        """A name of each sample's shape; None where all have the same."""
+        return None
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a person should know of how they become inputs, a line each."""
+        return ()
 
     @abstractmethod
     def needs_labels(self) -> KpiError:

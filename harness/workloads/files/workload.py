@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from harness.workloads.base import Settings, Split, TensorSpec, TensorWorkload
 from harness.workloads.checkpoint import remembered_digest
 from harness.workloads.files.division import divided
 from harness.workloads.files.networks import network_file
-from harness.workloads.files.opening import open_samples
+from harness.workloads.files.opening import open_samples, reading_identity
 from harness.workloads.files.samples import Samples
 from harness.workloads.files.shared import constants_of, sequences_of, state_of
 from harness.workloads.files.signature import model_files, read_signature
@@ -46,8 +46,11 @@ class FileWorkload(TensorWorkload):
         self.scored = settings.scored
         options = tasks()[settings.task].options if settings.task in tasks() else None
         self._reading: Reading | None = None
-        if options is not None and issubclass(options, Reading):
-            self._reading = options(**settings.task_options)
+        if options is not None:
+            made = options(**settings.task_options)
+            self._reading = made if isinstance(made, Reading) else None
+            # A task may name its classes itself.
+            self._data = replace(self._data, classes=self._data.classes or tuple(getattr(made, "classes", ())))
         if self.scored in settings.state.values():
             raise KpiError(f"scored: {self.scored} carries state, as `state` says", "correct one of them")
 
@@ -65,6 +68,15 @@ class FileWorkload(TensorWorkload):
         return [port.name for port in self._signature.inputs]
 
     @property
+    def one_by_one(self) -> bool:
+        """Whether samples are as long as they are, so that none are asked for together."""
+        return self._samples(self._of("evaluation")).one_by_one
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return tuple(text for place in self._data.files for text in self._samples(place).remarks)
+
+    @property
     def read_outputs(self) -> tuple[str, ...]:
         return self._reading.outputs(self.outputs) if self._reading else super().read_outputs
 
@@ -77,12 +89,12 @@ class FileWorkload(TensorWorkload):
             model = [self._network.digest()]
         else:
             model = [remembered_digest(file, cache) for file in model_files(self._file)]
-        read = {key: value for key, value in asdict(self._data).items() if key not in ("whole", "splits")}
         named = {"whole": self._data.whole} if self._data.whole else self._data.splits
         # Opening says what is wrong where data are missing, or do not fit.
         data = {name: self._samples(place).digest(cache) for name, place in named.items()}
         told = {"scored": self.scored, "constants": self.settings.constants, "state": self.settings.state}
-        return json.dumps({"model": model, "data": data, "read": read, **told}, sort_keys=True)
+        told |= {"read": reading_identity(self._data, cache), "task": dict(self.settings.task_options)}
+        return json.dumps({"model": model, "data": data, **told}, sort_keys=True)
 
     def about(self) -> dict[str, str]:
         said = {"model": f"{self._file.name}: {self._signature.about}"}
@@ -172,6 +184,12 @@ class _Part(Split):
     def slices(self) -> Sequence[str] | None:
         """The part that each sample belongs to."""
         names = self._samples.slices
+        return None if names is None else [names[row] for row in self._rows]
+
+    @property
+    def shapes(self) -> Sequence[Hashable] | None:
+        """A name of each sample's shape."""
+        names = self._samples.shapes
         return None if names is None else [names[row] for row in self._rows]
 
     def inputs(self, start: int, stop: int) -> dict[str, npt.NDArray[np.generic]]:
