@@ -93,7 +93,7 @@ def _same_names(signature: Signature, arrays: Arrays) -> dict[str, str]:
 
 
 def _fits(port: Port, array: npt.NDArray[np.generic]) -> bool:
-    return str(array.dtype) == port.dtype and array.ndim > 0 and (not port.shape or port.fits(array.shape, 1))
+    return port.takes(str(array.dtype)) and array.ndim > 0 and (not port.shape or port.fits(array.shape, 1))
 
 
 def _task(signature: Signature, labels: npt.NDArray[Any] | None) -> tuple[str, str | None, tuple[str, ...]]:
@@ -156,11 +156,14 @@ def proposals(found: Found) -> Iterator[tuple[Proposal, list[Starter]]]:
     runtime = next(filter(None, (cls.as_delivered(made) for cls in here)), None)
     if runtime is None:
         raise KpiError(f"no runtime for {found.model.name} is installed", "`kpi doctor` says what is missing")
-    yield Proposal(DELIVERED, "the file as it is", {"runtime": runtime}), [
-        ("size", f"<= {BYTES.format(1.05 * found.size)}", "5 % above the file that was delivered"),
-        ("latency.p50", "< 100 ms", "a starting point: write what your service needs"),
-        *task.starting,
-    ]
+    yield (
+        Proposal(DELIVERED, "the file as it is", {"runtime": runtime}),
+        [
+            ("size", f"<= {BYTES.format(1.05 * found.size)}", "5 % above the file that was delivered"),
+            ("latency.p50", "< 100 ms", "a starting point: write what your service needs"),
+            *task.starting,
+        ],
+    )
     for one in (one for cls in here for one in cls.proposals(made)):
         yield one, list(_compared(found, one))
 
