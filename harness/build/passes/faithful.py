@@ -316,7 +316,7 @@ def _readers() -> dict[str, _Reader]:
         "onnx": _Reader("model.onnx", _of_onnx),
         "openvino": _Reader("model.xml", _of_openvino),
         "torch": _Reader("model.pt2", _of_program),
-        "tflite": _Reader("model.tflite", lambda folder, _: TfliteModel(folder / "model.tflite").run),
+        "tflite": _Reader("model.tflite", _of_tflite),
     }
 
 
@@ -340,6 +340,12 @@ def _of_openvino(folder: Path, _: TensorWorkload) -> Run:
         return {name: said[place].copy() for name, place in names}
 
     return run
+
+
+def _of_tflite(folder: Path, _: TensorWorkload) -> Run:
+    model = TfliteModel(folder / "model.tflite")
+    model.prepare(1)
+    return model.run
 
 
 def _of_program(folder: Path, workload: TensorWorkload) -> Run:
