@@ -29,9 +29,7 @@ def workload(folder: Path, images: np.ndarray | None = None, **more: object) -> 
     return FileWorkload(file_settings("tensors", folder / "m.tflite", data, folder / "cache", **more))
 
 
-@pytest.mark.parametrize(
-    ("names", "said"), [((), ["image", "scores"]), (("pixels", "classes"), ["pixels", "classes"])]
-)
+@pytest.mark.parametrize(("names", "said"), [((), ["image", "scores"]), (("pixels", "classes"), ["pixels", "classes"])])
 def test_names_are_those_of_the_signature_or_plain(tmp_path: Path, names: tuple[str, ...], said: list[str]) -> None:
     found = read_signature(dense(tmp_path / "m.tflite", WEIGHT, names=names))
     assert [port.name for port in (*found.inputs, *found.outputs)] == said

@@ -51,7 +51,9 @@ def test_batches_of_another_size_and_other_threads(tmp_path: Path) -> None:
     ("kind", "integers", "precision", "said"),
     [("float", 0, "fp32", {}), ("hybrid", 80, "int8", {"dynamic_ranges": 1}), ("int8", 80, "int8", {})],
 )
-def test_its_proof_weighs_integers(tmp_path: Path, kind: str, integers: int, precision: str, said: dict[str, int]) -> None:
+def test_its_proof_weighs_integers(
+    tmp_path: Path, kind: str, integers: int, precision: str, said: dict[str, int]
+) -> None:
     dense(tmp_path / "model.tflite", WEIGHT, kind=kind)
     loaded = session(tmp_path, threads=2)
     loaded.run({"image": IMAGES[:1]})

@@ -114,7 +114,10 @@ def dense(
     whole = np.rint(weight / step).astype(np.int8)
     integer = kind == "int8"
     x = made.tensor(
-        "serving_default_image:0", (batch, inputs), "int8" if integer else "float32", scale=(1 / 127, 0) if integer else None
+        "serving_default_image:0",
+        (batch, inputs),
+        "int8" if integer else "float32",
+        scale=(1 / 127, 0) if integer else None,
     )
     if kind == "float":
         w = made.tensor("weight", weight.shape, values=weight.astype(np.float32))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from harness.core.libraries import require, version_of
 from harness.core.registry import check_counts, options_table
 from harness.core.tflite import DISTRIBUTION, TfliteModel, load_error
 from harness.measure.records import Proof
-from harness.measure.runtimes.base import Runtime, Session, TensorSession
+from harness.measure.runtimes.base import Proposal, Runtime, Session, TensorSession
 from harness.measure.runtimes.litert_proof import delegated, inside
 
 if TYPE_CHECKING:
@@ -48,6 +50,13 @@ class LiteRtRuntime(Runtime):
     @classmethod
     def as_delivered(cls, made: str) -> str | None:
         return cls.name if made in cls.formats else None
+
+    @classmethod
+    def proposals(cls, made: str) -> Iterator[Proposal]:
+        if made in cls.formats and find_spec("ai_edge_quantizer") is not None:
+            steps = [{"pass": "litert-int8", "calibration": 128}]
+            about = "INT8 with ranges from your data, by AI Edge Quantizer"
+            yield Proposal("int8-litert", about, {"runtime": cls.name, "passes": steps}, size=0.5)
 
     @classmethod
     def available_devices(cls) -> str:
