@@ -2,7 +2,7 @@
 
     python prepare.py [FOLDER]
 
-Nothing is installed: each wheel is downloaded, and one file is taken out of it. It needs NumPy, Pillow, scikit-learn.
+Nothing is installed: each wheel is downloaded, and what is needed is taken out of it. It needs NumPy, Pillow, scikit-learn.
 """
 
 import json
@@ -23,7 +23,11 @@ MODELS = {
     "angle": ("rapidocr-onnxruntime==1.4.4", "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx"),
     "detector": ("nudenet==3.4.2", "nudenet/320n.onnx"),
     "voice": ("silero-vad==6.2.3", "silero_vad/data/silero_vad_op18_ifless.onnx"),
-    "pitch": ("basic-pitch==0.4.0", "basic_pitch/saved_models/icassp_2022/nmp.onnx"),
+    "pitch": (
+        "basic-pitch==0.4.0",
+        "basic_pitch/saved_models/icassp_2022/nmp.onnx",
+        "basic_pitch/saved_models/icassp_2022/nmp.tflite",
+    ),
 }
 KINDS = {
     ".py": "python",
@@ -58,15 +62,16 @@ WORDS = [
 
 def fetch(folder: Path) -> None:
     """The model files, each from its wheel."""
-    for name, (package, inside) in MODELS.items():
+    for name, (package, *inside) in MODELS.items():
         with tempfile.TemporaryDirectory() as scratch:
             call = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
             subprocess.run([*call, "--dest", scratch, package], check=True)
             (wheel,) = Path(scratch).glob("*.whl")
             with zipfile.ZipFile(wheel) as content:
-                (folder / f"{name}.onnx").write_bytes(content.read(inside))
+                for file in inside:
+                    (folder / f"{name}{Path(file).suffix}").write_bytes(content.read(file))
                 if name == "magika":
-                    config = json.loads(content.read(inside.replace("model.onnx", "config.min.json")))
+                    config = json.loads(content.read(inside[0].replace("model.onnx", "config.min.json")))
                     (folder / "magika.json").write_text(json.dumps(config["target_labels_space"]), encoding="utf-8")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import KpiError
+from harness.core.naming import Naming
 from harness.core.state import StateInput
 from harness.workloads.checkpoint import file_digest
 
@@ -95,12 +96,14 @@ class TensorFacts:
     """What a process that measures a model of tensors must know of it.
 
     ``batch`` is the only batch size that it takes, None for any; ``batch_names`` are what it calls its batch axis;
-    ``state`` are the inputs that carry state from frame to frame.
+    ``state`` are the inputs that carry state from frame to frame; ``naming`` is what the workload calls its inputs and
+    outputs.
     """
 
     batch: int | None = None
     batch_names: tuple[str, ...] = ("batch",)
     state: tuple[StateInput, ...] = ()
+    naming: Naming = field(default_factory=Naming)
 
 
 @cache
@@ -114,7 +117,8 @@ def tensor_facts(path: Path) -> TensorFacts:
     except (OSError, ValueError, KeyError):
         return TensorFacts()
     names = tuple(notes.get("batch_names", TensorFacts().batch_names))
-    return TensorFacts(notes.get("batch"), names, tuple(map(StateInput.from_json, notes.get("state", ()))))
+    naming = Naming.of(**notes["naming"]) if "naming" in notes else Naming()
+    return TensorFacts(notes.get("batch"), names, tuple(map(StateInput.from_json, notes.get("state", ()))), naming)
 
 
 def manifest_checksum(content: Mapping[str, Any]) -> str:

@@ -65,6 +65,7 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         _remove_folders(out, [folder for folder in (source, out, job.scratch, work) if folder])
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}
+    naming = notes.pop("naming", None)
     if compared := notes.pop("compared", None):
         step["compared"] = compared
     if seen := notes.pop("seen", None):
@@ -82,6 +83,8 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         plain = signature.without(workload.state)
         batch = 1 if workload.one_by_one else plain.batch
         kept |= {"batch": batch, "batch_names": plain.batch_names}
+        if naming:
+            kept["naming"] = naming
         if workload.state:
             kept["state"] = [asdict(one) for one in workload.state]
     write_manifest(out, request["key"], cls.output_format, kept)

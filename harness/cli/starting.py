@@ -93,7 +93,7 @@ def _same_names(signature: Signature, arrays: Arrays) -> dict[str, str]:
 
 
 def _fits(port: Port, array: npt.NDArray[np.generic]) -> bool:
-    return str(array.dtype) == port.dtype and array.ndim > 0 and (not port.shape or port.fits(array.shape, 1))
+    return port.takes(str(array.dtype)) and array.ndim > 0 and (not port.shape or port.fits(array.shape, 1))
 
 
 def _task(signature: Signature, labels: npt.NDArray[Any] | None) -> tuple[str, str | None, tuple[str, ...]]:

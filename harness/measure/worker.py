@@ -155,17 +155,24 @@ def _observe(
 
 
 def _load(runtime: Runtime, scenario: Scenario[Any], artifact: Path, device: str) -> Session:
-    """The session; of a model that keeps state one that is asked for sequences, whose batch axis is not fixed."""
-    state = tensor_facts(artifact).state
-    session = runtime.load(artifact, device, None if state else scenario.batch, profile=scenario.profiled)
-    if not state:
+    """The session, asked by the workload's names.
+
+    Of a model that keeps state it is one that is asked for sequences, whose batch axis is not fixed.
+    """
+    facts = tensor_facts(artifact)
+    session = runtime.load(artifact, device, None if facts.state else scenario.batch, profile=scenario.profiled)
+    # Imported by the few that need them.
+    if facts.naming and isinstance(session, TensorSession):
+        from harness.measure.renamed import RenamedSession
+
+        return RenamedSession(session, facts.naming)
+    if not facts.state:
         return session
     if not isinstance(session, TensorSession):
-        raise KpiError(f"{runtime.title} can't carry the state of {', '.join(one.name for one in state)}")
-    # Imported by the few that need it.
+        raise KpiError(f"{runtime.title} can't carry the state of {', '.join(one.name for one in facts.state)}")
     from harness.measure.sequences import SequenceSession
 
-    return SequenceSession(session, state)
+    return SequenceSession(session, facts.state)
 
 
 def _fitting(cls: type[Scenario[Any]], options: Mapping[str, Any], artifact: Path) -> Scenario[Any]:

@@ -95,6 +95,15 @@ class Recipes(Tables):
         """The step that takes the recipe's own model file, or the workload's; None where a network is exported."""
         if table.model_sha256 is not None and table.model is None:
             self.say(where, "model_sha256: pins the recipe's own model, and it has none", "model_sha256")
+        for key in ("inputs", "outputs"):
+            if not getattr(table, key):
+                continue
+            if table.model is None:
+                self.say(where, f"{key}: names those of the recipe's own model, and it has none", key)
+            elif table.passes:
+                self.say(
+                    where, f"{key}: for a file that runs as it is; rename them in the file, or leave out passes", key
+                )
         if table.model is not None:
             file, digest = self.from_root(table.model, workload), table.model_sha256
         elif workload in self.models:
@@ -106,7 +115,8 @@ class Recipes(Tables):
             if table.model is not None:
                 self.say(where, unknown_format(table.model), "model")
             return None
-        return PassSpec(reader, {"file": file, "sha256": digest})
+        named = {key: _plain(getattr(table, key)) for key in ("inputs", "outputs") if getattr(table, key)}
+        return PassSpec(reader, {"file": file, "sha256": digest, **named})
 
     def passes(
         self, where: str, table: schema.RecipeTable, folder: Path, begin: PassSpec | None, *, unknown: bool = False
@@ -177,3 +187,7 @@ class Recipes(Tables):
                 merged = self.options(runtimes()[runtime].Options, {**runtime_table, **override}, f"{here} runtime")
                 overrides[name] = merged or {}
         return settings, overrides
+
+
+def _plain(ports: Mapping[str, str | schema.PortTable]) -> dict[str, Any]:
+    return {name: port if isinstance(port, str) else port.model_dump() for name, port in ports.items()}

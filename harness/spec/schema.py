@@ -75,14 +75,36 @@ class MachineTable(Table):
     price: str | OwnedTable | None = None
 
 
+class PortTable(Table):
+    """``inputs`` and ``outputs`` of a recipe: what the workload calls one of its file's, with the order of the axes."""
+
+    stand_ins: ClassVar[dict[str, Any]] = {"name": ""}
+    name: Name
+    axes: list[Annotated[int, Field(ge=0, le=15)]] = Field(default_factory=list)
+
+    @field_validator("axes")
+    @classmethod
+    def _each_once(cls, value: list[int]) -> list[int]:
+        if sorted(value) != list(range(len(value))):
+            raise ValueError(f"must name each axis once, from 0 to {max(len(value) - 1, 0)}")
+        if value and value[0]:
+            raise ValueError("must begin with 0, the batch")
+        return value
+
+
 class RecipeTable(Table):
-    """``[workload.NAME.recipe.NAME]``: passes in order, the runtime, settings per scenario."""
+    """``[workload.NAME.recipe.NAME]``: passes in order, the runtime, settings per scenario.
+
+    ``inputs`` and ``outputs`` say what the workload calls those of the recipe's own ``model``.
+    """
 
     stand_ins: ClassVar[dict[str, Any]] = {"runtime": ""}
     runtime: str | dict[str, Any]
     passes: list[PassTable] = Field(default_factory=list)
     model: Annotated[str, StringConstraints(min_length=1)] | None = None
     model_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
+    inputs: dict[Name, Name | PortTable] = Field(default_factory=dict)
+    outputs: dict[Name, Name | PortTable] = Field(default_factory=dict)
     environment: Name | None = None
     reference: Name | None = None
     cores: str | list[str] = Field(default_factory=list)

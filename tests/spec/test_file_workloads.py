@@ -66,6 +66,15 @@ def test_a_recipe_begins_with_the_file(tmp_path: Path) -> None:
     assert workload.data_files.whole == tmp_path / "data/mine.npz"
 
 
+def test_names_of_a_recipe_s_own_file(tmp_path: Path) -> None:
+    named = 'model = "vendor/mine.tflite"\ninputs = { x = { name = "image", axes = [0, 2, 3, 1] } }\noutputs = { y = "scores" }'
+    text = TEXT.replace('runtime = "openvino"\nmodel = "vendor/mine.xml"', f'runtime = "litert"\n{named}')
+    (step,) = read(tmp_path, text).workloads["mine"].recipes["vendor"].passes
+    assert step.name == "tflite-file"
+    assert step.options["inputs"] == {"x": {"name": "image", "axes": [0, 2, 3, 1]}}
+    assert step.options["outputs"] == {"y": "scores"}
+
+
 def test_paths_begin_at_the_file_of_the_table(tmp_path: Path) -> None:
     inner = tmp_path / "models/mine/kpis.toml"
     inner.parent.mkdir(parents=True)
@@ -102,7 +111,7 @@ MISTAKES = {
     "neither": (MODEL + DATA, "", 'the key "fixture" is missing; a workload without a fixture needs both'),
     "no data": (DATA, "", 'the key "data" is missing; a workload without a fixture needs both'),
     "no model": (MODEL, "", 'the key "model" is missing'),
-    "format": ("models/mine.onnx", "models/mine.pkl", "not a model file that is known; .onnx, .xml, .pt2 are"),
+    "format": ("models/mine.onnx", "models/mine.pkl", "not a model file that is known; .onnx, .xml, .tflite, .pt2 are"),
     "a recipe's format": ("vendor/mine.xml", "vendor/mine.h5", "recipe.vendor]: model = 'vendor/mine.h5'"),
     "an export": ('passes = ["onnx-static-int8"]', 'passes = ["onnx"]', "exports a torch network, but the model is a"),
     "a task": ("tabular-classification", "translation", "a workload of the task translation needs a fixture"),
@@ -113,6 +122,31 @@ MISTAKES = {
     "no file": (DATA, 'data = { training = "e.npz" }\n', 'needs file = "data.npz", or evaluation'),
     "a key": (DATA, 'data = { fil = "e.npz" }\n', "fil"),
     "a digest": (DATA, DATA + 'model_sha256 = "abc"\n', "a SHA-256"),
+    "names without a file": (
+        'passes = ["onnx-static-int8"]',
+        'inputs = { x = "image" }',
+        "inputs: names those of the recipe's own model, and it has none",
+    ),
+    "names before passes": (
+        'model = "vendor/mine.xml"',
+        'model = "vendor/mine.xml"\npasses = ["nncf"]\noutputs = { y = "scores" }',
+        "outputs: for a file that runs as it is",
+    ),
+    "axes twice": (
+        'model = "vendor/mine.xml"',
+        'model = "vendor/mine.xml"\ninputs = { x = { name = "image", axes = [0, 2, 2] } }',
+        "must name each axis once, from 0 to 2",
+    ),
+    "another batch axis": (
+        'model = "vendor/mine.xml"',
+        'model = "vendor/mine.xml"\ninputs = { x = { name = "image", axes = [1, 0] } }',
+        "must begin with 0, the batch",
+    ),
+    "a key of a name": (
+        'model = "vendor/mine.xml"',
+        'model = "vendor/mine.xml"\ninputs = { x = { nam = "image" } }',
+        "nam",
+    ),
     "a recipe's digest": (
         'passes = ["onnx-static-int8"]',
         f'model_sha256 = "{"0" * 64}"',

@@ -24,6 +24,6 @@ def test_delivered_models_are_judged(tmp_path: Path, shared_store: Path) -> None
     judged = {target["id"]: target for target in project.evidence()["targets"] if target["metric"] != "latency.p50"}
     found = {name: target["verdict"] for name, target in judged.items()}
     assert found == {name: "FAIL" if name in BROKEN else "PASS" for name in judged}
-    assert len(judged) == 26
+    assert len(judged) == 28
     again = project.recomputed()
     assert again.returncode == 0, again.stdout

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.narrow import network_of
 from harness.build.passes.network import named_outputs
 from harness.build.passes.onnx_files import session_of
 from harness.core.errors import KpiError, reason
+from harness.core.naming import Naming
 from harness.core.ports import names_of
 from harness.core.state import play
+from harness.core.tflite import TfliteModel
 from harness.workloads.base import TensorWorkload
 from harness.workloads.errors import located
 from harness.workloads.files.signature import read_signature, signature_of
@@ -93,7 +95,7 @@ def check(job: PassContext, chosen: Pass) -> dict[str, Any] | None:
     job.progress(f"comparing on {count} samples")
     read = _sequenced(_source(job, chosen), job.tensors)
     try:
-        written = _sequenced(made(job.out, job.tensors), job.tensors)
+        written = _sequenced(made.open(job.out, job.tensors), job.tensors)
     except Exception as error:
         raise KpiError(f'pass "{name}": what it wrote does not run: {reason(error)}', chosen.remedy(error)) from error
 
@@ -111,8 +113,10 @@ def check(job: PassContext, chosen: Pass) -> dict[str, Any] | None:
     return comparison.finish(lambda: _cause(job, samples, read, written))
 
 
-def check_alone(job: PassContext, chosen: Pass) -> dict[str, Any]:
+def check_alone(job: PassContext, chosen: Pass, naming: Naming) -> dict[str, Any]:
     """Runs real samples through a file that no pass made: alone, again, and in a batch.
+
+    ``naming`` is what the workload calls its inputs and outputs.
 
     Returns for the manifest by how much the answer to a sample depends on the others of its batch. Raises KpiError
     where the file does not run or answers differently when it is asked again, or as :class:`Comparison` does.
@@ -124,7 +128,8 @@ def check_alone(job: PassContext, chosen: Pass) -> dict[str, Any]:
     count = len(next(iter(samples.values())))
     job.progress(f"looking at {count} samples")
     try:
-        run = _sequenced(_readers()[type(chosen).output_format](job.out, job.tensors), job.tensors)
+        own = _readers()[type(chosen).output_format].open(job.out, job.tensors)
+        run = _sequenced(lambda feeds: naming.answered(own(naming.asked(feeds))), job.tensors)
     except Exception as error:
         raise KpiError(f'pass "{name}": the file does not run: {reason(error)}', chosen.remedy(error)) from error
     wanted = job.tensors.read_outputs
@@ -158,9 +163,9 @@ def _sequenced(run: Run, workload: TensorWorkload) -> Run:
 
 def source_run(job: PassContext) -> Run | None:
     """Runs batches (of a model with state: frames) through the file that a pass reads; None where it reads none."""
-    for file, made in {"model.onnx": "onnx", "model.xml": "openvino", "model.pt2": "torch"}.items():
-        if job.source is not None and job.input(file).exists():
-            return _readers()[made](job.source, job.tensors)
+    for reader in _readers().values():
+        if job.source is not None and job.input(reader.file).exists():
+            return reader.open(job.source, job.tensors)
     return None
 
 
@@ -304,8 +309,20 @@ def _of_network(workload: TensorWorkload, network: torch.nn.Module) -> Run:
     return run
 
 
-def _readers() -> dict[str, Callable[[Path, TensorWorkload], Run]]:
-    return {"onnx": _of_onnx, "openvino": _of_openvino, "torch": _of_program}
+class _Reader(NamedTuple):
+    """How the model file of a format is asked."""
+
+    file: str
+    open: Callable[[Path, TensorWorkload], Run]
+
+
+def _readers() -> dict[str, _Reader]:
+    return {
+        "onnx": _Reader("model.onnx", _of_onnx),
+        "openvino": _Reader("model.xml", _of_openvino),
+        "torch": _Reader("model.pt2", _of_program),
+        "tflite": _Reader("model.tflite", _of_tflite),
+    }
 
 
 def _of_onnx(folder: Path, _: TensorWorkload) -> Run:
@@ -328,6 +345,12 @@ def _of_openvino(folder: Path, _: TensorWorkload) -> Run:
         return {name: said[place].copy() for name, place in names}
 
     return run
+
+
+def _of_tflite(folder: Path, _: TensorWorkload) -> Run:
+    model = TfliteModel(folder / "model.tflite")
+    model.prepare(1)
+    return model.run
 
 
 def _of_program(folder: Path, workload: TensorWorkload) -> Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from harness.build.passes import faithful
 from harness.build.passes.base import Pass, PassContext
 from harness.core.errors import KpiError
 from harness.core.formats import REFERENCE
+from harness.core.naming import Naming
 from harness.core.registry import options_table
 from harness.workloads.checkpoint import file_digest
 from harness.workloads.files.shared import constants_of
@@ -31,15 +33,25 @@ class ModelFile(Pass):
 
     @options_table
     class Options:
-        """``file``: from the TOML's folder on; ``sha256``: its digest, where it is pinned."""
+        """``file``: from the TOML's folder on; ``sha256``: its digest, where it is pinned.
+
+        ``inputs`` and ``outputs``: what the workload calls those of the file, by the file's names.
+        """
 
         file: str
         sha256: str | None = None
+        inputs: Mapping[str, Any] = field(default_factory=dict)
+        outputs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tolerance(self) -> float | None:
         """Answers of a file with dynamic ranges depend on the batch; the KPIs judge by how much, the worst counts."""
         return None
+
+    @property
+    def naming(self) -> Naming:
+        """What the workload calls the file's inputs and outputs."""
+        return Naming.of(self.options.inputs, self.options.outputs)
 
     @classmethod
     @abstractmethod
@@ -60,12 +72,18 @@ class ModelFile(Pass):
         if file.suffix.lower() not in self.suffixes:
             raise KpiError(f'pass "{self.name}" takes no {file.suffix}: {file.name}')
         self._check_digest(file)
+        if naming := self.naming:
+            naming.check(file.name, *({p.name: p for p in ports} for ports in (signature.inputs, signature.outputs)))
+            if job.tensors.state:
+                raise KpiError("inputs, outputs: other names are not supported yet for a model that keeps state")
+            signature = signature.called(naming)
         constants = constants_of(signature, job.workload.settings.constants, file.name)
         wanted = {*job.tensors.input_names, *constants, *(one.name for one in job.tensors.state)}
         if (found := {port.name for port in signature.inputs}) != wanted:
             raise KpiError(
                 f"{file.name} takes {', '.join(sorted(found))}, the workload's model takes {', '.join(sorted(wanted))}",
-                "models of one workload must have the same inputs, by name",
+                "models of one workload must have the same inputs; say in the recipe what the workload calls those of "
+                'its file: inputs = { "name in the file" = "name in the workload" }',
             )
         for one in self.belonging(file):
             named = f"model{file.suffix.lower()}" if one == file else self.copied_to(one, file)
@@ -81,7 +99,10 @@ class ModelFile(Pass):
         if constants:
             self.fix(job.out / f"model{file.suffix.lower()}", constants)
             job.remark(f"{', '.join(constants)} became constants of the model, as the workload says")
-        return {"file": file.name, "about": signature.about, "compared": faithful.check_alone(job, self)}
+        notes = {"file": file.name, "about": signature.about}
+        if naming:
+            notes["naming"] = {"inputs": dict(self.options.inputs), "outputs": dict(self.options.outputs)}
+        return {**notes, "compared": faithful.check_alone(job, self, naming)}
 
     @abstractmethod
     def fix(self, model: Path, constants: Mapping[str, Any]) -> None:

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 Shape = Sequence[int]
 _MOST = 5
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+
+TFLITE_HEAVY: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "CONV_2D": (1,),
+        "DEPTHWISE_CONV_2D": (1,),
+        "CONV_3D": (1,),
+        "TRANSPOSE_CONV": (1,),
+        "CONV_3D_TRANSPOSE": (1,),
+        "FULLY_CONNECTED": (1,),
+        "BATCH_MATMUL": (1,),
+        "LSTM": (*range(1, 9), 16),
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": (*range(1, 9), 16),
+        "BIDIRECTIONAL_SEQUENCE_LSTM": (*range(1, 9), 16, *range(18, 26), 33),
+        "RNN": (1, 2),
+        "UNIDIRECTIONAL_SEQUENCE_RNN": (1, 2),
+        "BIDIRECTIONAL_SEQUENCE_RNN": (1, 2, 5, 6),
+        "SVDF": (1, 2),
+    }
+)
+"""TFLite's heavy operators, each with the places of its weights among its inputs, as its schema has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +113,26 @@ def _attention(kind: str, inputs: Sequence[Shape | None]) -> int | None:
     if kind in ("Attention", "QAttention"):
         return samples * length * math.prod(second) + 2 * samples * length**2 * second[-1] // 3
     return 2 * samples * length * second[1] * width if len(second) == 3 else None  # noqa: PLR2004
+
+
+def tflite_work(kind: str, inputs: Sequence[Shape | None], out: Shape) -> int | None:
+    """Multiplications of one of ``TFLITE_HEAVY``; None where a shape is missing.
+
+    ``inputs`` are the shapes of its inputs in order, None for one that is left out.
+    """
+    weights = [inputs[place] for place in TFLITE_HEAVY[kind] if place < len(inputs)]
+    known = [shape for shape in weights if shape is not None]
+    first = inputs[2] if "TRANSPOSE" in kind and len(inputs) > 2 else inputs[0]  # noqa: PLR2004 - after shape and weights
+    if not known or not first:
+        return None
+    weight = known[0]
+    if kind == "BATCH_MATMUL":
+        # Either factor may be transposed.
+        return math.prod(out) * first[-1] * first[-2] // out[-2]
+    if kind == "FULLY_CONNECTED":
+        return math.prod(out) * weight[-1]
+    if "TRANSPOSE" in kind:
+        return convolution(first, weight, weight[-1])
+    if "CONV" in kind:
+        return convolution(out, weight, weight[0] if kind == "CONV_2D" else weight[-1])
+    return recurrent(math.prod(first[:-1]), known)

@@ -197,7 +197,7 @@ class ArraySamples(Samples):
         expected = f"{self._model} takes {port}"
         if port.dtype not in DTYPES:
             raise KpiError(f"{expected}: inputs of type {port.dtype} are not supported yet")
-        if str(array.dtype) != port.dtype:
+        if not port.takes(str(array.dtype)):
             rounded = array.dtype.kind == "f" and not port.dtype.startswith("float")
             scale = "give the values that the model was trained on: rounding these would change them"
             remedy = scale if rounded else f'save it with array.astype("{port.dtype}")'

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from harness.core.errors import KpiError, Unavailable
+from harness.core.naming import Naming, PortName
 from harness.core.state import StateInput
 from harness.spec.catalog import model_files as readers
 
@@ -18,13 +19,19 @@ Shape = tuple[int | None, ...]
 class Port:
     """An input or an output; ``shape`` has None where a size may vary, and is None where nothing is said of it.
 
-    ``axes`` are the names of the sizes that vary, as the file writes them.
+    ``axes`` are the names of the sizes that vary, as the file writes them. ``held_as`` is the type in the file where
+    it is not ``dtype``, such as integers that stand for floating point: arrays of that type are taken as they are.
     """
 
     name: str
     dtype: str
     shape: Shape | None
     axes: tuple[str, ...] = ()
+    held_as: str = ""
+
+    def takes(self, dtype: str) -> bool:
+        """Whether arrays of this type may be given."""
+        return dtype in (self.dtype, self.held_as)
 
     def fits(self, shape: Sequence[int], first: int = 0) -> bool:
         """Whether an array of this shape may be it, as far as the file says; axes before ``first`` may be any."""
@@ -61,6 +68,14 @@ class Signature:
         """The same without the inputs that carry state."""
         names = {one.name for one in state}
         return replace(self, inputs=tuple(port for port in self.inputs if port.name not in names))
+
+    def called(self, naming: Naming) -> Signature:
+        """The same under the workload's names; sizes stay in the file's order."""
+
+        def named(ports: tuple[Port, ...], names: Mapping[str, PortName]) -> tuple[Port, ...]:
+            return tuple(replace(port, name=names[port.name].name) if port.name in names else port for port in ports)
+
+        return replace(self, inputs=named(self.inputs, naming.inputs), outputs=named(self.outputs, naming.outputs))
 
     @property
     def batch_names(self) -> list[str]:
