@@ -32,7 +32,9 @@ _OWN_STATE = frozenset(
         "SVDF",
     }
 )
-"""Operators that keep what they computed for the next request."""
+"""Operators that keep what they computed for the next request: forgotten before each."""
+_VARIABLES = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"})
+"""Operators of state that the interpreter can't be told to forget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +119,18 @@ class TfliteModel:
         self._forgets = bool(_OWN_STATE.intersection(self.operators))
         self._shapes: dict[str, tuple[int, ...]] = {}
 
+    @property
+    def remembers(self) -> bool:
+        """Whether its answers depend on the requests before, as long as the interpreter lives."""
+        return bool(_VARIABLES.intersection(self.operators))
+
     def prepare(self, batch: int | None = None) -> None:
         """Allocates what requests need, for batches of ``batch`` where the first axis may vary.
 
-        Raises what the library raises.
+        Where another size is open, the first request brings it. Raises what the library raises.
         """
+        if any(None in port.shape[1:] for port in self.inputs):
+            return
         for port in self.inputs if batch else ():
             if port.shape and port.shape[0] is None:
                 self._resize(port, (batch or 1, *(size or 1 for size in port.shape[1:])))

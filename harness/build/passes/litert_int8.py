@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from harness.build.artifact import tensor_facts
 from harness.build.passes.base import PassContext, Quantizer
 from harness.build.passes.frames import calibration
 from harness.core.errors import KpiError
@@ -21,6 +22,7 @@ class LiteRtInt8(Quantizer):
     input_formats = frozenset({"tflite"})
     output_format = "tflite"
     requires = ("ai-edge-quantizer", DISTRIBUTION)
+    any_names = True
 
     @options_table
     class Options:
@@ -50,6 +52,7 @@ class LiteRtInt8(Quantizer):
         from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
         source = job.input("model.tflite")
+        naming = tensor_facts(source.parent).naming
         made = quantizer.Quantizer(str(source))
         schemes = {
             "static": recipe.static_wi8_ai8,
@@ -67,7 +70,7 @@ class LiteRtInt8(Quantizer):
             seen = calibrator.Calibrator(source.read_bytes(), num_threads=os.cpu_count() or 1, **update)
             manager = recipe_manager.RecipeManager()
             manager.load_quantization_recipe(made.get_quantization_recipe())
-            seen.calibrate({_signature(job): samples}, manager)
+            seen.calibrate({_signature(job): [naming.asked(one) for one in samples]}, manager)
             ranges, notes = seen.get_model_qsvs(), samples.notes
         job.progress("quantizing")
         (job.out / "model.tflite").write_bytes(made.quantize(ranges).quantized_model)

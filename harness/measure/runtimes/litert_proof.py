@@ -12,8 +12,8 @@ from harness.measure.runtimes.work import TFLITE_HEAVY, HeavyOp, tflite_work, we
 
 _DELEGATE = "DELEGATE"
 _INTEGERS = frozenset({"int8", "uint8", "int4", "int2"})
-_OPAQUE = ("WHILE", "IF", "CALL", "STABLEHLO")
-"""How the names of operators begin that have a graph of their own, which is not looked into."""
+_OPAQUE = frozenset({"WHILE", "IF", "CALL", "STABLEHLO_COMPOSITE", "STABLEHLO_WHILE", "STABLEHLO_DOT_GENERAL"})
+"""Operators that have a graph of their own, or one that is not looked into."""
 _NAMED = 5
 
 
@@ -49,7 +49,7 @@ def inside(file: Path, model: TfliteModel) -> tuple[dict[str, Any], dict[str, An
     """
     # A delegate keeps the shapes of what is inside it to itself: the same request without one shows them all.
     shown = TfliteModel(file, delegated=False)
-    if any(name.startswith(_OPAQUE) for name in shown.operators):
+    if _OPAQUE.intersection(shown.operators):
         return {}, {}
     shown.run(model.zeros())
     tensors = {int(one["index"]): one for one in shown.interpreter.get_tensor_details()}
