@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DISTRIBUTION = "ai-edge-litert"
 _MAGIC, _PLACE = b"TFL3", slice(4, 8)
-_USUAL = "serving_default"
+USUAL = "serving_default"
 _SCALED = ("int8", "uint8", "int16")
 _OWN_STATE = frozenset(
     {
@@ -168,12 +168,12 @@ class TfliteModel:
         """Under the names of the file's signature where it has one, else under those of its tensors."""
         inputs, outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         known = self.interpreter.get_signature_list()
-        if len(known) > 1 and _USUAL not in known:
+        if len(known) > 1 and USUAL not in known:
             raise KpiError(
                 f"{self.file.name} has several signatures: {', '.join(known)}", "convert each to a file of its own"
             )
         if known:
-            runner = self.interpreter.get_signature_runner(_USUAL if _USUAL in known else next(iter(known)))
+            runner = self.interpreter.get_signature_runner(USUAL if USUAL in known else next(iter(known)))
             taken, given = runner.get_input_details(), runner.get_output_details()
             if {one["index"] for one in taken.values()} == {one["index"] for one in inputs}:
                 return _by_name(taken), _by_name(given)
@@ -205,7 +205,7 @@ def load_error(error: Exception) -> KpiError:
 def _named(details: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Without what the converter put around the names, as far as they differ then."""
     plain = [str(one["name"]) for one in details]
-    short = [name.removesuffix(":0").removeprefix(f"{_USUAL}_") for name in plain]
+    short = [name.removesuffix(":0").removeprefix(f"{USUAL}_") for name in plain]
     for names in (short, plain):
         if len(set(names)) == len(names) and all(names):
             return dict(zip(names, details, strict=True))

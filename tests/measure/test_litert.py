@@ -103,6 +103,14 @@ def test_an_operator_that_it_lacks_is_named(tmp_path: Path, operator: str, remed
     assert caught.value.remedy.startswith(remedy)
 
 
+def test_a_truncated_file_is_one_line(tmp_path: Path) -> None:
+    file = dense(tmp_path / "model.tflite", WEIGHT)
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(KpiError, match="can't load the artifact: .* or a truncated one") as caught:
+        session(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_device_that_it_does_not_run_on(tmp_path: Path) -> None:
     dense(tmp_path / "model.tflite", WEIGHT)
     runtime = LiteRtRuntime(LiteRtRuntime.Options())
