@@ -106,7 +106,7 @@ def test_an_operator_that_it_lacks_is_named(tmp_path: Path, operator: str, remed
 def test_a_truncated_file_is_one_line(tmp_path: Path) -> None:
     file = dense(tmp_path / "model.tflite", WEIGHT)
     file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(KpiError, match="can't load the artifact: .* or a truncated one") as caught:
+    with pytest.raises(KpiError, match=r"can't load the artifact: .* or a truncated one") as caught:
         session(tmp_path)
     assert "\n" not in str(caught.value)
 
