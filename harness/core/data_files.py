@@ -91,19 +91,25 @@ class DataFiles:
     ``whole`` is what is divided: ``training`` and ``validation`` are the shares that these splits get, the rest is for
     evaluation; ``seed`` chooses which samples go where. ``splits`` are files by split instead. ``inputs`` says which
     array is an input of the model, where the two have different names; ``label``, ``slice`` and ``cluster`` name the
-    arrays that are no inputs. ``classes`` are the names of the classes in the order of the model's; of folders their
-    own names, sorted, where it says nothing. ``pictures`` is the folder of those that a file names, from that file on;
-    ``preprocess`` is for samples that are not arrays.
+    arrays that are no inputs. Of a table ``columns`` are the inputs that several columns make up, in their order, and
+    ``labels`` the columns of a label of several numbers; ``delimiter`` is what divides its columns (a comma; in .tsv a
+    tab), and ``missing`` = "nan" permits empty cells in inputs of floating point. ``classes`` are the names of the
+    classes in the order of the model's; of folders their own names, sorted, where it says nothing. ``pictures`` is the
+    folder of those that a file names, from that file on; ``preprocess`` is for samples that are not arrays.
     """
 
     whole: Path | None = None
     splits: Mapping[str, Path] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     label: str = "label"
+    labels: tuple[str, ...] = ()
     slice: str = "slice"
     cluster: str = "cluster"
     classes: tuple[str, ...] = ()
     pictures: str | None = None
+    delimiter: str | None = None
+    missing: str | None = None
     preprocess: AnyPreprocess | None = None
     training: float = 0.2
     validation: float = 0.2
@@ -127,6 +133,8 @@ class DataFiles:
             "whole": None if data["whole"] is None else Path(data["whole"]),
             "splits": {name: Path(file) for name, file in data["splits"].items()},
             "classes": tuple(data["classes"]),
+            "columns": {name: tuple(columns) for name, columns in data["columns"].items()},
+            "labels": tuple(data["labels"]),
             "preprocess": data["preprocess"] and preprocess_from_json(data["preprocess"]),
         }
         return cls(**{**data, **read})

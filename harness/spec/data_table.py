@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.core.data_files import SPLITS, AnyPreprocess, DataFiles, Preprocess, RecordingPreprocess, TextPreprocess
-from harness.core.formats import EXPORTED_PROGRAM
+from harness.core.formats import EXPORTED_PROGRAM, TABLES
 from harness.core.units import SHARE
 from harness.spec.catalog import model_files
 from harness.spec.schema import DataTable, PreprocessTable, RecordingTable, TextTable, WorkloadTable
@@ -107,11 +107,16 @@ def data_files(table: WorkloadTable, folder: Path, say: Say) -> DataFiles:
         say("data", 'data: needs file = "data.npz", or evaluation = "..." with files for the other splits')
     if sum(shares.values()) >= 1 or any(share < 0 for share in shares.values()):
         say("data", "data: the shares of training and validation must leave something for the evaluation")
+    _check_columns(given, say)
     return DataFiles(
         whole=None if given.file is None else placed(given.file, folder),
         splits=files,
-        inputs=given.inputs,
-        label=given.label,
+        inputs={name: column for name, column in given.inputs.items() if isinstance(column, str)},
+        columns={name: tuple(columns) for name, columns in given.inputs.items() if isinstance(columns, list)},
+        label=given.label if isinstance(given.label, str) else DataFiles().label,
+        labels=tuple(given.label) if isinstance(given.label, list) else (),
+        delimiter=given.delimiter,
+        missing=given.missing,
         slice=given.slice,
         cluster=given.cluster,
         classes=tuple(given.classes),
@@ -120,6 +125,21 @@ def data_files(table: WorkloadTable, folder: Path, say: Say) -> DataFiles:
         seed=given.seed,
         **shares,
     )
+
+
+def _check_columns(given: DataTable, say: Say) -> None:
+    """Tells what is for tables alone, and columns that are named twice."""
+    inputs = {f"inputs.{name}": columns for name, columns in given.inputs.items() if isinstance(columns, list)}
+    lists = inputs | ({"label": given.label} if isinstance(given.label, list) else {})
+    used = [*lists, *(key for key in ("delimiter", "missing") if getattr(given, key) is not None)]
+    names = [given.file] if given.file else [given.evaluation, given.training, given.validation]
+    others = [name for name in names if name and not name.lower().endswith(TABLES)]
+    for key in used if others else ():
+        what = "a list of columns is" if key in lists else "is"
+        say("data", f"data.{key}: {what} for tables ({', '.join(TABLES)}), not for {others[0]}")
+    for key, columns in lists.items():
+        if twice := [column for column in columns if columns.count(column) > 1]:
+            say("data", f'data.{key}: names the column "{twice[0]}" twice')
 
 
 def _preprocess(

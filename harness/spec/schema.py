@@ -188,13 +188,17 @@ AnyPreprocess = Annotated[
 ]
 
 
+Columns = Annotated[list[Name], Field(min_length=1)]
+
+
 class DataTable(Table):
     """``data`` of a workload without a fixture: one file that is divided, or a file for each split.
 
-    ``inputs`` says which array or field is which input; ``label``, ``slice`` and ``cluster`` name others; ``classes``
-    are the names of the classes (of folders too) in the order of the model's; ``training`` and ``validation`` are
-    shares of ``file``, or files next to that of ``evaluation``. A folder of pictures or recordings may be there in
-    place of a file; ``pictures`` is the folder of those that a COCO file names.
+    ``inputs`` says which array, field or columns are which input; ``label``, ``slice``, ``cluster`` name others;
+    ``classes`` are the names of the classes (of folders too) in the order of the model's; ``training`` and
+    ``validation`` are shares of ``file``, or files next to that of ``evaluation``. A folder of pictures or recordings
+    may be there in place of a file; ``pictures`` is the folder of those that a COCO file names. ``delimiter`` divides
+    the columns of a table; ``missing`` = "nan" permits empty cells in it.
     """
 
     file: str | None = None
@@ -202,12 +206,14 @@ class DataTable(Table):
     training: str | None = None
     validation: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
-    inputs: dict[str, str] = Field(default_factory=dict)
-    label: Name = "label"
+    inputs: dict[str, str | Columns] = Field(default_factory=dict)
+    label: Name | Columns = "label"
     slice: Name = "slice"
     cluster: Name = "cluster"
     classes: list[str] = Field(default_factory=list)
     pictures: str | None = None
+    delimiter: Literal[",", ";", "\t", "|"] | None = None
+    missing: Literal["nan"] | None = None
 
 
 class WorkloadTable(Table):

@@ -107,6 +107,14 @@ def test_data_of_several_files_and_shares(tmp_path: Path) -> None:
     assert {name: file.name for name, file in files.splits.items()} == {"evaluation": "e.npz", "training": "t.npz"}
 
 
+def test_columns_of_a_table(tmp_path: Path) -> None:
+    table = 'data = { file = "d.csv", inputs = { x = ["a", "b"], z = "c" }, label = ["d", "e"], missing = "nan" }'
+    files = read(tmp_path, TEXT.replace('data = "data/mine.npz"', table)).workloads["mine"].data_files
+    assert files is not None
+    assert (files.columns, files.inputs, files.labels) == ({"x": ("a", "b")}, {"z": "c"}, ("d", "e"))
+    assert (files.missing, files.delimiter, files.label) == ("nan", None, "label")
+
+
 MODEL, DATA = 'model = "models/mine.onnx"\n', 'data = "data/mine.npz"\n'
 MISTAKES = {
     "neither": (MODEL + DATA, "", 'the key "fixture" is missing; a workload without a fixture needs both'),
@@ -121,6 +129,17 @@ MISTAKES = {
     "all shares": (DATA, 'data = { file = "d.npz", training = "60 %", validation = "40 %" }\n', "must leave something"),
     "both": (DATA, 'data = { file = "d.npz", evaluation = "e.npz" }\n', "gets what training and validation leave"),
     "no file": (DATA, 'data = { training = "e.npz" }\n', 'needs file = "data.npz", or evaluation'),
+    "columns of no table": (
+        DATA,
+        'data = { file = "d.npz", inputs = { x = ["a", "b"] } }\n',
+        "data.inputs.x: a list of columns is for tables (.csv, .tsv, .parquet), not for d.npz",
+    ),
+    "labels of no table": (DATA, 'data = { evaluation = "d.npz", label = ["a", "b"] }\n', "data.label: a list of"),
+    "a delimiter of no table": (DATA, 'data = { file = "d.npz", delimiter = ";" }\n', "data.delimiter: is for tables"),
+    "another delimiter": (DATA, 'data = { file = "d.csv", delimiter = "-" }\n', "delimiter"),
+    "another value": (DATA, 'data = { file = "d.csv", missing = "0" }\n', "missing"),
+    "a column twice": (DATA, 'data = { file = "d.csv", inputs = { x = ["a", "a"] } }\n', 'names the column "a" twice'),
+    "no column": (DATA, 'data = { file = "d.csv", label = [] }\n', "label"),
     "a key": (DATA, 'data = { fil = "e.npz" }\n', "fil"),
     "a digest": (DATA, DATA + 'model_sha256 = "abc"\n', "a SHA-256"),
     "names without a file": (

@@ -1,10 +1,11 @@
-"""Classifiers: what is decided of each sample, and how often rightly."""
+"""Classifiers: which class a sample is of, or which labels it has, and how often that is right."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from harness.core.registry import options_table
 from harness.spec.default_space import tensor_space
 from harness.spec.tasks import Guess, Task
 
@@ -31,7 +32,33 @@ def _guess(kind: str, signature: Signature, labels: npt.NDArray[Any] | None) -> 
     return Guess(note=said)
 
 
-TASKS = tuple(
+MULTI_LABEL = "multi-label-classification"
+
+
+@options_table
+class Labels:
+    """``threshold``: the probability above which a sample has a label, between 0 and 1.
+
+    ``outputs``: "logits" or "probabilities"; None: probabilities where all answers lie between 0 and 1.
+    """
+
+    threshold: float = 0.5
+    outputs: Literal["logits", "probabilities"] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold must be between 0 and 1, not {self.threshold}")
+
+
+def _guess_labels(signature: Signature, labels: npt.NDArray[Any] | None) -> Guess | None:
+    """A row of 0 and 1 for each sample, not always a single 1, and a score for each of them."""
+    if labels is None or labels.ndim != 2 or not set(labels.ravel().tolist()) <= {0, 1}:  # noqa: PLR2004 - samples, labels
+        return None
+    scores = [port for port in signature.floats if port.fits(labels.shape, 1)]
+    return Guess(scores[0].name) if scores and bool((labels.sum(axis=1) != 1).any()) else None
+
+
+_SINGLE = tuple(
     Task(
         f"{kind}-classification",
         answers="array",
@@ -44,4 +71,16 @@ TASKS = tuple(
     )
     for kind in ("image", "text", "audio", "tabular")
 )
-CLASSIFICATION = frozenset(task.name for task in TASKS)
+_SEVERAL = Task(
+    MULTI_LABEL,
+    answers="array",
+    metric="accuracy.multilabel_f1",
+    hub="other",
+    options=Labels,
+    space=tensor_space,
+    guess=_guess_labels,
+    starting=(("accuracy.multilabel_f1", ">= 50 %", "a starting point: write what you need"),),
+    kept=("accuracy.multilabel_f1", "drop <= 1 pp vs {reference}", "how much accuracy it may cost"),
+)
+TASKS = (*_SINGLE, _SEVERAL)
+CLASSIFICATION = frozenset(task.name for task in _SINGLE)

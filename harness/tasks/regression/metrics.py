@@ -10,22 +10,32 @@ from harness.core.errors import KpiError
 from harness.core.units import NUMBER
 from harness.judge.metrics.base import SampleMetric
 from harness.judge.metrics.whole_set import SetMetric
-from harness.tasks.regression import REGRESSION
+from harness.measure.records import Outputs
+from harness.tasks.regression import MEDIAN, REGRESSION, Quantiles
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from harness.measure.records import Outputs
-
     Rows = npt.NDArray[np.float64]
 
 
 def errors(outputs: Outputs) -> Rows:
-    """Answers less labels, (samples, numbers). Raises KpiError where there are not as many of both."""
+    """Answers less labels, (samples, numbers). Raises KpiError where there are not as many of both.
+
+    Of quantiles the median is the answer; KpiError where it is not among them.
+    """
     import numpy as np
 
     answers, labels = (np.asarray(array, dtype=np.float64) for array in (outputs.logits, outputs.labels))
+    shares = list(Quantiles(**outputs.task).quantiles)
+    if shares:
+        if MEDIAN not in shares:
+            raise KpiError(
+                f"the model answers the quantiles {shares}, and none of them is the median",
+                "use error.pinball, or let the model answer the quantile 0.5 too",
+            )
+        answers = _by_quantile(answers, shares)[..., shares.index(MEDIAN)]
     answers, labels = answers.reshape(len(answers), -1), labels.reshape(len(labels), -1)
     if answers.shape != labels.shape:
         raise KpiError(
@@ -37,6 +47,16 @@ def errors(outputs: Outputs) -> Rows:
         first = int(np.flatnonzero(~np.isfinite(labels).all(axis=1))[0])
         raise KpiError(f"the label of sample {first} is NaN or infinite", "repair it or leave the sample out")
     return answers - labels
+
+
+def _by_quantile(answers: Rows, shares: Sequence[float]) -> Rows:
+    """(samples, numbers, quantiles). Raises KpiError where the last axis does not hold a number for each quantile."""
+    if answers.ndim == 1 or answers.shape[-1] != len(shares):
+        raise KpiError(
+            f"the model answers {answers.shape[1:]} for each sample, the last axis should hold {len(shares)} quantiles",
+            "name the quantiles that the model answers, in its order: task = { ..., quantiles = [0.1, 0.5, 0.9] }",
+        )
+    return answers.reshape(len(answers), -1, len(shares))
 
 
 class MeanAbsoluteError(SampleMetric):
@@ -53,6 +73,46 @@ class MeanAbsoluteError(SampleMetric):
         del reference
         found: list[float] = abs(errors(outputs)).mean(axis=1).tolist()
         return found
+
+
+class PinballLoss(SampleMetric):
+    """Formula: the mean over samples, their numbers and quantiles q of max(q e, (q - 1) e), e = label - answer.
+
+    In the label's unit. Koenker and Bassett 1978; scikit-learn's mean_pinball_loss, averaged over the quantiles.
+    """
+
+    name = "error.pinball"
+    title = "pinball loss"
+    dimension = NUMBER
+    better = "lower"
+    tasks = REGRESSION
+
+    @classmethod
+    def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
+        import numpy as np
+
+        del reference
+        shares = list(Quantiles(**outputs.task).quantiles)
+        if not shares:
+            raise KpiError(
+                "nothing says which quantiles the model answers",
+                'write task = { name = "regression", quantiles = [0.1, 0.5, 0.9] }',
+            )
+        answers = _by_quantile(np.asarray(outputs.logits, dtype=np.float64), shares)
+        each = [errors(Outputs(answers[..., place], outputs.labels)) for place in range(len(shares))]
+        losses = [np.maximum(-share * apart, (1 - share) * apart) for share, apart in zip(shares, each, strict=True)]
+        found: list[float] = np.mean(losses, axis=0).mean(axis=1).tolist()
+        return found
+
+    @classmethod
+    def remarks(cls, outputs: Outputs, reference: Outputs | None) -> list[str]:
+        """Samples whose quantiles cross."""
+        import numpy as np
+
+        del reference
+        answers = _by_quantile(np.asarray(outputs.logits), list(Quantiles(**outputs.task).quantiles))
+        crossed = int((np.diff(answers, axis=-1) < 0).any(axis=(1, 2)).sum())
+        return [f"quantiles cross on {crossed} of {len(answers)} samples"] if crossed else []
 
 
 class RootMeanSquaredError(SetMetric):

@@ -107,16 +107,20 @@ class ArraySamples(Samples):
     """
 
     def __init__(self, file: Path, signature: Signature, model: str, data: DataFiles) -> None:
-        self._arrays = arrays = Arrays(file, (data.slice, data.cluster))
-        self._file = arrays.file.name
+        self._place = file
+        self._file = file.name
         self._model = model
         self._data = data
+        self._arrays = self._opened()
         self.keys = {port.name: self._key(port, signature) for port in signature.inputs}
         for port in signature.inputs:
-            if port.dtype in DTYPES:
-                arrays.make(self.keys[port.name], port.dtype)
+            if isinstance(self._arrays, Arrays) and port.dtype in DTYPES:
+                self._arrays.make(self.keys[port.name], port.dtype)
             self._check(port)
         self._samples = self._count()
+
+    def _opened(self) -> Mapping[str, Array]:
+        return Arrays(self._place, (self._data.slice, self._data.cluster))
 
     @property
     def count(self) -> int:
@@ -134,7 +138,7 @@ class ArraySamples(Samples):
         return {name: self._arrays[key][rows] for name, key in self.keys.items()}
 
     def digest(self, cache: Path) -> str:
-        return remembered_digest(self._arrays.file, cache)
+        return remembered_digest(self._place, cache)
 
     def units(self) -> list[str]:
         found: list[str] = []
@@ -144,8 +148,8 @@ class ArraySamples(Samples):
 
     @property
     def labels(self) -> npt.NDArray[Any] | None:
-        if self._arrays.file.suffix.lower() == LINES:
-            return Lines(self._arrays.file).labels(self._data.label, self._data.classes)
+        if self._place.suffix.lower() == LINES:
+            return Lines(self._place).labels(self._data.label, self._data.classes)
         return self._column(self._data.label)
 
     @property
@@ -184,7 +188,7 @@ class ArraySamples(Samples):
         near = [name for name in self._arrays if name not in own and name != ONLY]
         named = f'inputs = {{ "{port.name}" = "{near[0] if near else "..."}" }}'
         has = ", ".join(filter(None, self._arrays)) or "one without a name"
-        lines = self._arrays.file.suffix.lower() == LINES
+        lines = self._place.suffix.lower() == LINES
         texts = "; texts need [workload.NAME.preprocess] with a tokenizer" if lines else ""
         return KpiError(
             f'{self._file} has no array "{key}", it has {has}; {self._model} takes {port}',

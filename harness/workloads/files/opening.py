@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.data_files import DataFiles, RecordingPreprocess, TextPreprocess
 from harness.core.errors import KpiError
+from harness.core.formats import TABLES
 from harness.workloads.files.arrays import ArraySamples
 from harness.workloads.files.class_folders import files_below
 from harness.workloads.files.coco import SUFFIX, CocoSamples
 from harness.workloads.files.images import PICTURES, ImageSamples
 from harness.workloads.files.lines import LINES
 from harness.workloads.files.recordings import RECORDINGS, RecordingSamples
+from harness.workloads.files.tables import TableSamples
 from harness.workloads.files.texts import TextSamples
 from harness.workloads.files.tokenizing import tokenizer_digest
 
@@ -30,6 +32,7 @@ def open_samples(place: Path, signature: Signature, model: str, data: DataFiles)
     """
     made: Callable[[Path, Signature, str, DataFiles], Samples] = ArraySamples
     if place.is_dir():
+        _refuse_parts(place)
         made = RecordingSamples if _holds_recordings(place, data) else ImageSamples
     elif isinstance(data.preprocess, TextPreprocess):
         if place.suffix.lower() != LINES:
@@ -41,7 +44,19 @@ def open_samples(place: Path, signature: Signature, model: str, data: DataFiles)
         )
     elif place.suffix.lower() == SUFFIX:
         made = CocoSamples
+    elif place.suffix.lower() in TABLES:
+        made = TableSamples
     return made(place, signature, model, data)
+
+
+def _refuse_parts(folder: Path) -> None:
+    """KpiError for a table that is divided into files of a folder."""
+    parts = files_below(folder, TABLES)
+    if parts and not files_below(folder, (*PICTURES, *RECORDINGS)):
+        raise KpiError(
+            f"folder {folder.name} holds {len(parts)} tables, such as {parts[0].name}: one file is one table",
+            "join them: pyarrow.parquet.write_table(pyarrow.parquet.read_table(FOLDER), FILE)",
+        )
 
 
 def _holds_recordings(folder: Path, data: DataFiles) -> bool:

@@ -44,6 +44,7 @@ class FileWorkload(TensorWorkload):
         self._signature = replace(whole, inputs=tuple(port for port in whole.inputs if port.name not in apart))
         self.outputs = tuple(p.name for p in whole.outputs if p.name not in settings.state.values())
         self.scored = settings.scored
+        self.gaps = self._data.missing is not None
         options = tasks()[settings.task].options if settings.task in tasks() else None
         self._reading: Reading | None = None
         if options is not None:
