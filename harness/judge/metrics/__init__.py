@@ -14,6 +14,7 @@ from harness.judge.metrics.every_slice import every_slice
 from harness.judge.metrics.own import made
 from harness.judge.metrics.sliced import sliced
 
+_AT = re.compile(r"(.+_at_)([1-9]\d{0,3})", re.ASCII)
 _PERCENTILE = re.compile(r"(.+)\.p([5-9]\d(?:\.\d{1,3})?)", re.ASCII)
 
 
@@ -28,10 +29,10 @@ class UnknownMetric(KpiError, KeyError):
 
 
 class Metrics(Mapping[str, type[Metric]]):
-    """The metrics by name. What is not listed is found too: ``.pNN`` of any series of times, ``[slice=NAME]``.
+    """The metrics by name. What is not listed is found too: ``.pNN`` of times, ``_at_N``, ``[slice=NAME]``.
 
-    ``.pNN`` goes from p50 to p99.999; ``[slice=NAME]`` and ``[class=N]`` are for scores of the scenario
-    "evaluate"; ``*`` is every one.
+    ``.pNN`` goes from p50 to p99.999; ``_at_N``, from 1 to 9999, is of a metric whose name ends in ``_at_1``;
+    ``[slice=NAME]`` and ``[class=N]`` are for scores of the scenario "evaluate"; ``*`` is every one.
     """
 
     def __init__(self, listed: Mapping[str, type[Metric]]) -> None:
@@ -42,7 +43,7 @@ class Metrics(Mapping[str, type[Metric]]):
         if name in self._listed:
             return self._listed[name]
         if name not in self._made:
-            made_here = every_slice(name, self._listed) or sliced(name, self._listed)
+            made_here = every_slice(name, self) or sliced(name, self) or self._nearest(name)
             self._made[name] = made_here or self._percentile(name)
         return self._made[name]
 
@@ -51,6 +52,22 @@ class Metrics(Mapping[str, type[Metric]]):
 
     def __len__(self) -> int:
         return len(self._listed)
+
+    def _nearest(self, name: str) -> type[Metric] | None:
+        """A metric of the first N of an order, where that of the first one is listed; else None."""
+        match = _AT.fullmatch(name)
+        first = self._listed.get(f"{match[1]}1") if match else None
+        if match is None or not hasattr(first, "at"):
+            return None
+        assert first is not None
+        said = {
+            "name": name,
+            "title": f"{first.title.removesuffix('1')}{match[2]}",
+            "at": int(match[2]),
+            "__doc__": f"Formula: ``{first.name}`` with ``at`` = {match[2]}.",
+            "__module__": first.__module__,
+        }
+        return type(f"{first.__name__.removesuffix('1')}{match[2]}", (first,), said)
 
     def _percentile(self, name: str) -> type[Metric]:
         """Another percentile of a series whose median is a metric; UnknownMetric where there is none."""
