@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from harness.core.formats import REFERENCE
     from harness.core.registry import NoOptions, check_counts, options_table
     from harness.core.units import BYTES, COUNT, ENERGY, NUMBER, SHARE, TIME, Dimension
-    from harness.judge.metrics.base import ArtifactMetric, Metric, ProcessMetric, ProofMetric, SampleMetric
+    from harness.judge.metrics.artifact import ArtifactMetric
+    from harness.judge.metrics.base import Metric, ProcessMetric, ProofMetric, SampleMetric
     from harness.judge.metrics.whole_set import SetMetric
     from harness.measure.records import Outputs, ProcessRecord, Proof
     from harness.measure.runtimes.base import Runtime, Session, TensorSession
@@ -33,7 +34,8 @@ _PLACES = {
     "harness.core.formats": ("REFERENCE",),
     "harness.core.registry": ("NoOptions", "check_counts", "options_table"),
     "harness.core.units": ("BYTES", "COUNT", "ENERGY", "NUMBER", "SHARE", "TIME", "Dimension"),
-    "harness.judge.metrics.base": ("ArtifactMetric", "Metric", "ProcessMetric", "ProofMetric", "SampleMetric"),
+    "harness.judge.metrics.artifact": ("ArtifactMetric",),
+    "harness.judge.metrics.base": ("Metric", "ProcessMetric", "ProofMetric", "SampleMetric"),
     "harness.judge.metrics.whole_set": ("SetMetric",),
     "harness.measure.records": ("Outputs", "ProcessRecord", "Proof"),
     "harness.measure.runtimes.base": ("Runtime", "Session", "TensorSession"),

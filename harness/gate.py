@@ -20,7 +20,8 @@ from harness.core.statistics import looks_for
 from harness.evidence.ledger import off_target
 from harness.evidence.model import TargetResult
 from harness.judge.machine_ratio import Side, judge_machines, processes_needed
-from harness.judge.metrics.base import ArtifactMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.judge.metrics.artifact import ArtifactMetric
+from harness.judge.metrics.base import ProcessMetric, ProofMetric, SampleMetric
 from harness.judge.metrics.priced import MachineRatioMetric
 from harness.judge.samples import samples_per_scenario
 from harness.judge.scoring import Scorer

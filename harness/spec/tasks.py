@@ -53,7 +53,7 @@ class Task:
     by what is right for each sample. ``metric`` is the one that passes with an accuracy limit tune on; where it is
     empty, the share of decisions that are right. ``hub`` is the pipeline tag that the Hugging Face hub knows such
     models by. ``options`` is the table of its own settings (``task = { name = "...", ... }``), made by
-    ``options_table``; where it is a ``Reading``, it makes of the outputs what is scored; where it has ``classes``,
+    ``options_table``; where it is a ``Reading``, it makes of the outputs what is scored; where it has ``class_names``,
     these are the names of the classes in the order of the model's; metrics find the settings in ``Outputs.task``.
     ``space`` gives the recipes that ``kpi search`` tries where a workload names none, for a number of cores.
 

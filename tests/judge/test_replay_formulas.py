@@ -21,7 +21,8 @@ from harness.core.units import DIMENSIONS, NUMBER
 from harness.judge.case import TAILS
 from harness.judge.machine_ratio import Side, judge_machines
 from harness.judge.metrics import metrics
-from harness.judge.metrics.base import ArtifactMetric, ProcessMetric, ProofMetric, SampleMetric
+from harness.judge.metrics.artifact import ArtifactMetric
+from harness.judge.metrics.base import ProcessMetric, ProofMetric, SampleMetric
 from harness.judge.metrics.priced import MachineRatioMetric, PricedMetric
 from harness.judge.verdict import Estimate, judge_processes
 from harness.measure.records import ProcessRecord, Proof

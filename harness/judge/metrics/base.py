@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
     from pathlib import Path
 
-    from harness.build.artifact import Artifact
     from harness.core.bounds import Bound
     from harness.evidence.model import Settings
     from harness.measure.records import ProcessRecord
@@ -110,32 +109,6 @@ class Metric(ABC):
         ``kpi doctor`` shows it. Raises Unavailable, with the remedy, where something is missing.
         """
         return ""
-
-
-class ArtifactMetric(Metric):
-    """A figure of the files alone: exact, the same everywhere."""
-
-    machine_bound = False
-    comparable = True
-    of_files = True
-    exact = True
-    effort = 0
-
-    @classmethod
-    @abstractmethod
-    def of(cls, artifact: Artifact) -> float:
-        """The value in base units."""
-
-    @classmethod
-    def judged_again(cls, case: Case) -> Decision:
-        own = cls.of(case.artifact) if case.artifact else case.stated(case.target.recipe)
-        if case.bound.versus is None:
-            return judge_exact(case.bound, case.target.value if own is None else own)
-        other = case.stated(case.bound.versus)
-        if own is None or other is None:
-            # Nothing but the ratio itself is kept: whether it keeps the bound can still be told.
-            return judge_exact(case.bound, case.target.value)
-        return judge_exact(case.bound, own, other)
 
 
 class ProcessMetric(Metric):

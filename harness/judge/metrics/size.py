@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.core.units import BYTES
-from harness.judge.metrics.base import ArtifactMetric
+from harness.judge.metrics.artifact import ArtifactMetric
 
 if TYPE_CHECKING:
     from harness.build.artifact import Artifact

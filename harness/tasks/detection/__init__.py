@@ -24,7 +24,7 @@ def _guess(signature: Signature, labels: npt.NDArray[Any] | None) -> Guess | Non
     found = Boxes.fitting(signature.floats)
     if found is None:
         shapes = ", ".join(map(str, signature.outputs))
-        return Guess(note=f"{shapes} is no layout of boxes that can be guessed: write task = {{ layout = ... }}")
+        return Guess(note=f"{shapes} fits no layout of boxes: write task = {{ layout = ... }}")
     output, options = found
     return Guess(output, sure=3, options=options)
 

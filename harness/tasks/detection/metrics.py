@@ -68,7 +68,7 @@ class AveragePrecision(SetMetric):
 
     @classmethod
     def remarks(cls, outputs: Outputs, reference: Outputs | None) -> list[str]:
-        """Classes of which there are few boxes; boxes that are found of classes that nobody drew."""
+        """Classes of which there are few boxes; boxes that are found of classes without annotations."""
         import numpy as np
 
         del reference

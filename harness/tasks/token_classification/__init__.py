@@ -44,7 +44,7 @@ class Tagging:
                 )
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def class_names(self) -> tuple[str, ...]:
         """The names of the classes."""
         return tuple(self.tags)
 

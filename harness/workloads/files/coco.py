@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import KpiError, Unavailable, reason, suggest
 from harness.core.libraries import require
 from harness.workloads.checkpoint import remembered_digest
-from harness.workloads.files.pictures import Fitted, PictureInput, fitted
+from harness.workloads.files.pictures import Fitted, PictureInput, fitted, upright_size
 from harness.workloads.files.samples import Rows, Samples
 
 if TYPE_CHECKING:
@@ -90,7 +90,14 @@ class CocoSamples(Samples):
         most = max((len(boxes) for boxes in self._boxes), default=0)
         made = np.full((self.count, max(most, 1), _KNOWN), np.nan)
         for row, (image, boxes) in enumerate(zip(self._images, self._boxes, strict=True)):
-            where = fitted((float(image["width"]), float(image["height"])), self._input.how)
+            told = (image["width"], image["height"])
+            if (size := upright_size(self._path(image))) != told:
+                raise KpiError(
+                    f"{self._file.name}: picture {image['file_name']} has {size[0]} x {size[1]} pixels, it says "
+                    f"{told[0]} x {told[1]}",
+                    "boxes are of a picture of that size: correct the file, or give that picture",
+                )
+            where = fitted(size, self._input.how)
             for place, box in enumerate(boxes):
                 made[row, place] = (*_moved(box["bbox"], where), *self._told(box, where))
         return made
@@ -136,7 +143,7 @@ class CocoSamples(Samples):
             corners = box.get("bbox")
             numbers = isinstance(corners, list) and all(isinstance(one, int | float) for one in corners)
             if not isinstance(corners, list) or not numbers or len(corners) != 4 or min(corners[2:]) <= 0:  # noqa: PLR2004
-                raise KpiError(f"{here}: bbox = {corners!r} is no [x, y, width, height] with a size", "correct it")
+                raise KpiError(f"{here}: bbox = {corners!r}, expected [x, y, width, height] with a size", "correct it")
             found[place[image]].append(box)
         return found
 

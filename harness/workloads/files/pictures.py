@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from harness.workloads.files.signature import Signature
 
 
+_LYING = frozenset({5, 6, 7, 8})
+"""The values of EXIF's orientation of pictures that were taken with the camera on its side."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """Where a picture lies in the input: its size there in pixels, how much larger it became, its first corner."""
@@ -75,6 +79,19 @@ def as_input(file: Path, how: Preprocess, dtype: str) -> npt.NDArray[Any]:
         mean, std = (np.array(numbers, dtype=np.float32) for numbers in (how.mean, how.std))
         values = ((values.astype(np.float32) / how.scale - mean) / std).astype(dtype)
     return np.ascontiguousarray(values.transpose(2, 0, 1) if how.layout == "NCHW" else values)
+
+
+def upright_size(file: Path) -> tuple[int, int]:
+    """Width and height of a picture as it is shown, from its header. Raises KpiError for what is not a picture."""
+    from PIL import ExifTags, Image
+
+    try:
+        with Image.open(file) as opened:
+            width, height = opened.size
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in _LYING
+    except Exception as error:
+        raise KpiError(f"picture {file.name} can't be read: {reason(error)}", "repair it or leave it out") from error
+    return (height, width) if turned else (width, height)
 
 
 class PictureInput:

@@ -51,7 +51,7 @@ class FileWorkload(TensorWorkload):
             made = options(**settings.task_options)
             self._reading = made if isinstance(made, Reading) else None
             # A task may name its classes itself.
-            self._data = replace(self._data, classes=self._data.classes or tuple(getattr(made, "classes", ())))
+            self._data = replace(self._data, classes=self._data.classes or tuple(getattr(made, "class_names", ())))
         if self.scored in settings.state.values():
             raise KpiError(f"scored: {self.scored} carries state, as `state` says", "correct one of them")
 

@@ -169,4 +169,4 @@ def test_what_no_figure_can_be_of_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def test_tags_must_fit_the_scheme(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Tagging(**options)
-    assert Tagging(tags=["NOUN", "VERB"], scheme="none").classes == ("NOUN", "VERB")
+    assert Tagging(tags=["NOUN", "VERB"], scheme="none").class_names == ("NOUN", "VERB")
