@@ -96,6 +96,12 @@ class Table:
                 raise self._missing(column, row)
         return list(found)
 
+    def class_names(self, column: str) -> tuple[str, ...]:
+        """The names in a column of text, each once, in their order; nothing where it holds numbers."""
+        values, rows = self._flat(column)
+        plain = self._plain(column, values, rows.at)
+        return tuple(sorted(set(self.texts(column)))) if plain.dtype.kind in "US" else ()
+
     def labels(self, column: str, classes: Sequence[str]) -> Array:
         """What is right for each row: whole numbers where all are, else float64; names are their places in ``classes``.
 
