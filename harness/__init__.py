@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from harness.measure.scenarios.base import ProducesOutputs, Scenario, ScenarioContext, TensorScenario
     from harness.spec.tasks import Task
     from harness.workloads.base import ArraySplit, Settings, Split, TensorSpec, TensorWorkload, Workload
+    from harness.workloads.reading import Reading
 
 _PLACES = {
     "harness.build.artifact": ("Artifact",),
@@ -38,6 +39,7 @@ _PLACES = {
     "harness.measure.runtimes.base": ("Runtime", "Session", "TensorSession"),
     "harness.measure.scenarios.base": ("Scenario", "ProducesOutputs", "ScenarioContext", "TensorScenario"),
     "harness.spec.tasks": ("Task",),
+    "harness.workloads.reading": ("Reading",),
     "harness.workloads.base": ("ArraySplit", "Workload", "Settings", "Split", "TensorSpec", "TensorWorkload"),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
@@ -66,6 +68,7 @@ __all__ = [
     "Proof",
     "ProofMetric",
     "Quantizer",
+    "Reading",
     "Runtime",
     "SampleMetric",
     "Scenario",

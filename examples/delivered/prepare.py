@@ -2,7 +2,8 @@
 
     python prepare.py [FOLDER]
 
-Nothing is installed: each wheel is downloaded, and what is needed is taken out of it. It needs NumPy, Pillow, scikit-learn.
+Nothing is installed: each wheel is downloaded, and what is needed is taken out of it.
+It needs NumPy, Pillow, scikit-learn.
 """
 
 import json

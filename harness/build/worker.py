@@ -65,7 +65,7 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         _remove_folders(out, [folder for folder in (source, out, job.scratch, work) if folder])
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}
-    naming = notes.pop("naming", None)
+    naming = notes.pop("naming", None) or (source and read_artifact(source).notes.get("naming"))
     if compared := notes.pop("compared", None):
         step["compared"] = compared
     if seen := notes.pop("seen", None):

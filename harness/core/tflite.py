@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DISTRIBUTION = "ai-edge-litert"
 _MAGIC, _PLACE = b"TFL3", slice(4, 8)
-_USUAL = "serving_default"
+USUAL = "serving_default"
 _SCALED = ("int8", "uint8", "int16")
 _OWN_STATE = frozenset(
     {
@@ -32,7 +32,9 @@ _OWN_STATE = frozenset(
         "SVDF",
     }
 )
-"""Operators that keep what they computed for the next request."""
+"""Operators that keep what they computed for the next request: forgotten before each."""
+_VARIABLES = frozenset({"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"})
+"""Operators of state that the interpreter can't be told to forget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +119,18 @@ class TfliteModel:
         self._forgets = bool(_OWN_STATE.intersection(self.operators))
         self._shapes: dict[str, tuple[int, ...]] = {}
 
+    @property
+    def remembers(self) -> bool:
+        """Whether its answers depend on the requests before, as long as the interpreter lives."""
+        return bool(_VARIABLES.intersection(self.operators))
+
     def prepare(self, batch: int | None = None) -> None:
         """Allocates what requests need, for batches of ``batch`` where the first axis may vary.
 
-        Raises what the library raises.
+        Where another size is open, the first request brings it. Raises what the library raises.
         """
+        if any(None in port.shape[1:] for port in self.inputs):
+            return
         for port in self.inputs if batch else ():
             if port.shape and port.shape[0] is None:
                 self._resize(port, (batch or 1, *(size or 1 for size in port.shape[1:])))
@@ -159,12 +168,12 @@ class TfliteModel:
         """Under the names of the file's signature where it has one, else under those of its tensors."""
         inputs, outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
         known = self.interpreter.get_signature_list()
-        if len(known) > 1 and _USUAL not in known:
+        if len(known) > 1 and USUAL not in known:
             raise KpiError(
                 f"{self.file.name} has several signatures: {', '.join(known)}", "convert each to a file of its own"
             )
         if known:
-            runner = self.interpreter.get_signature_runner(_USUAL if _USUAL in known else next(iter(known)))
+            runner = self.interpreter.get_signature_runner(USUAL if USUAL in known else next(iter(known)))
             taken, given = runner.get_input_details(), runner.get_output_details()
             if {one["index"] for one in taken.values()} == {one["index"] for one in inputs}:
                 return _by_name(taken), _by_name(given)
@@ -196,7 +205,7 @@ def load_error(error: Exception) -> KpiError:
 def _named(details: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """Without what the converter put around the names, as far as they differ then."""
     plain = [str(one["name"]) for one in details]
-    short = [name.removesuffix(":0").removeprefix(f"{_USUAL}_") for name in plain]
+    short = [name.removesuffix(":0").removeprefix(f"{USUAL}_") for name in plain]
     for names in (short, plain):
         if len(set(names)) == len(names) and all(names):
             return dict(zip(names, details, strict=True))

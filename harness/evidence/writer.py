@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 import harness
+from harness.core.libraries import version_of
 from harness.core.registry import plugin_digests
 from harness.core.score_bounds import METHOD
 from harness.core.statistics import plan_looks
@@ -28,21 +28,8 @@ from harness.evidence.model import (
 )
 from harness.judge.case import TAILS
 from harness.measure.machine.detect import Detected, mismatch, other_processor
+from harness.spec.catalog import passes, runtimes
 from harness.spec.model import Kpi, Spec, Target
-
-_LIBRARIES = (
-    "hypothesis",
-    "nncf",
-    "numpy",
-    "onnx",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "onnxruntime-openvino",
-    "openvino",
-    "scipy",
-    "torch",
-    "torchvision",
-)
 
 
 def evidence(
@@ -165,10 +152,8 @@ def commit(root: Path) -> str:
 
 
 def _libraries() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    """The versions of what passes and runtimes need, and of what computes figures."""
+    named = {name for cls in runtimes().values() for name in cls.distributions}
+    named |= {name for cls in passes().values() for name in cls.requires}
+    found = {name: version_of(name) for name in sorted(named | {"hypothesis", "numpy", "scipy"})}
+    return {name: version for name, version in found.items() if version is not None}

@@ -100,10 +100,6 @@ class Recipes(Tables):
                 continue
             if table.model is None:
                 self.say(where, f"{key}: names those of the recipe's own model, and it has none", key)
-            elif table.passes:
-                self.say(
-                    where, f"{key}: for a file that runs as it is; rename them in the file, or leave out passes", key
-                )
         if table.model is not None:
             file, digest = self.from_root(table.model, workload), table.model_sha256
         elif workload in self.models:
@@ -150,6 +146,9 @@ class Recipes(Tables):
             cls = passes()[pass_name]
             if made and made not in cls.input_formats:
                 self.say(here, misplaced_pass(pass_name, made, last), "passes")
+            if begin is not None and begin.options.keys() & {"inputs", "outputs"} and not cls.any_names:
+                said = f'"{pass_name}" needs a file with the workload\'s own names'
+                self.say(here, f"{said}: rename its inputs and outputs in the file", "passes")
             made, last = cls.output_format, pass_name
             chosen = self.options(cls.Options, pass_table, f"{here} ({pass_name})") or {}
             if folder != self.path.parent:

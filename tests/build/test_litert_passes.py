@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,10 @@ pytest.importorskip("ai_edge_quantizer")
 
 from harness.build.builder import Builder
 from harness.build.environments import Environments
+from harness.build.passes.base import PassContext
 from harness.build.passes.litert_int8 import LiteRtInt8
 from harness.build.store import Store
 from harness.core.data_files import DataFiles
-from harness.core.errors import KpiError
 from harness.measure.records import Proof
 from harness.measure.runtimes.base import TensorSession
 from harness.measure.runtimes.litert import LiteRtRuntime
@@ -74,44 +73,57 @@ def test_ranges_hold_all_that_was_seen_unless_they_are_averaged(layer: FileWorkl
     for method in ("minmax", "average"):
         made, _ = apply("litert-int8", tmp_path / method, layer, source, calibration=100, method=method)
         errors[method] = proof_and_error(made)[1]
-    assert errors["minmax"] < 0.05 < 0.2 < errors["average"]
+    assert errors["minmax"] < 0.05
+    assert errors["average"] > 0.2
 
 
-def test_a_file_without_a_signature_gets_no_ranges(tmp_path: Path) -> None:
+def test_a_file_without_a_signature_gets_one(tmp_path: Path) -> None:
     dense(tmp_path / "m.tflite", WEIGHT)
     np.savez(tmp_path / "d.npz", image=IMAGES)
     data = DataFiles(tmp_path / "d.npz")
     plain = FileWorkload(file_settings("tensors", tmp_path / "m.tflite", data, tmp_path / "cache"))
     source, _ = apply("tflite-file", tmp_path / "file", plain, file=str(tmp_path / "m.tflite"))
-    with pytest.raises(KpiError, match="the file has no signature") as caught:
-        apply("litert-int8", tmp_path / "int8", plain, source)
-    assert 'mode = "dynamic"' in caught.value.remedy
-    made, _ = apply("litert-int8", tmp_path / "dynamic", plain, source, mode="dynamic")
-    assert proof_and_error(made)[0].integer
+    made, _ = apply("litert-int8", tmp_path / "int8", plain, source)
+    assert [port.name for port in read_signature(made / "model.tflite").inputs] == ["image"]
+    proof, error = proof_and_error(made)
+    assert proof.integer
+    assert error < 0.05
+
+
+def test_what_is_in_integers_already_is_told(layer: FileWorkload, tmp_path: Path) -> None:
+    source, _ = apply("tflite-file", tmp_path / "file", layer, file=str(tmp_path / "m.tflite"))
+    once, _ = apply("litert-int8", tmp_path / "once", layer, source)
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PassContext, "remark", lambda _, text: said.append(text))
+        apply("litert-int8", tmp_path / "twice", layer, once)
+    assert said == ["the file did not become smaller: its weights are integers or half precision already"]
 
 
 RECIPES = """
 [workload.gratings.recipe.tflite]
 runtime = "litert"
 passes = ["litert"]
+scenario.evaluate = { batch = 1 }
 
 [workload.gratings.recipe.tflite-int8]
 runtime = "litert"
 passes = ["litert", { pass = "litert-int8", calibration = 32 }]
+scenario.evaluate = { batch = 1 }
 
 [[kpi]]
 name = "tflite"
 workload = "gratings"
 recipe = "tflite"
 machine = "any-cpu"
-targets = { "accuracy.top1" = "drop <= 0 pp vs fp32", "parity.relative_error" = "<= 0.01 %" }
+targets = { "accuracy.top1" = "drop <= 1 pp vs fp32", "parity.relative_error" = "<= 0.01 %" }
 
 [[kpi]]
 name = "tflite-int8"
 workload = "gratings"
 recipe = "tflite-int8"
 machine = "any-cpu"
-targets = { "size" = "<= 0.5 x tflite", "quantized.ops" = ">= 99 %", "parity.agreement" = ">= 90 %" }
+targets = { "size" = "<= 0.8 x tflite", "quantized.ops" = ">= 99 %", "parity.agreement" = ">= 90 %" }
 """
 
 
@@ -137,4 +149,4 @@ def test_a_torch_network_on_the_whole_way(tmp_path: Path) -> None:
     builder = Builder(spec, kept, Environments(kept, spec.root), tmp_path / "log", lambda _: None)
     found = read_signature(builder.artifact(spec.recipe("gratings", "tflite")).path / "model.tflite")
     assert found.batch == 1
-    assert os.path.getsize(builder.artifact(spec.recipe("gratings", "tflite")).path / "model.tflite") > 0
+    assert [port.name for port in (*found.inputs, *found.outputs)] == ["image", "logits"]

@@ -92,16 +92,16 @@ def test_data_in_its_own_integers_fit_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("content", "said"),
     [
-        (lambda content: b"not a model at all", "m.tflite is not a TFLite model: it does not begin with TFL3"),
-        (lambda content: b"", "m.tflite is not a TFLite model: it does not begin with TFL3"),
-        (lambda content: content[: len(content) // 2], "m.tflite is not a TFLite model, or a truncated one"),
+        (b"not a model at all", "m.tflite is not a TFLite model: it does not begin with TFL3"),
+        (b"", "m.tflite is not a TFLite model: it does not begin with TFL3"),
+        (None, "m.tflite is not a TFLite model, or a truncated one"),
     ],
 )
-def test_what_is_no_such_file(tmp_path: Path, change: object, said: str) -> None:
+def test_what_is_no_such_file(tmp_path: Path, content: bytes | None, said: str) -> None:
     file = dense(tmp_path / "m.tflite", WEIGHT)
-    file.write_bytes(change(file.read_bytes()))  # type: ignore[operator]
+    file.write_bytes(file.read_bytes()[:400] if content is None else content)
     with pytest.raises(KpiError, match=said):
         read_signature(file)
 
@@ -111,9 +111,31 @@ def test_an_operator_that_is_not_known_is_named(tmp_path: Path) -> None:
     x, y = made.tensor("image", (None, 16)), made.tensor("scores", (None, 16))
     made.operator("Sparkle", (x,), y)
     made.save(tmp_path / "m.tflite", (x,), (y,))
-    with pytest.raises(KpiError, match="the file does not run: .*Sparkle") as caught:
+    with pytest.raises(KpiError, match=r"the file does not run: .*Sparkle") as caught:
         apply("tflite-file", tmp_path / "out", workload(tmp_path), file=str(tmp_path / "m.tflite"))
     assert caught.value.remedy == "Sparkle is not one of LiteRT's operators: convert the model without it"
+
+
+def test_state_in_variables_is_refused(tmp_path: Path) -> None:
+    made = opened()
+    x, y, held = made.tensor("image", (1, 16)), made.tensor("scores", (1, 16)), made.tensor("held", (), "resource")
+    made.operator("VAR_HANDLE", (), held, made.schema.VarHandleOptionsT())
+    made.operator("READ_VARIABLE", (held,), y, made.schema.ReadVariableOptionsT())
+    made.save(tmp_path / "m.tflite", (x,), (y,))
+    with pytest.raises(KpiError, match=r"m\.tflite keeps state in variables") as caught:
+        apply("tflite-file", tmp_path / "out", workload(tmp_path), file=str(tmp_path / "m.tflite"))
+    assert "as inputs and outputs" in caught.value.remedy
+
+
+def test_sizes_that_are_open_are_those_of_the_data(tmp_path: Path) -> None:
+    made = opened()
+    x, y = made.tensor("serving_default_image:0", (None, None)), made.tensor("scores", (None, None))
+    made.operator("LOGISTIC", (x,), y)
+    made.save(tmp_path / "m.tflite", (x,), (y,))
+    found = workload(tmp_path)
+    assert found.inputs[0].shape == (16,)
+    _, notes = apply("tflite-file", tmp_path / "out", found, file=str(tmp_path / "m.tflite"))
+    assert notes["compared"]["batches"] == [1, 3]
 
 
 def test_types_that_are_not_supported_are_named(tmp_path: Path) -> None:

@@ -67,8 +67,9 @@ def test_a_recipe_begins_with_the_file(tmp_path: Path) -> None:
 
 
 def test_names_of_a_recipe_s_own_file(tmp_path: Path) -> None:
-    named = 'model = "vendor/mine.tflite"\ninputs = { x = { name = "image", axes = [0, 2, 3, 1] } }\noutputs = { y = "scores" }'
-    text = TEXT.replace('runtime = "openvino"\nmodel = "vendor/mine.xml"', f'runtime = "litert"\n{named}')
+    named = 'inputs = { x = { name = "image", axes = [0, 2, 3, 1] } }\noutputs = { y = "scores" }'
+    file = f'runtime = "litert"\nmodel = "vendor/mine.tflite"\n{named}'
+    text = TEXT.replace('runtime = "openvino"\nmodel = "vendor/mine.xml"', file)
     (step,) = read(tmp_path, text).workloads["mine"].recipes["vendor"].passes
     assert step.name == "tflite-file"
     assert step.options["inputs"] == {"x": {"name": "image", "axes": [0, 2, 3, 1]}}
@@ -149,7 +150,7 @@ MISTAKES = {
     "names before passes": (
         'model = "vendor/mine.xml"',
         'model = "vendor/mine.xml"\npasses = ["nncf"]\noutputs = { y = "scores" }',
-        "outputs: for a file that runs as it is",
+        '"nncf" needs a file with the workload\'s own names',
     ),
     "axes twice": (
         'model = "vendor/mine.xml"',

@@ -60,7 +60,8 @@ class Pass(ABC):
     before are not reused. ``requires`` names the distributions whose versions belong to the artifact's identity;
     ``environment`` is where they are, None where the harness is. ``effort`` is about how many seconds the pass takes
     on two cores: what is cheap is judged first. ``files`` are the options that name files from the TOML's folder
-    on: what such a file holds belongs to the identity, not what it is called.
+    on: what such a file holds belongs to the identity, not what it is called. ``any_names`` says that it can read a
+    file that calls inputs and outputs otherwise than the workload (``tensor_facts(source).naming``), and keeps these.
     """
 
     name: ClassVar[str]
@@ -70,6 +71,7 @@ class Pass(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     environment: ClassVar[str | None] = None
     files: ClassVar[tuple[str, ...]] = ()
+    any_names: ClassVar[bool] = False
     effort: ClassVar[float] = 10.0
     Options: ClassVar[type[Any]] = NoOptions
 

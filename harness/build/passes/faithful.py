@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.build.artifact import tensor_facts
 from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.narrow import network_of
 from harness.build.passes.network import named_outputs
@@ -93,9 +94,9 @@ def check(job: PassContext, chosen: Pass) -> dict[str, Any] | None:
     samples = job.tensors.probes(SAMPLES)
     count = len(next(iter(samples.values())))
     job.progress(f"comparing on {count} samples")
-    read = _sequenced(_source(job, chosen), job.tensors)
+    read, naming = _sequenced(_source(job, chosen), job.tensors), _naming(job)
     try:
-        written = _sequenced(made.open(job.out, job.tensors), job.tensors)
+        written = _sequenced(_by_names(made.open(job.out, job.tensors), naming), job.tensors)
     except Exception as error:
         raise KpiError(f'pass "{name}": what it wrote does not run: {reason(error)}', chosen.remedy(error)) from error
 
@@ -128,8 +129,8 @@ def check_alone(job: PassContext, chosen: Pass, naming: Naming) -> dict[str, Any
     count = len(next(iter(samples.values())))
     job.progress(f"looking at {count} samples")
     try:
-        own = _readers()[type(chosen).output_format].open(job.out, job.tensors)
-        run = _sequenced(lambda feeds: naming.answered(own(naming.asked(feeds))), job.tensors)
+        run = _by_names(_readers()[type(chosen).output_format].open(job.out, job.tensors), naming)
+        run = _sequenced(run, job.tensors)
     except Exception as error:
         raise KpiError(f'pass "{name}": the file does not run: {reason(error)}', chosen.remedy(error)) from error
     wanted = job.tensors.read_outputs
@@ -165,8 +166,17 @@ def source_run(job: PassContext) -> Run | None:
     """Runs batches (of a model with state: frames) through the file that a pass reads; None where it reads none."""
     for reader in _readers().values():
         if job.source is not None and job.input(reader.file).exists():
-            return reader.open(job.source, job.tensors)
+            return _by_names(reader.open(job.source, job.tensors), _naming(job))
     return None
+
+
+def _naming(job: PassContext) -> Naming:
+    """What the workload calls the inputs and outputs of the file that a pass reads."""
+    return tensor_facts(job.source).naming if job.source is not None else Naming()
+
+
+def _by_names(run: Run, naming: Naming) -> Run:
+    return (lambda feeds: naming.answered(run(naming.asked(feeds)))) if naming else run
 
 
 def _cause(job: PassContext, samples: Arrays, read: Run, written: Run) -> str:
@@ -247,7 +257,8 @@ def _check_repeats(name: str, first: Arrays, again: Arrays) -> None:
     if any(_apart(first[output], again[output]) > _SAME for output in first):
         raise KpiError(
             f'pass "{name}": what it read answers the same sample differently each time',
-            "a model that draws random numbers, such as dropout that is always on, can't be judged",
+            "a model that draws random numbers, such as dropout that is always on, can't be judged, nor one that keeps "
+            "state inside itself",
         )
 
 

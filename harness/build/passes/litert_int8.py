@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
+from harness.build.artifact import tensor_facts
 from harness.build.passes.base import PassContext, Quantizer
 from harness.build.passes.frames import calibration
-from harness.core.errors import KpiError
 from harness.core.registry import check_counts, options_table
-from harness.core.tflite import DISTRIBUTION, TfliteModel, cannot_run
+from harness.core.tflite import DISTRIBUTION, USUAL, TfliteModel, TfliteTensor, cannot_run
+
+_SMALLER = 0.98
 
 
 class LiteRtInt8(Quantizer):
@@ -21,6 +24,7 @@ class LiteRtInt8(Quantizer):
     input_formats = frozenset({"tflite"})
     output_format = "tflite"
     requires = ("ai-edge-quantizer", DISTRIBUTION)
+    any_names = True
 
     @options_table
     class Options:
@@ -43,14 +47,16 @@ class LiteRtInt8(Quantizer):
         return bool(self.options.mode != "weights")
 
     def remedy(self, error: Exception) -> str:
-        return cannot_run(error)
+        return cannot_run(error) or 'give it a file whose weights are FP32, or set mode = "dynamic"'
 
     def run(self, job: PassContext) -> dict[str, Any]:
         from ai_edge_quantizer import calibrator, qtyping, quantizer, recipe, recipe_manager
         from ai_edge_quantizer.algorithm_manager import AlgorithmName
 
         source = job.input("model.tflite")
-        made = quantizer.Quantizer(str(source))
+        naming = tensor_facts(source.parent).naming
+        content, signature = _signed(source)
+        made = quantizer.Quantizer(bytearray(content))
         schemes = {
             "static": recipe.static_wi8_ai8,
             "dynamic": recipe.dynamic_wi8_afp32,
@@ -64,13 +70,16 @@ class LiteRtInt8(Quantizer):
             samples = calibration(job, self.options.calibration)
             job.progress(f"ranges of {len(samples)} samples")
             update = {"qsv_update_func": _widest} if self.options.method == "minmax" else {}
-            seen = calibrator.Calibrator(source.read_bytes(), num_threads=os.cpu_count() or 1, **update)
+            seen = calibrator.Calibrator(content, num_threads=os.cpu_count() or 1, **update)
             manager = recipe_manager.RecipeManager()
             manager.load_quantization_recipe(made.get_quantization_recipe())
-            seen.calibrate({_signature(job): samples}, manager)
+            seen.calibrate({signature: [naming.asked(one) for one in samples]}, manager)
             ranges, notes = seen.get_model_qsvs(), samples.notes
         job.progress("quantizing")
-        (job.out / "model.tflite").write_bytes(made.quantize(ranges).quantized_model)
+        result = job.out / "model.tflite"
+        result.write_bytes(made.quantize(ranges).quantized_model)
+        if result.stat().st_size > _SMALLER * len(content):
+            job.remark("the file did not become smaller: its weights are integers or half precision already")
         return notes
 
 
@@ -83,12 +92,24 @@ def _widest(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]
     return {**now, "min": np.minimum(before["min"], now["min"]), "max": np.maximum(before["max"], now["max"])}
 
 
-def _signature(job: PassContext) -> str:
-    """The one that the library asks samples for. Raises KpiError where the file has none."""
-    known = list(TfliteModel(job.input("model.tflite")).interpreter.get_signature_list())
-    if not known:
-        raise KpiError(
-            "the file has no signature, without which AI Edge Quantizer takes no ranges of samples",
-            'convert it with one, or set mode = "dynamic"',
-        )
-    return str(known[0])
+def _signed(file: Path) -> tuple[bytes, str]:
+    """The file with a signature, by which samples are asked for, and the signature's name."""
+    model = TfliteModel(file)
+    if known := list(model.interpreter.get_signature_list()):
+        return file.read_bytes(), str(known[0])
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    graph, signature = flatbuffer_utils.read_model(str(file)), schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = USUAL, 0
+    signature.inputs, signature.outputs = (
+        [_entry(schema, one) for one in ports] for ports in (model.inputs, model.outputs)
+    )
+    graph.signatureDefs = [signature]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(graph)), USUAL
+
+
+def _entry(schema: Any, tensor: TfliteTensor) -> Any:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = tensor.name, tensor.index
+    return entry

@@ -41,6 +41,11 @@ class TfliteFile(ModelFile):
         return cannot_run(error)
 
     def run(self, job: PassContext) -> dict[str, Any]:
+        if TfliteModel(job.root / self.options.file).remembers:
+            raise KpiError(
+                f"{Path(self.options.file).name} keeps state in variables: its answers depend on the requests before",
+                "convert it with its state as inputs and outputs, and name these by `state` in the workload",
+            )
         notes = super().run(job)
         given = self.naming.asked(job.tensors.probes(faithful.SAMPLES))
         for one in TfliteModel(job.out / "model.tflite").inputs:

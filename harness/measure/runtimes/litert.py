@@ -93,7 +93,7 @@ class _LiteRtSession(TensorSession):
         return _LiteRtSession(self._file, self._batch, self._options, profile=False)
 
     def proof(self) -> Proof:
-        fields, kinds = inside(self._file, self._model) if self._profile else ({}, {})
+        fields, kinds = inside(self._model, weigh=self._profile)
         details: dict[str, Any] = {"threads_chosen_by": self._by, **delegated(self._model.interpreter), **kinds}
         if scaled := [str(one) for one in (*self._model.inputs, *self._model.outputs) if one.scale]:
             details["quantized_by_the_host"] = scaled

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from harness.core.tflite import TfliteModel
@@ -12,8 +11,8 @@ from harness.measure.runtimes.work import TFLITE_HEAVY, HeavyOp, tflite_work, we
 
 _DELEGATE = "DELEGATE"
 _INTEGERS = frozenset({"int8", "uint8", "int4", "int2"})
-_OPAQUE = ("WHILE", "IF", "CALL", "STABLEHLO")
-"""How the names of operators begin that have a graph of their own, which is not looked into."""
+_OPAQUE = frozenset({"WHILE", "IF", "CALL", "STABLEHLO_COMPOSITE", "STABLEHLO_WHILE", "STABLEHLO_DOT_GENERAL"})
+"""Operators that have a graph of their own, or one that is not looked into."""
 _NAMED = 5
 
 
@@ -40,18 +39,22 @@ def delegated(interpreter: Any) -> dict[str, Any]:
     }
 
 
-def inside(file: Path, model: TfliteModel) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The fields of a Proof on heavy operators in a request of the last size; how many of the integers are of a kind.
+def inside(model: TfliteModel, *, weigh: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields of a Proof on heavy operators; how many of those in integers are of a kind.
+
+    ``weigh`` runs a request of the last size once more, to know their work.
 
     Integers are those whose weights are: with activations in floating point, LiteRT's kernels and XNNPACK's take
     the ranges of these as they come and multiply integers. Weights that are turned into floating point by an operator
     of their own are not among them.
     """
-    # A delegate keeps the shapes of what is inside it to itself: the same request without one shows them all.
-    shown = TfliteModel(file, delegated=False)
-    if any(name.startswith(_OPAQUE) for name in shown.operators):
+    if _OPAQUE.intersection(model.operators):
         return {}, {}
-    shown.run(model.zeros())
+    shown = model
+    if weigh:
+        # A delegate keeps the shapes of what is inside it to itself: the same request without one shows them all.
+        shown = TfliteModel(model.file, delegated=False)
+        shown.run(model.zeros())
     tensors = {int(one["index"]): one for one in shown.interpreter.get_tensor_details()}
     found, kinds = [], Counter[str]()
     for op in _operators(shown.interpreter):
@@ -64,7 +67,7 @@ def inside(file: Path, model: TfliteModel) -> tuple[dict[str, Any], dict[str, An
         if integer and _dtype(given) not in _INTEGERS:
             kinds["int16_activations" if _dtype(given) == "int16" else "dynamic_ranges"] += 1
         shapes = [None if one is None else tuple(map(int, one["shape"])) for one in taken]
-        work = tflite_work(kind, shapes, tuple(map(int, given["shape"])))
+        work = tflite_work(kind, shapes, tuple(map(int, given["shape"]))) if weigh else None
         # Of operators that the converter joined the names are joined too.
         name = max(str(given["name"]).split(";"), key=len)
         found.append(HeavyOp(name, kind, integer, work))
