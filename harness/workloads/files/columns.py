@@ -250,7 +250,7 @@ def _typed(library: Any, values: Any) -> Any:
     for kind in ("int64", "float64", "bool"):
         try:
             return library.cast(plain, kind)
-        except Exception:  # noqa: BLE001, S112 - pyarrow's own, which is no ValueError in every version
+        except (ValueError, NotImplementedError):  # what pyarrow's own are
             continue
     return None
 
