@@ -5,20 +5,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from harness.core.data_files import DataFiles
 from harness.core.errors import KpiError, suggest
+from harness.core.formats import TABLES
 from harness.core.units import BYTES
 from harness.measure.runtimes.base import Proposal
 from harness.spec.catalog import model_files as model_passes
 from harness.spec.catalog import runtimes
 from harness.spec.tasks import Starter, tasks
-from harness.workloads.files.arrays import ONLY, Arrays, ArraySamples
+from harness.workloads.files.arrays import ONLY, Arrays
+from harness.workloads.files.columns import Table
+from harness.workloads.files.opening import open_samples
 from harness.workloads.files.signature import Port, Signature, model_files, read_signature
+from harness.workloads.files.table_files import guessed_delimiter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,14 +68,34 @@ def look(model: Path, data: Path | None, folder: Path, shapes: Mapping[str, Shap
     if data is not None and shapes:
         raise KpiError("--shape is for random numbers; the data have sizes of their own", "leave out --shape or --data")
     file = data or _random_data(signature, folder / f"{name}-random.npz", shapes)
+    files = _table(signature, file) if file.suffix.lower() in TABLES else _arrays(signature, file)
+    samples = open_samples(file, signature, model.name, files)
+    task, scored, remarks = _task(signature, samples.labels)
+    said = [*remarks, *samples.remarks]
+    if signature.fixed:
+        said.append(f"no pass makes less of {signature.fixed}: add recipes with a `model` of their own")
+    if files.classes:
+        said.append("classes are in the order of their names: hold it against the order of the model's outputs")
+    return Found(name, model, signature, file, files, task, scored, samples.count, made, tuple(said))
+
+
+def _arrays(signature: Signature, file: Path) -> DataFiles:
+    """Which arrays of a file are inputs, which is the label."""
     arrays = Arrays(file)
     files = DataFiles(whole=file, inputs=_same_names(signature, arrays))
     label = next((one for one in _LABELS if one in arrays and one not in files.inputs.values()), None)
-    if label not in (None, files.label):
-        files = DataFiles(whole=file, inputs=files.inputs, label=str(label))
-    samples = ArraySamples(file, signature, model.name, files)
-    task, scored, remarks = _task(signature, samples.labels)
-    return Found(name, model, signature, file, files, task, scored, samples.count, made, remarks)
+    return files if label in (None, files.label) else replace(files, label=str(label))
+
+
+def _table(signature: Signature, file: Path) -> DataFiles:
+    """What divides the columns of a table, which is the label, what its classes are where it names them."""
+    delimiter = guessed_delimiter(file)
+    table = Table(file, delimiter)
+    inputs = {port.name for port in signature.inputs}
+    labels = [name for name in table.names if name.lower() in _LABELS and name not in inputs]
+    label = min(labels, key=lambda name: _LABELS.index(name.lower()), default=DataFiles().label)
+    classes = table.class_names(label) if labels else ()
+    return DataFiles(whole=file, label=label, classes=classes, delimiter=delimiter)
 
 
 def _plain(stem: str) -> str:
@@ -164,7 +188,7 @@ def proposals(found: Found) -> Iterator[tuple[Proposal, list[Starter]]]:
             *task.starting,
         ],
     )
-    for one in (one for cls in here for one in cls.proposals(made)):
+    for one in (one for cls in here if not found.signature.fixed for one in cls.proposals(made)):
         yield one, list(_compared(found, one))
 
 
@@ -220,6 +244,10 @@ def _data_lines(found: Found, folder: Path) -> Iterator[str]:
     more: dict[str, Any] = {"inputs": dict(reading.inputs)} if reading.inputs else {}
     if reading.label != DataFiles().label:
         more["label"] = reading.label
+    if reading.classes:
+        more["classes"] = list(reading.classes)
+    if reading.delimiter is not None:
+        more["delimiter"] = reading.delimiter
     value = _toml({"file": path, **more} if more else path)
     yield f"data = {value} # 20 % for calibration, 20 % to tune on, the rest to judge by"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 def array_fault(value: object) -> str:
     """Why this is not an array with samples on its first axis; empty when it is one."""
@@ -10,6 +13,11 @@ def array_fault(value: object) -> str:
     if not isinstance(value, np.ndarray):
         return f"must be a NumPy array, not {a(value)}"
     return "" if value.ndim else "is a single number: its first axis must count samples"
+
+
+def of_numbers(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays that hold numbers: a classifier may answer names besides its scores."""
+    return {name: array for name, array in arrays.items() if array.dtype.kind in "biufc"}
 
 
 def batch_axis(shape: tuple[int, ...], count: int, sample: tuple[int, ...] | None = None) -> str:

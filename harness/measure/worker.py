@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.build.artifact import tensor_facts
+from harness.core.arrays import of_numbers
 from harness.core.cores import check, in_force, pin
 from harness.core.errors import KpiError
 from harness.core.placement import memory_policy, node_cores
@@ -202,7 +203,8 @@ def _ask_again(
     Raises KpiError where they changed, or depend on the place in the batch.
     """
     if isinstance(scenario, TensorScenario) and isinstance(session, TensorSession) and scenario.timed:
-        replay(session.run, scenario.feeds(stage), answer, spreads(answer))
+        numbers = of_numbers(answer)
+        replay(session.run, scenario.feeds(stage), numbers, spreads(numbers))
 
 
 def _workload(request: Mapping[str, Any]) -> Workload:
@@ -213,7 +215,7 @@ def _workload(request: Mapping[str, Any]) -> Workload:
 def _check_finite(answer: Mapping[str, npt.NDArray[np.generic]]) -> None:
     import numpy as np
 
-    for name, array in answer.items():
+    for name, array in of_numbers(answer).items():
         if not np.isfinite(array).all():
             raise KpiError(f"the artifact answers {name} with NaN or infinity on a real input")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,13 @@ def test_a_folder_of_parts_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_here(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="is not here"):
         Table(tmp_path / "no.csv")
+
+
+@pytest.mark.parametrize(("name", "module"), [("t.csv", "pyarrow.csv"), ("t.parquet", "pyarrow.parquet")])
+def test_a_library_that_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(Unavailable, match=r"pyarrow can't be imported.*\(pip install pyarrow\)"):
+        Table(written(tmp_path, CSV, name))
 
 
 def test_splits_of_other_orders_are_read_in_one(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from harness.build.passes.model_file import ModelFile
 from harness.core.errors import KpiError, reason
 from harness.workloads.files.signature import Port, Signature
 
+_CLASSICAL = "ai.onnx.ml"
+"""The operators of trees, linear models and the like; quantizers and most runtimes know none of them."""
+
 
 class OnnxFile(ModelFile):
     """An ``.onnx`` file."""
@@ -32,6 +35,7 @@ class OnnxFile(ModelFile):
             inputs,
             tuple(_port(file, value) for value in graph.output),
             f"ONNX, opset {opsets.get('ai.onnx', '?')}{written}",
+            ", ".join(sorted({node.op_type for node in graph.node if node.domain == _CLASSICAL})),
         )
 
     @classmethod
@@ -95,7 +99,10 @@ def _port(file: Path, value: Any) -> Port:
 
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        raise KpiError(f'{file.name}: "{value.name}" is a {kind or "value without a type"}, not a tensor')
+        raise KpiError(
+            f'{file.name}: "{value.name}" is a {kind or "value without a type"}, not a tensor',
+            'of scikit-learn: to_onnx(..., options={"zipmap": False})' if kind == "sequence_type" else "",
+        )
     tensor = value.type.tensor_type
     if tensor.elem_type == onnx.TensorProto.STRING:
         dtype = "string"

@@ -36,7 +36,10 @@ class Init(Command):
     @classmethod
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("model", type=Path, help="an .onnx file, or the .xml of an OpenVINO model")
-        said = "an .npz, .npy or .safetensors with arrays named as the inputs, and `label`; default: random numbers"
+        said = (
+            "arrays named as the inputs, and `label` (.npz, .npy, .safetensors), or a table (.csv, .parquet); "
+            "default: random numbers"
+        )
         parser.add_argument("--data", type=Path, help=said)
         said = "sizes that the model leaves open, for random numbers: --shape image=3x224x224; may be repeated"
         parser.add_argument("--shape", action="append", default=[], metavar="INPUT=AxBxC", help=said)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.core.arrays import of_numbers
 from harness.core.errors import KpiError
 
 if TYPE_CHECKING:
@@ -43,14 +44,7 @@ class Checked:
         """
         import numpy as np
 
-        if lacking := [name for name in self._wanted if name not in outputs]:
-            raise KpiError(
-                f"the artifact answers {', '.join(outputs) or 'nothing'}, not {', '.join(lacking)}",
-                "let the workload's `outputs` and `scored` name what the file answers",
-            )
-        for name, array in outputs.items():
-            if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
-                raise KpiError(f"the artifact answers {name} of type {array.dtype}, not numbers")
+        for name, array in self._numbers(outputs).items():
             if name in self._wanted and (not array.ndim or array.shape[0] != size):
                 raise KpiError(f"the artifact answers {name} of shape {array.shape} to a batch of {size}")
             if (known := self._shapes.setdefault((name, shape), array.shape)) != array.shape:
@@ -70,6 +64,21 @@ class Checked:
             if self._keep:
                 parts.append(values)
         self._count += count
+
+    def _numbers(self, outputs: Arrays) -> Arrays:
+        """The outputs that hold numbers, those that are scored among them."""
+        if lacking := [name for name in self._wanted if name not in outputs]:
+            raise KpiError(
+                f"the artifact answers {', '.join(outputs) or 'nothing'}, not {', '.join(lacking)}",
+                "let the workload's `outputs` and `scored` name what the file answers",
+            )
+        numbers = of_numbers(outputs)
+        if text := [name for name in self._wanted if name not in numbers]:
+            raise KpiError(
+                f"the artifact answers {text[0]} of type {outputs[text[0]].dtype}, not numbers",
+                'mark an output that holds them: scored = "NAME"',
+            )
+        return numbers
 
     @property
     def sound(self) -> bool:

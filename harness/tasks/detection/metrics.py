@@ -93,7 +93,9 @@ class AveragePrecision(SetMetric):
     @classmethod
     def class_part(cls, outputs: Outputs, name: str) -> Outputs:
         """All pictures with the boxes of one class alone."""
-        return Outputs(_only(outputs.logits, _FOUND_CLASS, name), _only(outputs.labels, _DRAWN_CLASS, name))
+        return Outputs(
+            _only(outputs.logits, _FOUND_CLASS, name), _only(outputs.labels, _DRAWN_CLASS, name), task=outputs.task
+        )
 
 
 class MeanAveragePrecision(AveragePrecision):

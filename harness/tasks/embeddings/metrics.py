@@ -59,17 +59,22 @@ class IdentityMetric(EmbeddingMetric):
                 f"labels of shape {labels.shape} and type {labels.dtype} are no identities",
                 "give a whole number for each sample: the same for samples of the same person, thing or place",
             )
-        names = len(set(labels.tolist()))
-        if names in (1, len(labels)):
-            said = "all samples are of one identity" if names == 1 else "each sample is of an identity of its own"
-            raise KpiError(f"{said}: nothing can be found among others", "give several samples of several identities")
+        check_identities(labels)
+
+
+def check_identities(labels: npt.NDArray[Any]) -> None:
+    """Raises KpiError where no sample has another of its identity, or none of another one."""
+    names = len(set(labels.tolist()))
+    if names in (1, len(labels)):
+        said = "all samples are of one identity" if names == 1 else "each sample is of an identity of its own"
+        raise KpiError(f"{said}: nothing can be found among others", "give several samples of several identities")
 
 
 class RecallAt1(IdentityMetric):
     """Formula: the share of samples that have one of their own identity among the ``at`` nearest others, by cosine.
 
-    Each sample is searched among all others; of others that are as near, those of another identity come first. A sample
-    without another of its identity does not count.
+    Each sample is searched among all others (of a slice, among those of the slice); of others that are as near, those
+    of another identity come first. A sample without another of its identity does not count.
     """
 
     name = "accuracy.recall_at_1"
@@ -84,6 +89,7 @@ class RecallAt1(IdentityMetric):
     def _ranks(cls, outputs: Outputs) -> npt.NDArray[np.int64]:
         """Those of the last outputs are remembered: several metrics, or several ks, ask for the same."""
         if RecallAt1._last is None or RecallAt1._last[0] is not outputs:
+            check_identities(outputs.labels)  # of a slice: those of one class alone are found by nothing
             RecallAt1._last = (outputs, ranks(outputs.logits, outputs.labels))
         return RecallAt1._last[1]
 

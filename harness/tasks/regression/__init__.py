@@ -22,7 +22,7 @@ _CLASSES = 2
 
 @options_table
 class Quantiles:
-    """``quantiles``: the shares that the last axis of the answers is about, in its order, each between 0 and 1.
+    """``quantiles``: the shares that the last axis of the answers has values for, in its order, each between 0 and 1.
 
     None: answers are numbers as the labels are. With some, metrics that are not of quantiles use the median.
     """

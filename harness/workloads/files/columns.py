@@ -96,6 +96,12 @@ class Table:
                 raise self._missing(column, row)
         return list(found)
 
+    def class_names(self, column: str) -> tuple[str, ...]:
+        """The names in a column of text, each once, in their order; nothing where it holds numbers."""
+        values, rows = self._flat(column)
+        plain = self._plain(column, values, rows.at)
+        return tuple(sorted(set(self.texts(column)))) if plain.dtype.kind in "US" else ()
+
     def labels(self, column: str, classes: Sequence[str]) -> Array:
         """What is right for each row: whole numbers where all are, else float64; names are their places in ``classes``.
 
@@ -244,7 +250,7 @@ def _typed(library: Any, values: Any) -> Any:
     for kind in ("int64", "float64", "bool"):
         try:
             return library.cast(plain, kind)
-        except Exception:  # noqa: BLE001, S112 - pyarrow's own, not always a ValueError
+        except (ValueError, NotImplementedError):  # what pyarrow's own are
             continue
     return None
 

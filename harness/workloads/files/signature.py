@@ -47,11 +47,15 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The inputs and outputs of a file in its own order, and in a few words what it is."""
+    """The inputs and outputs of a file in its own order, and in a few words what it is.
+
+    ``fixed`` says what in it no pass makes less of; empty where one may.
+    """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     about: str
+    fixed: str = ""
 
     @property
     def batch(self) -> int | None:

@@ -41,6 +41,17 @@ def open_table(file: Path, delimiter: str | None = None) -> TableFile:
     return _Parquet(file)
 
 
+def guessed_delimiter(file: Path) -> str | None:
+    """What divides the columns by the first line of a file; None where it is the usual, or that can't be told."""
+    if file.suffix.lower() == PARQUET or not file.is_file():
+        return None
+    with file.open("rb") as opened:
+        first = opened.readline(_BLOCK).decode("utf-8", "replace")
+    there = [one for one in _DELIMITERS if one in first]
+    usual = "\t" if file.suffix.lower() == ".tsv" else ","
+    return there[0] if len(there) == 1 and there[0] != usual else None
+
+
 class _Parquet(TableFile):
     """A Parquet file."""
 

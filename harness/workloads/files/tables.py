@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-_LISTED = 12
+_LISTED = 6
 _AXES = 2  # samples, columns
 
 
@@ -131,11 +131,14 @@ class TableSamples(ArraySamples):
     def _no_column(self, port: Port, rest: Sequence[str]) -> KpiError:
         listed = ", ".join(rest[:_LISTED]) + (", ..." if len(rest) > _LISTED else "")
         some = ", ".join(f'"{name}"' for name in rest[:2]) or '"..."'
+        wide = port.shape[1] if port.shape is not None and len(port.shape) == _AXES else None
+        labelled = bool(self._data.labels) or self._data.label in self._table
+        label = "" if labelled or wide != len(rest) - 1 else '; or say which is the label: label = "..."'
         return KpiError(
             f'{self._file} has no column "{port.name}"; besides label, slice and cluster it has {len(rest)}: '
             f"{listed or 'none'}; {self._model} takes {port}",
             "say which columns it takes, in the order of the model: "
-            f'data = {{ file = "{self._file}", inputs = {{ "{port.name}" = [{some}] }} }}',
+            f'data = {{ file = "{self._file}", inputs = {{ "{port.name}" = [{some}] }} }}{label}',
         )
 
     def _count(self) -> int:

@@ -201,6 +201,16 @@ def test_what_does_not_fit_is_told(name: str, outputs: Outputs, said: str) -> No
         metric(name).check(outputs, "w/mine")
 
 
+def test_slices_are_searched_among_themselves() -> None:
+    found = faces(2)
+    night = np.arange(240) % 3 == 0
+    sliced = Outputs(found.logits, found.labels, np.where(night, "night", "day"))
+    part = Outputs(found.logits[night], found.labels[night])
+    assert figure("accuracy.recall_at_2[slice=night]", sliced) == pytest.approx(figure("accuracy.recall_at_2", part))
+    with pytest.raises(KpiError, match="all samples are of one identity"):
+        figure(f"accuracy.recall_at_1[class={found.labels[0]}]", sliced)
+
+
 def test_any_number_of_neighbours_may_be_named() -> None:
     five = metric("accuracy.recall_at_5")
     assert (five.name, five.title, five.kind()) == ("accuracy.recall_at_5", "recall at 5", "accuracy")
