@@ -12,7 +12,7 @@ from onnx import helper
 from tests.support.model_files import save, tagger, text_classifier, words_tokenizer, write_lines
 from tests.support.project import FEW_LOOKS, Project
 
-pytestmark = pytest.mark.suite
+pytestmark = [pytest.mark.suite, pytest.mark.long]
 
 KINDS = ("PER", "LOC")
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
