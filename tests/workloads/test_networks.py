@@ -95,6 +95,18 @@ def test_the_signature_of_an_exported_program(tmp_path: Path) -> None:
     assert found.load()(torch.ones(3, 4))["scores"].shape == (3, 2)
 
 
+def test_the_signature_is_remembered(tmp_path: Path) -> None:
+    """Processes that only read data know it without loading a network."""
+    kept = settings(program(tmp_path / "half.pt2"), tmp_path, allow_pickle=True)
+    first, second = network_file(kept), network_file(kept)
+    assert first is not None
+    assert second is not None
+    wanted = first.signature()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.export, "load", lambda *_: pytest.fail("the network was loaded again"))
+        assert second.signature() == wanted
+
+
 def test_a_pickle_is_not_read_unless_it_is_allowed(tmp_path: Path) -> None:
     found = network_file(settings(program(tmp_path / "half.pt2"), tmp_path))
     assert found is not None

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError, Unavailable, reason
+from harness.core.files import write_atomically
 from harness.core.formats import EXPORTED_PROGRAM
 from harness.core.libraries import require
+from harness.workloads.checkpoint import remembered_digest
 from harness.workloads.files.signature import Port, Shape, Signature
 from harness.workloads.huggingface import folder_digest, model_config, named_folder
 from harness.workloads.torchvision_compat import before_transformers
@@ -36,8 +43,8 @@ _ANSWERS = {
 """By a part of the class's name, the first that fits counts."""
 
 
-class NetworkFile:
-    """A workload's ``model`` that recipes export: ``signature`` says what it takes, ``load`` makes the network.
+class NetworkFile(ABC):
+    """A workload's ``model`` that recipes export.
 
     Raises KpiError, with the reason, where it can't be read, or is a pickle that was not allowed.
     """
@@ -51,29 +58,39 @@ class NetworkFile:
         """What messages call it."""
         return self._path.name
 
+    def signature(self) -> Signature:
+        """Inputs and outputs by name; remembered, so that processes that need no network do not load it."""
+        kept = self._settings.cache / "signatures" / f"{hashlib.sha256(self.digest.encode()).hexdigest()}.json"
+        if kept.is_file():
+            return Signature.from_json(json.loads(kept.read_text(encoding="utf-8")))
+        made = self.read_signature()
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, json.dumps(asdict(made)))
+        return made
+
+    @cached_property
+    @abstractmethod
     def digest(self) -> str:
         """Text that changes when the network does."""
-        raise NotImplementedError
 
-    def signature(self) -> Signature:
-        """Inputs and outputs by name."""
-        raise NotImplementedError
+    @abstractmethod
+    def read_signature(self) -> Signature:
+        """Inputs and outputs by name, from the network itself."""
 
+    @abstractmethod
     def load(self) -> torch.nn.Module:
         """The network in evaluation mode, on the CPU."""
-        raise NotImplementedError
 
 
 class ExportedProgram(NetworkFile):
     """``.pt2``, as ``torch.export.save`` writes it."""
 
+    @cached_property
     def digest(self) -> str:
-        from harness.workloads.checkpoint import remembered_digest
-
         self._require()
         return remembered_digest(self._path, self._settings.cache)
 
-    def signature(self) -> Signature:
+    def read_signature(self) -> Signature:
         program = self._program()
         wanted = program.graph_signature
         values = {node.name: node.meta.get("val") for node in program.graph.nodes}
@@ -130,10 +147,11 @@ class HuggingFaceFolder(NetworkFile):
             raise Unavailable(f"model {self._path} is not here", "check its path")
         return folder
 
+    @cached_property
     def digest(self) -> str:
         return folder_digest(self._folder(), self._settings.cache)
 
-    def signature(self) -> Signature:
+    def read_signature(self) -> Signature:
         name, cls, config = self._class()
         taken = list(inspect.signature(cls.forward).parameters)
         main = str(getattr(cls, "main_input_name", "input_ids"))

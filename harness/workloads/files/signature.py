@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from harness.core.errors import KpiError, Unavailable
 from harness.core.naming import Naming, PortName
@@ -28,6 +29,12 @@ class Port:
     shape: Shape | None
     axes: tuple[str, ...] = ()
     held_as: str = ""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Port:
+        """The inverse of ``dataclasses.asdict`` after a trip through JSON."""
+        shape = None if data["shape"] is None else tuple(data["shape"])
+        return cls(**{**data, "shape": shape, "axes": tuple(data["axes"])})
 
     def takes(self, dtype: str) -> bool:
         """Whether arrays of this type may be given."""
@@ -56,6 +63,12 @@ class Signature:
     outputs: tuple[Port, ...]
     about: str
     fixed: str = ""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Signature:
+        """The inverse of ``dataclasses.asdict`` after a trip through JSON."""
+        inputs, outputs = (tuple(map(Port.from_json, data[key])) for key in ("inputs", "outputs"))
+        return cls(**{**data, "inputs": inputs, "outputs": outputs})
 
     @property
     def batch(self) -> int | None:

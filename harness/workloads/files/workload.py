@@ -87,7 +87,7 @@ class FileWorkload(TensorWorkload):
     def fingerprint(self) -> str:
         cache = self.settings.cache
         if self._network:
-            model = [self._network.digest()]
+            model = [self._network.digest]
         else:
             model = [remembered_digest(file, cache) for file in model_files(self._file)]
         named = {"whole": self._data.whole} if self._data.whole else self._data.splits
