@@ -56,9 +56,17 @@ def check_outputs(outputs: Outputs, recipe: str) -> None:
             f"sample {beyond[0]} has {outputs.labels[beyond[0]]}, allowed are 0 to {classes - 1}",
             "count classes from 0, in the order of the model's outputs",
         )
-    if len(np.unique(outputs.labels)) > 1 and np.ptp(logits, axis=0).max() <= 1e-6 * max(1.0, np.abs(logits).max()):
+    if len(np.unique(outputs.labels)) > 1:
+        check_varied(logits, recipe)
+
+
+def check_varied(answers: Array, recipe: str) -> None:
+    """Raises KpiError where a recipe answers, (samples, ...), the same to all of several samples."""
+    import numpy as np
+
+    if len(answers) > 1 and np.ptp(answers, axis=0).max() <= 1e-6 * max(1.0, np.abs(answers).max()):
         raise KpiError(
-            f"{recipe} answers the same to all {len(logits)} samples",
+            f"{recipe} answers the same to all {len(answers)} samples",
             "look for an input that does not reach the model, or weights that are all zero",
         )
 

@@ -6,11 +6,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import KpiError, Unavailable
+from harness.core.libraries import version_of
 from harness.workloads.base import Settings
 from harness.workloads.checkpoint import remembered_digest
 
@@ -124,7 +124,7 @@ def require_exportable(folder: Path) -> None:
     found = quantized_as(folder)
     method = found.partition(",")[0]
     needed = _PACKAGES.get(method)
-    if not found or needed == "" or (needed and any(_installed(name) for name in needed.split(" or "))):
+    if not found or needed == "" or (needed and any(version_of(name) for name in needed.split(" or "))):
         return
     if needed is None:
         raise KpiError(
@@ -135,14 +135,6 @@ def require_exportable(folder: Path) -> None:
         f"the checkpoint is quantized already ({found}): the export needs {needed}",
         f"pip install {needed.partition(' ')[0]}, or name the checkpoint in floating point",
     )
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def linked_folder(folder: Path, target: Path, replaced: Mapping[str, str | None]) -> Path:

@@ -64,10 +64,6 @@ class OwnSetMetric(OwnFunction, SetMetric):
             return _asked_twice(cls.own, outputs.logits, outputs.labels, _figure)[0]
         return _asked(cls.own, outputs.logits[rows], outputs.labels[rows], _figure)[0]
 
-    @classmethod
-    def count(cls, outputs: Outputs) -> int:
-        return len(outputs.labels)
-
 
 def made(own: OwnMetric) -> type[Metric]:
     """The class of a metric of one's own."""

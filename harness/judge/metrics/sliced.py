@@ -88,6 +88,11 @@ class SlicedMetric(SampleMetric):
         return cls.whole.class_part(own, cls.which) if cls.by == "class" else own
 
     @classmethod
+    def figure(cls, outputs: Outputs, reference: Outputs | None) -> float:
+        rows = cls.rows(outputs)
+        return cls.whole.figure(cls._part(outputs, rows), None if reference is None else cls._part(reference, rows))
+
+    @classmethod
     def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
         return list(cls.scored(outputs, reference, None).scores)
 

@@ -54,10 +54,6 @@ class AveragePrecision(SetMetric):
             raise KpiError(f"{recipe}: what was found has the shape {outputs.logits.shape}, boxes were expected")
 
     @classmethod
-    def count(cls, outputs: Outputs) -> int:
-        return len(outputs.labels)
-
-    @classmethod
     def of(cls, outputs: Outputs, reference: Outputs | None, places: Sequence[int]) -> float:
         del reference
         precision = _Matched.of(outputs).precision(places)[cls.overlaps]

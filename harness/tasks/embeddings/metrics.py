@@ -13,6 +13,7 @@ from harness.judge.metrics.whole_set import SetMetric, sample_groups
 from harness.measure.records import Outputs
 from harness.tasks.embeddings import EMBEDDINGS
 from harness.tasks.embeddings.nearness import Pairs, ranks, unit
+from harness.workloads.classes import check_varied
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,19 +32,13 @@ class EmbeddingMetric(SampleMetric):
     @classmethod
     def check(cls, outputs: Outputs, recipe: str) -> None:
         """A row of two numbers at least for each sample, not the same to all."""
-        import numpy as np
-
         found = outputs.logits
         if found.ndim != _AXES or found.shape[1] < 2:  # noqa: PLR2004 - one number has no direction
             raise KpiError(
                 f"{recipe} answers {found.shape[1:]} for each sample, a vector was expected",
                 'mark the output that holds it: scored = "NAME"; a vector for each word is pooled in the model',
             )
-        if len(found) > 1 and np.ptp(found, axis=0).max() <= 1e-6 * max(1.0, np.abs(found).max()):
-            raise KpiError(
-                f"{recipe} answers the same to all {len(found)} samples",
-                "look for an input that does not reach the model, or weights that are all zero",
-            )
+        check_varied(found, recipe)
 
 
 class IdentityMetric(EmbeddingMetric):

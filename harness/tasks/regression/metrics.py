@@ -127,10 +127,6 @@ class RootMeanSquaredError(SetMetric):
     """A few large errors weigh much in squares: of 200 groups too few would count."""
 
     @classmethod
-    def count(cls, outputs: Outputs) -> int:
-        return len(outputs.labels)
-
-    @classmethod
     def of(cls, outputs: Outputs, reference: Outputs | None, places: Sequence[int]) -> float:
         del reference
         return math.sqrt(float((errors(outputs)[list(places)] ** 2).mean()))
@@ -148,10 +144,6 @@ class CoefficientOfDetermination(SetMetric):
     better = "higher"
     range = (-math.inf, 1.0)
     tasks = REGRESSION
-
-    @classmethod
-    def count(cls, outputs: Outputs) -> int:
-        return len(outputs.labels)
 
     @classmethod
     def of(cls, outputs: Outputs, reference: Outputs | None, places: Sequence[int]) -> float:

@@ -14,6 +14,7 @@ from harness.core.units import SHARE
 from harness.judge.metrics.base import SampleMetric
 from harness.judge.metrics.whole_set import SetMetric
 from harness.tasks.token_classification import TAGGING, Tagging
+from harness.workloads.files.lines import IGNORED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     Rows = list[npt.NDArray[np.int64]]
 
-_IGNORED = -100
 _AXES = 3  # samples, tokens, classes
 
 
@@ -50,12 +50,12 @@ def check_outputs(outputs: Outputs, recipe: str) -> None:
         )
     labels = np.asarray(outputs.labels)
     # Where lengths vary, labels have room for the longest of all samples.
-    if labels.ndim != _AXES - 1 or len(labels) != shape[0] or (labels[:, shape[1] :] != _IGNORED).any():
+    if labels.ndim != _AXES - 1 or len(labels) != shape[0] or (labels[:, shape[1] :] != IGNORED).any():
         raise KpiError(
             f"{recipe} answers {shape[1]} tokens for each sample, the labels have the shape {labels.shape}",
             'labels are for words: words = "tokens" in [workload.NAME.preprocess], and a list of tags in each line',
         )
-    if not (labels != _IGNORED).any():
+    if not (labels != IGNORED).any():
         raise KpiError("no word has a label", "give each line a list of tags")
 
 
@@ -63,7 +63,7 @@ def decided(outputs: Outputs) -> Rows:
     """For each sample the class that each word gets, in the order of the words."""
     import numpy as np
 
-    judged = np.asarray(outputs.labels)[:, : outputs.logits.shape[1]] != _IGNORED
+    judged = np.asarray(outputs.labels)[:, : outputs.logits.shape[1]] != IGNORED
     return [np.argmax(logits[row], axis=-1) for logits, row in zip(outputs.logits, judged, strict=True)]
 
 
@@ -72,7 +72,7 @@ def right(outputs: Outputs) -> Rows:
     import numpy as np
 
     labels = np.asarray(outputs.labels)
-    return [row[row != _IGNORED] for row in labels]
+    return [row[row != IGNORED] for row in labels]
 
 
 class TokenMetric(SampleMetric):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +147,7 @@ class ArraySamples(Samples):
             found += digests(self.take(slice(start, start + _PART)))
         return found
 
-    @property
+    @cached_property
     def labels(self) -> npt.NDArray[Any] | None:
         if self._place.suffix.lower() == LINES:
             return Lines(self._place).labels(self._data.label, self._data.classes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import KpiError
 from harness.core.libraries import require
 from harness.core.units import NUMBER, SHARE
+from harness.judge.metrics.base import SampleMetric
 from harness.judge.metrics.whole_set import SetMetric
 from harness.tasks.classification.metrics.classification import ClassMetric
 from harness.workloads import classes
@@ -47,16 +48,9 @@ class ClassSetMetric(ClassMetric, SetMetric):
 
     range = (0.0, 1.0)
 
-    @classmethod
-    def count(cls, outputs: Outputs) -> int:
-        """How many samples there are."""
-        return len(outputs.labels)
 
-
-class SklearnMetric(ClassSetMetric):
-    """One that scikit-learn computes."""
-
-    better = "higher"
+class BySklearn(SampleMetric):
+    """A figure that scikit-learn computes."""
 
     @classmethod
     def needs(cls) -> str:
@@ -65,6 +59,12 @@ class SklearnMetric(ClassSetMetric):
     @classmethod
     def identity(cls) -> dict[str, str]:
         return {"scikit-learn": str(require("sklearn", "scikit-learn").__version__)}
+
+
+class SklearnMetric(BySklearn, ClassSetMetric):
+    """A figure of all decisions, by scikit-learn."""
+
+    better = "higher"
 
 
 class MacroF1(SklearnMetric):

@@ -14,6 +14,8 @@ from harness.judge.metrics.base import SampleMetric
 from harness.judge.metrics.whole_set import SetMetric
 from harness.measure.records import Outputs
 from harness.tasks.classification import MULTI_LABEL, Labels
+from harness.tasks.classification.metrics.averages import BySklearn
+from harness.workloads.classes import check_varied
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,11 +87,7 @@ class MultiLabelMetric(SampleMetric):
                 f"{recipe} answers {found.min():.3g} to {found.max():.3g}: these are no probabilities",
                 'leave out outputs = "probabilities"',
             )
-        if len(found) > 1 and np.ptp(found, axis=0).max() <= 1e-6 * max(1.0, np.abs(found).max()):
-            raise KpiError(
-                f"{recipe} answers the same to all {len(found)} samples",
-                "look for an input that does not reach the model, or weights that are all zero",
-            )
+        check_varied(found, recipe)
 
     @classmethod
     def remarks(cls, outputs: Outputs, reference: Outputs | None) -> list[str]:
@@ -137,10 +135,6 @@ class MultiLabelSetMetric(MultiLabelMetric, SetMetric):
     """A figure of all samples together."""
 
     worthless = 0.0
-
-    @classmethod
-    def count(cls, outputs: Outputs) -> int:
-        return len(outputs.labels)
 
     @classmethod
     def of(cls, outputs: Outputs, reference: Outputs | None, places: Sequence[int]) -> float:
@@ -196,7 +190,7 @@ class MacroF1(MultiLabelSetMetric):
         return float((2 * (labels & found).sum(axis=0)[total > 0] / total[total > 0]).mean())
 
 
-class MeanAveragePrecision(MultiLabelSetMetric):
+class MeanAveragePrecision(BySklearn, MultiLabelSetMetric):
     """Formula: the mean over labels of their average precision, samples in the order of the answers.
 
     Labels that no sample has are left out. scikit-learn's average_precision_score.
@@ -204,14 +198,6 @@ class MeanAveragePrecision(MultiLabelSetMetric):
 
     name = "accuracy.multilabel_map"
     title = "mAP of labels"
-
-    @classmethod
-    def needs(cls) -> str:
-        return f"scikit-learn {require('sklearn', 'scikit-learn').__version__}"
-
-    @classmethod
-    def identity(cls) -> dict[str, str]:
-        return {"scikit-learn": str(require("sklearn", "scikit-learn").__version__)}
 
     @classmethod
     def read(cls, outputs: Outputs) -> Rows:

@@ -10,7 +10,7 @@ from harness.core.errors import KpiError
 from harness.core.json_lines import line, read_lines, write_list
 from harness.core.registry import check_counts, options_table
 from harness.measure.scenarios.base import ProducesOutputs, ScenarioContext, TensorScenario
-from harness.measure.scenarios.checked import Checked, replay, spreads
+from harness.measure.scenarios.checked import Checked, replay
 from harness.measure.scenarios.splits import clustered, told
 from harness.tasks.question_answering.workload import QUESTIONS, WINDOWS
 from harness.workloads.overlap import digests
@@ -145,5 +145,5 @@ class Extract(TensorScenario, ProducesOutputs):
         depends = 0.0
         if shape[0] >= size:
             before = {name: array[:size] for name, array in answers.items()}
-            depends = replay(session.run, batch(0), before, spreads(answers))
+            depends = replay(session.run, batch(0), before, checked.spread)
         return answers["start_logits"], answers["end_logits"], depends
