@@ -10,15 +10,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from harness.core.data_files import DataFiles
+from harness.core.data_files import DataFiles, Preprocess
 from harness.core.errors import KpiError, suggest
 from harness.core.formats import TABLES
 from harness.core.units import BYTES
 from harness.measure.runtimes.base import Proposal
 from harness.spec.catalog import model_files as model_passes
 from harness.spec.catalog import runtimes
-from harness.spec.tasks import Starter, tasks
+from harness.spec.tasks import Guess, Starter, tasks
 from harness.workloads.files.arrays import ONLY, Arrays
+from harness.workloads.files.coco import SUFFIX as COCO
 from harness.workloads.files.columns import Table
 from harness.workloads.files.opening import open_samples
 from harness.workloads.files.signature import Port, Signature, model_files, read_signature
@@ -32,13 +33,17 @@ _LABELS = ("label", "labels", "y", "target", "targets", "class", "classes")
 _MADE = 64
 _TINY = 50_000  # bytes: what a format adds is more than INT8 saves
 _PICTURE = 4  # batch, channels, height, width
+_CHANNELS = (1, 3)
 _SIDE, _LENGTH = 224, 128  # of a picture, of a text, where the model leaves it open
 Shape = Sequence[int]
 
 
 @dataclass(frozen=True)
 class Found:
-    """A model with its data, and what they seem to be. ``made`` says that the data are random numbers."""
+    """A model with its data, and what they seem to be.
+
+    ``made`` says that the data are random numbers; ``options`` are settings of the task.
+    """
 
     name: str
     model: Path
@@ -50,6 +55,7 @@ class Found:
     samples: int
     made: bool = False
     remarks: Sequence[str] = field(default_factory=tuple)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -68,15 +74,19 @@ def look(model: Path, data: Path | None, folder: Path, shapes: Mapping[str, Shap
     if data is not None and shapes:
         raise KpiError("--shape is for random numbers; the data have sizes of their own", "leave out --shape or --data")
     file = data or _random_data(signature, folder / f"{name}-random.npz", shapes)
-    files = _table(signature, file) if file.suffix.lower() in TABLES else _arrays(signature, file)
+    readers = {COCO: _pictures, **dict.fromkeys(TABLES, _table)}
+    files = readers.get(file.suffix.lower(), _arrays)(signature, file)
     samples = open_samples(file, signature, model.name, files)
-    task, scored, remarks = _task(signature, samples.labels)
+    task, guess, remarks = _task(signature, samples.labels)
+    scored = guess.output if len(signature.outputs) > 1 and not guess.options else None
     said = [*remarks, *samples.remarks]
+    if files.preprocess is not None:
+        said.append("pictures become inputs in the usual way: correct preprocess as the model's card says")
     if signature.fixed:
         said.append(f"no pass makes less of {signature.fixed}: add recipes with a `model` of their own")
     if files.classes:
         said.append("classes are in the order of their names: hold it against the order of the model's outputs")
-    return Found(name, model, signature, file, files, task, scored, samples.count, made, tuple(said))
+    return Found(name, model, signature, file, files, task, scored, samples.count, made, tuple(said), guess.options)
 
 
 def _arrays(signature: Signature, file: Path) -> DataFiles:
@@ -96,6 +106,17 @@ def _table(signature: Signature, file: Path) -> DataFiles:
     label = min(labels, key=lambda name: _LABELS.index(name.lower()), default=DataFiles().label)
     classes = table.class_names(label) if labels else ()
     return DataFiles(whole=file, label=label, classes=classes, delimiter=delimiter)
+
+
+def _pictures(signature: Signature, file: Path) -> DataFiles:
+    """How the pictures of a COCO file become the first input, as detectors usually take them."""
+    shape = signature.inputs[0].shape or ()
+    if len(shape) != _PICTURE:
+        raise KpiError(f"{signature.inputs[0]} takes no pictures, {file.name} names some", "give other data")
+    last = shape[3] in _CHANNELS and shape[1] not in _CHANNELS
+    height, width = (size or _SIDE for size in (shape[1:3] if last else shape[2:4]))
+    how = Preprocess((height, width), fit="letterbox", layout="NHWC" if last else "NCHW")
+    return DataFiles(whole=file, preprocess=how)
 
 
 def _plain(stem: str) -> str:
@@ -120,15 +141,14 @@ def _fits(port: Port, array: npt.NDArray[np.generic]) -> bool:
     return port.takes(str(array.dtype)) and array.ndim > 0 and (not port.shape or port.fits(array.shape, 1))
 
 
-def _task(signature: Signature, labels: npt.NDArray[Any] | None) -> tuple[str, str | None, tuple[str, ...]]:
-    """The task that fits outputs and labels, the output that is scored where there are several, remarks on both."""
+def _task(signature: Signature, labels: npt.NDArray[Any] | None) -> tuple[str, Guess, tuple[str, ...]]:
+    """The task that fits outputs and labels, what it says of them, remarks on both."""
     guesses = [(task, found) for task in tasks().values() if task.guess and (found := task.guess(signature, labels))]
     task, best = max(((t, g) for t, g in guesses if g.output), key=lambda one: one[1].sure)
     remarks = [g.note for _, g in guesses if g.note and not g.output]
     if labels is not None and not task.labelled and not remarks:
         remarks = [_unused(labels, next(port for port in signature.outputs if port.name == best.output))]
-    marked = best.output if len(signature.outputs) > 1 else None
-    return task.name, marked, tuple(f"{remark}: judged by parity alone" for remark in remarks if not task.labelled)
+    return task.name, best, tuple(f"{remark}: judged by parity alone" for remark in remarks if not task.labelled)
 
 
 def _unused(labels: npt.NDArray[Any], port: Port) -> str:
@@ -218,11 +238,12 @@ def written(found: Found, device: str, folder: Path, bounds: Mapping[tuple[str, 
         f"device = {_quoted(device)}",
         "",
         f"[workload.{found.name}]",
-        f"task = {_quoted(found.task)}",
+        f"task = {_toml({'name': found.task, **found.options} if found.options else found.task)}",
         f"model = {_quoted(_path(found.model, folder))}",
         *_data_lines(found, folder),
         *([f"scored = {_quoted(found.scored)}"] if found.scored else []),
         f"reference = {_quoted(DELIVERED)}",
+        *_preprocess_lines(found),
     ]
     for one, _ in proposed:
         lines += ["", f"[workload.{found.name}.recipe.{one.name}] # {one.about}"]
@@ -250,6 +271,13 @@ def _data_lines(found: Found, folder: Path) -> Iterator[str]:
         more["delimiter"] = reading.delimiter
     value = _toml({"file": path, **more} if more else path)
     yield f"data = {value} # 20 % for calibration, 20 % to tune on, the rest to judge by"
+
+
+def _preprocess_lines(found: Found) -> Iterator[str]:
+    how = found.reading.preprocess
+    if isinstance(how, Preprocess):
+        yield from ("", f"[workload.{found.name}.preprocess] # as the model's card says it")
+        yield from (f"size = {list(how.size)}", f"fit = {_quoted(how.fit)}", f"layout = {_quoted(how.layout)}")
 
 
 def _path(file: Path, folder: Path) -> str:

@@ -35,10 +35,10 @@ class Init(Command):
 
     @classmethod
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("model", type=Path, help="an .onnx file, or the .xml of an OpenVINO model")
+        parser.add_argument("model", type=Path, help="an .onnx or .tflite file, or the .xml of an OpenVINO model")
         said = (
-            "arrays named as the inputs, and `label` (.npz, .npy, .safetensors), or a table (.csv, .parquet); "
-            "default: random numbers"
+            "arrays named as the inputs, and `label` (.npz, .npy, .safetensors), a table (.csv, .parquet), or a "
+            "COCO file (.json); default: random numbers"
         )
         parser.add_argument("--data", type=Path, help=said)
         said = "sizes that the model leaves open, for random numbers: --shape image=3x224x224; may be repeated"

@@ -1,0 +1,30 @@
+"""``kpi init`` with a detector and a COCO file: what it writes is read, and names the layout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.cli.main import main
+from harness.core.data_files import Preprocess
+from harness.spec.reader import read_spec
+from tests.support.detectors import squares_data, squares_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_the_layout_and_the_pictures_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, data = squares_model(tmp_path / "squares.onnx"), squares_data(tmp_path / "pictures", 12)
+    assert main(["--kpis", str(tmp_path / "kpis.toml"), "init", str(model), "--data", str(data)]) == 0
+    spec = read_spec(tmp_path / "kpis.toml")
+    workload = spec.workloads["squares"]
+    assert workload.task == "object-detection"
+    assert workload.task_options["layout"] == "yolov8"
+    assert workload.data_files is not None
+    how = workload.data_files.preprocess
+    assert isinstance(how, Preprocess)
+    assert (how.size, how.fit, how.layout) == ((96, 96), "letterbox", "NCHW")
+    assert {"accuracy.map", "accuracy.map50"} <= {target.metric_name for target in spec.targets}
+    assert "task: object-detection" in capsys.readouterr().out
