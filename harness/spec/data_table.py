@@ -31,18 +31,23 @@ def model_pass(text: str) -> str | None:
     return found.name if found else None
 
 
+def ends_as_file(text: str) -> bool:
+    """Whether a model is a file by how its name ends, and not a folder or the name of a repository."""
+    return model_pass(text) is not None or text.lower().endswith(EXPORTED_PROGRAM)
+
+
 def is_network(text: str, folder: Path) -> bool:
     """Whether a model becomes a torch network, which recipes export: an exported program, a Hugging Face model.
 
     Of the latter ``text`` is a folder, from ``folder`` on, or the name of a repository.
     """
-    if Path(text).suffix.lower() in model_files():
-        return False
+    if ends_as_file(text):
+        return model_pass(text) is None
     try:
         found = (placed(text, folder) / "config.json").is_file()
     except (RuntimeError, OSError):  # no such home, or no such name possible: told elsewhere
         found = False
-    return found or text.lower().endswith(EXPORTED_PROGRAM) or bool(_HUB.fullmatch(text))
+    return found or bool(_HUB.fullmatch(text))
 
 
 def unknown_format(text: str) -> str:

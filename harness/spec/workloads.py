@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import suggest
-from harness.core.formats import EXPORTED_PROGRAM
 from harness.spec import schema
 from harness.spec import search_space as space
 from harness.spec.catalog import metrics
-from harness.spec.data_table import data_files, file_mistakes, is_network, placed
+from harness.spec.data_table import data_files, ends_as_file, file_mistakes, is_network, placed
 from harness.spec.hints import unknown_metric, unknown_task
 from harness.spec.model import Published, Recipe, WorkloadSpec
 from harness.spec.recipes import Recipes
@@ -72,9 +71,10 @@ class Workloads(Recipes):
         folder = self.folder(name)
         for key, mistake in file_mistakes(table, folder):
             self.say(where, mistake, *([key] if key else []))
-        own = table.fixture is None and table.model is not None and not table.wrong("fixture")
-        if own and not is_network(str(table.model), folder):
-            self.models[name] = (self.from_root(str(table.model), name), table.model_sha256)
+        if table.fixture is not None or table.model is None or table.wrong("fixture"):
+            return
+        if not is_network(table.model, folder):
+            self.models[name] = (self.from_root(table.model, name), table.model_sha256)
 
     def references(self, where: str, name: str, table: schema.WorkloadTable, recipes: Mapping[str, Recipe]) -> None:
         """Tells references that name no recipe."""
@@ -106,8 +106,7 @@ class Workloads(Recipes):
                     plain[key] = str(placed(plain[key], folder))
         except RuntimeError as error:
             self.say(where, str(error))
-        hub = table.model is not None and is_network(table.model, folder) and not table.model.endswith(EXPORTED_PROGRAM)
-        if table.fixture is None and table.model is not None and not hub:
+        if table.fixture is None and table.model is not None and ends_as_file(table.model):
             plain["model"] = str(placed(table.model, folder).resolve())
         elif plain["model"] is not None:
             # A folder next to the TOML, or anywhere; otherwise the name of a repository on a hub.

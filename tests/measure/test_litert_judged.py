@@ -9,22 +9,15 @@ import pytest
 
 pytest.importorskip("ai_edge_litert")
 
+from tests.support.model_files import FAST
 from tests.support.project import Project
 from tests.support.tflite_files import dense
 
 pytestmark = pytest.mark.suite
 
-TEXT = """
-[measure]
-seconds = "20 ms"
-samples = 20
-budget = "40 s"
-confidence = "70 %"
-looks = [2]
-
-[machine.any-cpu]
-device = "cpu"
-
+TEXT = (
+    FAST
+    + """
 [workload.mine]
 task = "tensors"
 model = "mine.tflite"
@@ -54,6 +47,7 @@ machine = "any-cpu"
 "latency.p50" = "< 10 s"
 "throughput.offline" = "> 0.001 fps"
 """
+)
 
 
 def test_integers_are_judged_on_the_data_of_floating_point(tmp_path: Path) -> None:

@@ -10,20 +10,12 @@ from onnx import helper
 
 from harness.core.errors import KpiError
 from harness.core.naming import Naming
-from tests.support.model_files import save
+from tests.support.model_files import FAST, save
 from tests.support.project import Project
 
-TEXT = """
-[measure]
-seconds = "20 ms"
-samples = 20
-budget = "40 s"
-confidence = "70 %"
-looks = [2]
-
-[machine.any-cpu]
-device = "cpu"
-
+TEXT = (
+    FAST
+    + """
 [workload.mine]
 task = "tensors"
 model = "mine.onnx"
@@ -46,6 +38,7 @@ recipe = "other"
 machine = "any-cpu"
 targets = { "parity.relative_error" = "<= 0.001 %", "latency.p50" = "< 10 s", "throughput.offline" = "> 0.001 fps" }
 """
+)
 
 
 @pytest.mark.suite

@@ -17,6 +17,18 @@ from harness.core.data_files import DataFiles
 from harness.workloads.base import Settings
 
 Array = npt.NDArray[Any]
+FAST = """
+[measure]
+seconds = "20 ms"
+samples = 20
+budget = "40 s"
+confidence = "70 %"
+looks = [2]
+
+[machine.any-cpu]
+device = "cpu"
+"""
+"""The head of a project whose targets only have to be decided, soon."""
 
 
 def save(
