@@ -185,6 +185,7 @@ def test_an_exported_program_is_judged(tmp_path: Path, shared_store: Path) -> No
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_a_hugging_face_folder_is_judged(tmp_path: Path, shared_store: Path) -> None:
     network, chance = bert(tmp_path / "bert"), np.random.default_rng(0)
     ids = chance.integers(0, 50, (200, 12))

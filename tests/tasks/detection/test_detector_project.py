@@ -83,6 +83,7 @@ def squares(tmp_path: Path, shared_store: Path) -> Project:
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_a_detector_is_judged(squares: Project) -> None:
     done = squares.pytest()
     assert done.returncode == 1, done.stdout + done.stderr
