@@ -41,7 +41,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_classifiers_as_scikit_learn_has_it(seed: int) -> None:
     given_outputs = classifier(seed)
     logits, labels = given_outputs.logits, given_outputs.labels

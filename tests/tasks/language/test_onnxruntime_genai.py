@@ -306,6 +306,7 @@ def olive_recipe(project: Project, workflow: object) -> None:
     )
 
 
+@pytest.mark.long
 def test_an_olive_workflow_makes_a_graph_smaller(adapters: Project) -> None:
     olive_recipe(adapters, quantize())
     made, before = build(adapters, "olive"), build(adapters, "fp32")
