@@ -326,6 +326,7 @@ def test_a_runtime_that_is_not_installed_is_unavailable(project: Project) -> Non
     assert project.verdicts()["stripes-int8:size"] == "PASS"
 
 
+@pytest.mark.long
 def test_stopped_in_the_middle_of_a_build(project: Project, tmp_path: Path) -> None:
     store = tmp_path / "own-store"
     project.environment["KPI_STORE"] = str(store)

@@ -60,7 +60,9 @@ class Project:
 
     def command(self, *arguments: str, pyargs: bool = True) -> list[str]:
         assert not not_marked, not_marked
-        plugins = ["-p", "harness.pytest_plugin", "-p", "no:cacheprovider"]
+        # What the harness's own tests bring takes a second to import, and no project of a user needs it.
+        left_out = ["-p", "no:hypothesispytest", "-p", "no:anyio"]
+        plugins = ["-p", "harness.pytest_plugin", "-p", "no:cacheprovider", *left_out]
         return [sys.executable, "-m", "pytest", *(["--pyargs", "kpi_tests"] if pyargs else []), *plugins, *arguments]
 
     @property

@@ -200,6 +200,7 @@ def test_the_search_finds_the_largest_in_few_steps(capacity: int, most: int) -> 
 
 
 @pytest.mark.suite
+@pytest.mark.long
 def test_streams_are_held_up_to_the_capacity(stage: ScenarioContext) -> None:
     # Twenty frames a second are five cameras of four; a machine that is busy otherwise holds fewer.
     device = OneAtATime(0.05)
