@@ -264,7 +264,7 @@ class Gate:
         if not runtimes()[recipe.runtime].profiles:
             return
         try:
-            self._single(self.subject(target, recipe, artifact, "profile"))
+            self._single(self.subject(target, recipe, artifact, ProofMetric.scenario))
         except KpiError as error:
             yield f"where the time goes is not known: {error.message}"
 

@@ -14,6 +14,8 @@ from harness.core.data_files import DataFiles, Preprocess
 from harness.core.errors import KpiError, suggest
 from harness.core.formats import TABLES
 from harness.core.units import BYTES
+from harness.judge.metrics.latency import LatencyP50
+from harness.judge.metrics.size import Size
 from harness.measure.runtimes.base import Proposal
 from harness.spec.catalog import model_files as model_passes
 from harness.spec.catalog import runtimes
@@ -203,8 +205,8 @@ def proposals(found: Found) -> Iterator[tuple[Proposal, list[Starter]]]:
     yield (
         Proposal(DELIVERED, "the file as it is", {"runtime": runtime}),
         [
-            ("size", f"<= {BYTES.format(1.05 * found.size)}", "5 % above the file that was delivered"),
-            ("latency.p50", "< 100 ms", "a starting point: write what your service needs"),
+            (Size.name, f"<= {BYTES.format(1.05 * found.size)}", "5 % above the file that was delivered"),
+            (LatencyP50.name, "< 100 ms", "a starting point: write what your service needs"),
             *task.starting,
         ],
     )
@@ -216,9 +218,11 @@ def _compared(found: Found, one: Proposal) -> Iterator[Starter]:
     """The targets of an optimized recipe: smaller (of a model that is not tiny), not slower, nearly as right."""
     if one.size is not None and found.size >= _TINY:
         why = "smaller" if one.exact else "half the size is what INT8 is for"
-        yield "size", f"<= {one.size:g} x {DELIVERED}", why
-    yield "latency.p50", f"<= 1.1 x {DELIVERED}", "not slower; measured alternately in one run"
-    metric, bound, why = tasks()[found.task].kept
+        yield Size.name, f"<= {one.size:g} x {DELIVERED}", why
+    yield LatencyP50.name, f"<= 1.1 x {DELIVERED}", "not slower; measured alternately in one run"
+    if (kept := tasks()[found.task].kept) is None:
+        return
+    metric, bound, why = kept
     yield metric, bound.format(reference=DELIVERED, share="1 %" if one.exact else "10 %"), why
 
 

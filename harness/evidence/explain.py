@@ -11,7 +11,7 @@ from harness.core.units import DIMENSIONS, TIME
 from harness.evidence.model import Known, TargetLine
 from harness.evidence.text import basis, figure, interval, precision_of
 from harness.judge.metrics import metrics
-from harness.judge.metrics.base import Metric
+from harness.judge.metrics.base import Metric, ProofMetric
 from harness.judge.verdict import Verdict
 from harness.measure.machine.detect import cores_of, memory_of
 from harness.measure.records import Measurement
@@ -141,7 +141,7 @@ def _placed(own: Sequence[Measurement]) -> str:
 def _slowest(recipe: str, evidence: Known) -> list[str]:
     """The layers that take most of the time, from the runtime's own profile, where the run has looked inside."""
     for measurement in evidence.of_recipe(recipe):
-        if measurement.scenario == "profile" and measurement.processes:
+        if measurement.scenario == ProofMetric.scenario and measurement.processes:
             layers = measurement.processes[0].proof.layers
             return [f"{kind} {name} {TIME.format(seconds)}" for name, kind, seconds in layers[:_LAYERS]]
     return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -96,13 +96,12 @@ class Case:
         verdict = self.target.would_be if self.target.verdict == Verdict.OFF_TARGET else self.target.verdict
         return None if verdict in decided else self.target.n
 
-    def stated(self, recipe: str) -> float | None:
-        """The figure of a recipe's files, as its measurement or a target of its own has it."""
+    def stated(self, recipe: str, read: Callable[[Measurement], Sequence[float]]) -> float | None:
+        """The figure of a recipe's files, as ``read`` finds it in a measurement, or as a target of its own has it."""
         target = self.target
-        if target.metric == "size":
-            for measurement in self.evidence.measurements:
-                if measurement.recipe == f"{target.workload}/{recipe}":
-                    return float(measurement.artifact_bytes)
+        for measurement in self.evidence.measurements:
+            if measurement.recipe == f"{target.workload}/{recipe}" and (values := read(measurement)):
+                return values[0]
         wanted = (target.workload, recipe, target.metric)
         for other in self.evidence.targets:
             same = (other.workload, other.recipe, other.metric) == wanted

@@ -34,7 +34,7 @@ def figures(measurement: Measurement, settings: Settings, hourly: float | None =
     for metric in metrics().values():
         if metric.priced and not hourly:
             continue
-        if metric.paired_samples or _played(metric, measurement.scenario):
+        if metric.of_files or metric.paired_samples or _played(metric, measurement.scenario):
             try:
                 shown = metric.shown(measurement, settings, metric.factor(hourly))
             except Unavailable:

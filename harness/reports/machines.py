@@ -14,9 +14,6 @@ from harness.evidence.model import Evidence
 from harness.judge.metrics.base import Metric
 from harness.reports.figures import Figure, figures
 
-_DRAWN = ("cost", "energy", "latency", "throughput", "rtf", "serving")
-_TAILS = (".p95", ".p99")
-
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -117,7 +114,7 @@ def draw(machines: Sequence[Seen], file: Path) -> None:
     from matplotlib import pyplot as plt
 
     rows = compare(machines)
-    shown = {m for m in (row.metric for row in rows) if m.kind() in _DRAWN and not m.name.endswith(_TAILS)}
+    shown = {m for m in (row.metric for row in rows) if m.drawn}
     names = sorted(shown or {row.metric for row in rows}, key=lambda m: (not m.priced, m.name))
     by_metric = {metric: [row for row in rows if row.metric is metric] for metric in names}
     heights = [0.6 + 0.22 * len(own) * len(machines) for own in by_metric.values()]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from harness.core.errors import KpiError, suggest
-from harness.core.statistics import median
-from harness.core.units import BYTES, TIME
 from harness.evidence.model import Evidence, Settings
 from harness.judge.metrics import metrics
 from harness.measure.memory_bandwidth import traffic
-from harness.measure.records import Measurement, ProcessRecord
+from harness.measure.records import Measurement
 from harness.reports.figures import figures
 
 
@@ -27,7 +25,7 @@ def side_by_side(workload: str, evidence: Evidence) -> str:
     if not columns:
         known = {m.recipe.partition("/")[0] for m in evidence.measurements}
         raise KpiError(suggest(workload, known, "measured workload"))
-    order = dict.fromkeys(["size", *metrics()])
+    order = dict.fromkeys(sorted(metrics(), key=lambda name: not metrics()[name].of_files))
     # A row that only this page has, such as a prompt length, follows the others.
     order |= dict.fromkeys(name for column in columns.values() for name in column)
     rows = [name for name in order if any(name in column for column in columns.values())]
@@ -40,23 +38,10 @@ def side_by_side(workload: str, evidence: Evidence) -> str:
 
 def _figures(measurement: Measurement, settings: Settings) -> Iterator[tuple[str, str]]:
     """Every metric that the measurement gives, as text with its interval."""
-    yield "size", BYTES.format(float(measurement.artifact_bytes))
-    records = measurement.processes
-    yield from _buckets(records)
-    if moved := traffic(records):
+    for metric in metrics().values():
+        for kind, value in metric.by_request(measurement).items():
+            yield f"{metric.name}, {kind}", metric.dimension.format(value)
+    if moved := traffic(measurement.processes):
         yield "memory traffic", f"{moved.bytes_s / 1e9:.1f} GB/s, {100 * moved.share:.0f} % of copying: {moved.bound}"
     for figure in figures(measurement, settings):
         yield figure.metric.name, str(figure)
-
-
-def _buckets(records: Sequence[ProcessRecord]) -> Iterator[tuple[str, str]]:
-    """Time to first token and per token by the length of the prompt: the median process's own median."""
-    lengths = sorted({words for record in records for words in record.series.get("words", ())})
-    for name in ("ttft", "tpot") if len(lengths) > 1 else ():
-        for length in lengths:
-            of_length = [
-                [t for t, w in zip(r.series[f"{name}_s"], r.series["words"], strict=True) if w == length]
-                for r in records
-            ]
-            values = [median(times) for times in of_length if times]
-            yield f"{name}, {length:.0f} words", TIME.format(median(values))

@@ -58,7 +58,7 @@ class Task:
     ``space`` gives the recipes that ``kpi search`` tries where a workload names none, for a number of cores.
 
     For ``kpi init``: ``guess`` says whether a model file with these labels may be of the task; ``starting`` are first
-    targets of the file as delivered, ``kept`` is the one that an optimized recipe must keep.
+    targets of the file as delivered, ``kept`` is one that an optimized recipe must keep.
     """
 
     name: str
@@ -72,11 +72,7 @@ class Task:
     space: Callable[[int], dict[str, Any]] | None = None
     guess: Callable[[Signature, npt.NDArray[Any] | None], Guess | None] | None = None
     starting: Sequence[Starter] = ()
-    kept: Starter = (
-        "parity.relative_error",
-        "<= {share}",
-        "how far its outputs may be from those of the delivered file",
-    )
+    kept: Starter | None = None
 
 
 def tasks() -> Mapping[str, Task]:

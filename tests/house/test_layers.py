@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.spec.catalog import metrics, runtimes, scenarios
+from harness.spec.tasks import tasks
+
 ROOT = Path(__file__).resolve().parents[2]
 HARNESS = sorted((ROOT / "harness").rglob("*.py"))
 OURS = [*HARNESS, *sorted((ROOT / "kpi_tests").rglob("*.py")), *sorted((ROOT / "tests").rglob("*.py"))]
@@ -92,6 +95,21 @@ def test_every_file_opens_with_one_sentence(path: Path) -> None:
 @pytest.mark.parametrize("path", OURS, ids=name)
 def test_no_file_is_longer_than_can_be_read(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_no_generic_module_names_what_a_plug_in_may_bring() -> None:
+    """A list of names would drift unseen; words of one part, such as "load", mean other things as well."""
+    brought = {*tasks(), *scenarios(), *runtimes(), *metrics()}
+    own = ("harness/tasks/", "harness/judge/metrics/", "harness/measure/scenarios/", "harness/measure/runtimes/")
+    modules = [path for path in HARNESS if not name(path).startswith(own)]
+    assert len(modules) > 200
+    named = [
+        f"{name(path)}:{node.lineno} {node.value}"
+        for path in modules
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and node.value in brought and re.search(r"[._-]", str(node.value))
+    ]
+    assert named == []
 
 
 def test_git_ignores_no_module() -> None:

@@ -62,12 +62,14 @@ class Pass(ABC):
     on two cores: what is cheap is judged first. ``files`` are the options that name files from the TOML's folder
     on: what such a file holds belongs to the identity, not what it is called. ``any_names`` says that it can read a
     file that calls inputs and outputs otherwise than the workload (``tensor_facts(source).naming``), and keeps these.
+    ``hub`` is what the Hugging Face hub calls the library of what it writes; one pass of a format says it.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     input_formats: ClassVar[frozenset[str]]
     output_format: ClassVar[str]
+    hub: ClassVar[str] = ""
     requires: ClassVar[tuple[str, ...]] = ()
     environment: ClassVar[str | None] = None
     files: ClassVar[tuple[str, ...]] = ()

@@ -30,6 +30,7 @@ class Onnx(Pass):
     title = "export to ONNX"
     input_formats = frozenset({REFERENCE, FORMAT})
     output_format = "onnx"
+    hub = "onnx"
     requires = ("torch", "onnx", "onnxscript")
 
     @options_table

@@ -16,6 +16,7 @@ class OpenVino(Pass):
     effort = 1.0
     input_formats = frozenset({"onnx"})
     output_format = "openvino"
+    hub = "openvino"
     requires = ("openvino",)
 
     @options_table

@@ -20,6 +20,7 @@ class Torch(Pass):
     effort = 5.0
     input_formats = frozenset({REFERENCE, FORMAT})
     output_format = "torch"
+    hub = "pytorch"
     requires = ("torch",)
 
     @options_table

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.core.codec import plain
 from harness.evidence.model import KpiLine, TargetLine
+from harness.spec.catalog import passes
 from harness.spec.tasks import tasks
 
 FENCE = "---"
@@ -23,7 +24,6 @@ _LICENCES = frozenset({
     "isc", "lgpl-2.1", "lgpl-3.0", "llama2", "llama3", "llama3.1", "llama3.2", "mit", "mpl-2.0", "openrail",
     "unlicense", "zlib",
 })  # fmt: skip
-_LIBRARIES = {"openvino": "openvino", "onnx": "onnx", "huggingface": "transformers", "torch": "pytorch"}
 
 
 def front_matter(
@@ -40,7 +40,7 @@ def front_matter(
     tag = tasks()[task].hub if task in tasks() else "other"
     if tag != "other":
         lines.append(f"pipeline_tag: {tag}")
-    if library := next((title for start, title in _LIBRARIES.items() if made.startswith(start)), None):
+    if library := next((cls.hub for cls in passes().values() if cls.hub and cls.output_format == made), None):
         lines.append(f"library_name: {library}")
     tags = ["kpi-package", made, *(["kpi-not-proven"] if forced else [])]
     lines += [f"tags: {scalar(tags)}", "model-index:", f"- name: {scalar(kpi.name)}", "  results:"]

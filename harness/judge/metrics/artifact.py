@@ -29,10 +29,10 @@ class ArtifactMetric(Metric):
 
     @classmethod
     def judged_again(cls, case: Case) -> Decision:
-        own = cls.of(case.artifact) if case.artifact else case.stated(case.target.recipe)
+        own = cls.of(case.artifact) if case.artifact else case.stated(case.target.recipe, cls.values_in)
         if case.bound.versus is None:
             return judge_exact(case.bound, case.target.value if own is None else own)
-        other = case.stated(case.bound.versus)
+        other = case.stated(case.bound.versus, cls.values_in)
         if own is None or other is None:
             # Nothing but the ratio itself is kept: whether it keeps the bound can still be told.
             return judge_exact(case.bound, case.target.value)

@@ -35,7 +35,7 @@ class Metric(ABC):
     each process has a figure of its own, ``priced`` whether it is multiplied by the price of an hour,
     ``two_machines`` whether it is about the machine of another KPI as well, ``of_files`` whether the artifact's files
     say it, ``exact`` whether another run of the same gives the same figure; ``effort`` orders kinds by what a figure
-    takes.
+    takes. ``drawn`` says whether charts show it: as what a recipe is fast by, and from machine to machine.
     """
 
     name: ClassVar[str]
@@ -56,6 +56,7 @@ class Metric(ABC):
     of_files: ClassVar[bool] = False
     exact: ClassVar[bool] = False
     effort: ClassVar[int] = 3
+    drawn: ClassVar[bool] = False
 
     @classmethod
     def kind(cls) -> str:
@@ -90,6 +91,12 @@ class Metric(ABC):
         del settings
         values = cls.values_in(measurement)
         return (factor * values[0], None, None) if values else None
+
+    @classmethod
+    def by_request(cls, measurement: Measurement) -> Mapping[str, float]:
+        """The value for each kind of request, by its name, where a measurement has several; in base units."""
+        del measurement
+        return {}
 
     @classmethod
     def parts_in(cls, bound: Bound, own: Sequence[Measurement], confidence: float) -> Mapping[str, Decision]:

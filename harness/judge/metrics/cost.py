@@ -26,6 +26,7 @@ class CostPerMillion(CostOfWork):
     """Formula: price of an hour / samples an hour x 1,000,000; the throughput is that of batches (Offline)."""
 
     name = "cost.per_million"
+    drawn = True
     title = "cost of a million samples"
     scenario = "offline"
     tasks = TENSORS

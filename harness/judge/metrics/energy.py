@@ -22,6 +22,7 @@ class EnergyPerSample(ProcessMetric):
     """
 
     name = "energy.per_sample"
+    drawn = True
     title = "energy of a sample"
     dimension = ENERGY
     better = "lower"

@@ -88,6 +88,7 @@ class LatencyP50(Latency):
     """Median latency. Formula: the 50th percentile of a process's samples."""
 
     name = "latency.p50"
+    drawn = True
     title = "median latency"
     quantile = 0.50
 

@@ -9,6 +9,7 @@ from harness.judge.metrics.artifact import ArtifactMetric
 
 if TYPE_CHECKING:
     from harness.build.artifact import Artifact
+    from harness.measure.records import Measurement
 
 
 class Size(ArtifactMetric):
@@ -22,3 +23,7 @@ class Size(ArtifactMetric):
     @classmethod
     def of(cls, artifact: Artifact) -> float:
         return float(artifact.size)
+
+    @classmethod
+    def values_in(cls, measurement: Measurement) -> list[float]:
+        return [float(measurement.artifact_bytes)]

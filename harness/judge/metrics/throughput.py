@@ -28,6 +28,7 @@ class ThroughputSingle(_Throughput):
     """Throughput of one request after another, batch 1 (MLPerf SingleStream)."""
 
     name = "throughput.single"
+    drawn = True
     title = "throughput, one request at a time"
     scenario = "single-stream"
 
@@ -36,5 +37,6 @@ class ThroughputOffline(_Throughput):
     """Throughput when all samples are there at once (MLPerf Offline): batches, asynchronous where asked."""
 
     name = "throughput.offline"
+    drawn = True
     title = "batch throughput"
     scenario = "offline"

@@ -21,6 +21,7 @@ class Offline(TensorScenario):
     """Batches of a fixed size, one after the other or as many in flight as the runtime asks for."""
 
     name = "offline"
+    request = "a batch"
     title = "batches"
 
     @options_table

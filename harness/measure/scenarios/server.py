@@ -35,6 +35,7 @@ class Server(TensorScenario):
     """
 
     name = "server"
+    request = "a request under load"
     title = "several clients at once"
 
     @options_table

@@ -19,6 +19,7 @@ class SingleStream(TensorScenario):
     """Batch 1, the request samples in turn, after steady state."""
 
     name = "single-stream"
+    request = "a request"
     title = "one request at a time"
 
     def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:

@@ -34,7 +34,6 @@ def recipes(workload: str, evidence: Evidence) -> list[Recipe]:
     for target in evidence.targets:
         if target.workload == workload and target.known:
             found.setdefault(target.recipe, Recipe(target.recipe))
-    size = metrics()["size"]
     for measurement in evidence.measurements:
         of, name = recipe_of(measurement)
         if of == workload:
@@ -42,7 +41,6 @@ def recipes(workload: str, evidence: Evidence) -> list[Recipe]:
             # What another recipe was compared with is measured twice: the first stays.
             for figure in figures(_undisturbed(measurement), evidence.settings):
                 recipe.figures.setdefault(figure.metric.name, figure)
-            recipe.figures.setdefault("size", Figure(size, float(measurement.artifact_bytes)))
     for target in evidence.targets:
         # The verdict's own figure counts, where there is one.
         judged = target.relation == Relation.VALUE and target.known

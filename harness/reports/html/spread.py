@@ -14,21 +14,12 @@ from harness.measure.records import Measurement
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Spec, Table, recipe_of, short, source
 from harness.reports.html.scale import Axis
+from harness.spec.catalog import scenarios
 
 _CELLS = 72
 _ROW, _NAME, _GAP = 11, 1.5, 0.5
 _LEAST = 2
 _FEW = 3
-_WHAT = {
-    "single-stream": "a request",
-    "offline": "a batch",
-    "server": "a request under load",
-    "load": "a request under load",
-    "generate": "an answer",
-    "stream": "a frame",
-    "camera": "a frame at the camera's rate",
-    "transcribe": "a recording",
-}
 
 
 def spreads(workload: str, evidence: Evidence) -> Iterator[Drawing]:
@@ -43,7 +34,8 @@ def spreads(workload: str, evidence: Evidence) -> Iterator[Drawing]:
 
 
 def _drawing(scenario: str, measurements: Sequence[Measurement], evidence: Evidence) -> Drawing:
-    what = _WHAT.get(scenario, scenario)
+    known = scenarios().get(scenario)
+    what = (known.request if known else "") or scenario
     processes = [p for m in measurements for p in m.processes if p.samples_s]
     everything = [sample for process in processes for sample in process.samples_s]
     axis = Axis.over(f"time of {what}", TIME, everything)

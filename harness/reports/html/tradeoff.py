@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.core.text import plain
-from harness.core.units import TIME
+from harness.core.units import ENERGY, TIME
 from harness.evidence.model import Evidence, PublishedLine
 from harness.judge.metrics import metrics
-from harness.judge.metrics.base import Metric
+from harness.judge.metrics.base import Metric, ProofMetric
+from harness.judge.metrics.size import Size
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Source, Spec, Table, recipe_of, short, source
 from harness.reports.html.recipes import Recipe, Region, front, recipes, regions
 from harness.reports.html.scale import Axis
 
-_FIRST = ("latency.p50", "latency.frame.p50", "latency.audio_second.p50", "serving.latency.p50", "latency.generate.p50")
 _HEIGHT = 300
 _CIRCLE, _GREW = 230, 700
 _TURNS = 3
@@ -29,11 +29,11 @@ def tradeoffs(workload: str, evidence: Evidence) -> Iterator[Drawing]:
         return
     asked = regions(workload, evidence, points)
     published = [line for line in evidence.published if line.workload == workload]
-    fast, right, small = _speed(points), _accuracy(points), metrics()["size"]
+    fast, right, small = _speed(points), _accuracy(points), metrics()[Size.name]
     sources = tuple(
         source(m, evidence.commit)
         for m in evidence.measurements
-        if recipe_of(m)[0] == workload and m.scenario != "profile"
+        if recipe_of(m)[0] == workload and m.scenario != ProofMetric.scenario
     )
     pairs = [(fast, right), (small, right)] if right else [(fast, small)]
     best = front(points, [m.name for m in (fast, right, small) if m and _has(points, m)])
@@ -49,14 +49,13 @@ def _has(points: Sequence[Recipe], metric: type[Metric]) -> bool:
 
 
 def _speed(points: Sequence[Recipe]) -> type[Metric] | None:
-    """The median time that most recipes have, else a rate."""
+    """The time that most recipes have, else a rate; of several, what charts show."""
     found = [m for m in metrics().values() if m.per_process and _has(points, m)]
-    times = [m for m in found if m.dimension is TIME and not m.name.endswith((".p95", ".p99", "first_inference"))]
-    rates = [m for m in found if m.kind() in ("throughput", "rtf", "serving") and m.dimension is not TIME]
+    times = [m for m in found if m.dimension is TIME]
+    rates = [m for m in found if m.drawn and not m.priced and m.dimension is not ENERGY]
 
-    def rank(metric: type[Metric]) -> tuple[int, int]:
-        known = sum(metric.name in recipe.figures for recipe in points)
-        return -known, _FIRST.index(metric.name) if metric.name in _FIRST else len(_FIRST)
+    def rank(metric: type[Metric]) -> tuple[bool, int]:
+        return not metric.drawn, -sum(metric.name in recipe.figures for recipe in points)
 
     return min(times or rates, key=rank, default=None)
 
@@ -176,7 +175,7 @@ def _points(
     up: Way,
     ways: Mapping[str, Any],
 ) -> Iterator[Spec]:
-    largest = max((recipe.value("size") or 0.0 for recipe in seen), default=0.0) or 1.0
+    largest = max((recipe.value(Size.name) or 0.0 for recipe in seen), default=0.0) or 1.0
     rows: list[dict[str, Any]] = []
     arms: list[dict[str, float]] = []
     for recipe in seen:
@@ -185,11 +184,11 @@ def _points(
             {
                 **place,
                 "number": str(number[recipe.name]),
-                "area": _CIRCLE + round(_GREW * (recipe.value("size") or 0.0) / largest),
+                "area": _CIRCLE + round(_GREW * (recipe.value(Size.name) or 0.0) / largest),
                 "front": recipe in best,
                 "recipe": short(recipe.name),
                 **{m.title: str(recipe.figures[m.name]) for m in (across[0], up[0])},
-                "size": str(recipe.figures["size"]) if "size" in recipe.figures else "not known",
+                "size": str(recipe.figures[Size.name]) if Size.name in recipe.figures else "not known",
             }
         )
         for key, (metric, axis) in (("x", across), ("y", up)):
@@ -294,7 +293,7 @@ def _wanted(region: Region, *shown: type[Metric]) -> str:
 def _table(
     points: Sequence[Recipe], best: Sequence[Recipe], number: Mapping[str, int], shown: Sequence[type[Metric]]
 ) -> Table:
-    names = list(dict.fromkeys([*(m.name for m in shown), "size"]))
+    names = list(dict.fromkeys([*(m.name for m in shown), Size.name]))
     rows = [
         (
             f"{number[recipe.name]} {short(recipe.name)}",

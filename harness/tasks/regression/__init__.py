@@ -61,6 +61,7 @@ TASKS = tuple(
         hub=hub,
         space=tensor_space,
         guess=guess,
+        kept=("parity.relative_error", "<= {share}", "how far its outputs may be from those of the delivered file"),
         starting=(("error.r2", ">= 0.5", "a starting point: write what you need"),),
     )
     for name, hub, guess in (

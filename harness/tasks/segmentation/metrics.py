@@ -57,6 +57,7 @@ class ServingDropped(ProcessMetric):
     """Formula: frames that a newer one overtook before they were taken / frames that the camera gave."""
 
     name = "serving.dropped"
+    drawn = True
     title = "frames dropped at the camera's rate"
     dimension = SHARE
     better = "lower"
@@ -73,6 +74,7 @@ class ServingStreams(ProcessMetric):
     """The largest number of streams at the camera's rate, each with at most the permitted dropped frames."""
 
     name = "serving.streams"
+    drawn = True
     title = "streams held at the camera's rate"
     dimension = COUNT
     better = "higher"

@@ -29,6 +29,7 @@ class Rtf(_Transcribed):
     """Formula: seconds from samples to text, summed over utterances / seconds of their sound."""
 
     name = "rtf"
+    drawn = True
     title = "real-time factor"
     dimension = NUMBER
 
@@ -41,6 +42,7 @@ class LatencyAudioSecond(Latency):
     """Formula: the median over utterances of (seconds from samples to text / seconds of sound)."""
 
     name = "latency.audio_second.p50"
+    drawn = True
     title = "median latency per second of audio"
     scenario = "transcribe"
     tasks = RECORDINGS
@@ -55,6 +57,7 @@ class CostPerAudioHour(PricedMetric):
     """Formula: price of an hour x real-time factor, one utterance at a time."""
 
     name = "cost.per_audio_hour"
+    drawn = True
     title = "cost of an hour of audio"
     scenario = "transcribe"
     tasks = RECORDINGS

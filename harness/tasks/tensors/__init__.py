@@ -29,5 +29,6 @@ TASKS = (
         metric="parity.relative_error",
         space=tensor_space,
         guess=_guess,
+        kept=("parity.relative_error", "<= {share}", "how far its outputs may be from those of the delivered file"),
     ),
 )

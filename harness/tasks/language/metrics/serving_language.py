@@ -52,6 +52,7 @@ class ServingTtftP50(_ServedSeries):
     """Median time from when a request was due to its first text, thoughts included, over the wire."""
 
     name = "serving.ttft.p50"
+    drawn = True
     title = "median time to first token under load"
     series = "ttft_s"
     quantile = 0.50
@@ -79,6 +80,7 @@ class ServingTtftContentP50(_Content):
     """Median time from when a request was due to the first text of its answer, the thoughts before it left out."""
 
     name = "serving.ttft_content.p50"
+    drawn = True
     title = "median time to first token of the answer under load"
     quantile = 0.50
 
@@ -95,6 +97,7 @@ class ServingTpotP50(_ServedSeries):
     """Median over requests of (time of the last piece - time of the first text) / (tokens - 1)."""
 
     name = "serving.tpot.p50"
+    drawn = True
     title = "median time per output token under load"
     series = "tpot_s"
     quantile = 0.50
@@ -110,6 +113,7 @@ class ServingTpotP99(_ServedSeries):
 
 
 class _Serving(ProcessMetric):
+    drawn = True
     scenario: ClassVar[str | None] = "load"
     tasks = PROMPTS
 
@@ -160,6 +164,7 @@ class ServingCapacity(_Serving):
     """The largest rate of random arrivals at which every request is answered, the percentile within the limit."""
 
     name = "serving.capacity"
+    drawn = True
     title = "largest load in time"
     dimension = REQUEST_RATE
     better = "higher"

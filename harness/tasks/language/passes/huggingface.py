@@ -19,6 +19,7 @@ class HuggingFace(Pass):
     effort = 0.0
     input_formats = frozenset({REFERENCE})
     output_format = "huggingface"
+    hub = "transformers"
 
     def run(self, job: PassContext) -> dict[str, Any]:
         if not isinstance(job.workload, LanguageModel):

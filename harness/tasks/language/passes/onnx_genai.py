@@ -45,6 +45,7 @@ class OnnxGenAi(Pass):
     effort = 5.0
     input_formats = frozenset({REFERENCE, HF_LLM})
     output_format = FORMAT
+    hub = "onnx"
     requires = ("onnxruntime-genai", "onnxruntime", "onnx", "transformers", "peft")
     environment = "olive"
 

@@ -29,6 +29,7 @@ class OptimumOpenVino(Pass):
     title = "export to OpenVINO with Optimum Intel"
     input_formats = frozenset({REFERENCE})
     output_format = FORMAT
+    hub = "openvino"
     requires = REQUIRES
 
     @options_table

@@ -29,6 +29,7 @@ class Generate(Scenario[LanguageSession]):
     """MLPerf's SingleStream for tokens: batch 1, greedy, a fixed number of tokens so that recipes do the same work."""
 
     name = "generate"
+    request = "an answer"
     title = "answers to prompts of given lengths"
     session_type = LanguageSession
     watched = True

@@ -37,6 +37,7 @@ class Load(Scenario[EndpointSession]):
     """
 
     name = "load"
+    request = "a request under load"
     title = "requests over HTTP, many at once"
     session_type = EndpointSession
 

@@ -35,6 +35,7 @@ class Stream(TensorScenario):
     """
 
     name = "stream"
+    request = "a frame"
     title = "a clip, frame by frame"
 
     @options_table
@@ -90,6 +91,7 @@ class Camera(Stream):
     """The same with a camera's rate, so that frames may be dropped."""
 
     name = "camera"
+    request = "a frame at the camera's rate"
     title = "a camera's frames, at their rate"
 
     @options_table

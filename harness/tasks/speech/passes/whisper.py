@@ -33,6 +33,7 @@ class OptimumWhisper(Pass):
     title = "export of Whisper with Optimum Intel"
     input_formats = frozenset({REFERENCE})
     output_format = FORMAT
+    hub = "openvino"
     requires = REQUIRES
 
     @options_table

@@ -26,6 +26,7 @@ class Transcribe(Scenario[SpeechSession]):
     """MLPerf's SingleStream for speech: the evaluation recordings in turn, each timed from samples to text."""
 
     name = "transcribe"
+    request = "a recording"
     title = "one utterance at a time"
     session_type = SpeechSession
 
