@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise
 
+from harness.core.numbers import in_order
+
 
 def percentile(samples: Sequence[float], quantile: float) -> float:
     """The ``quantile`` (0 to 1) of ``samples`` by linear interpolation (Hyndman and Fan 1996, type 7).
@@ -16,7 +18,7 @@ def percentile(samples: Sequence[float], quantile: float) -> float:
     """
     if not samples:
         raise ValueError("a percentile of no samples")
-    ordered = sorted(samples)
+    ordered = in_order(samples)
     position = (len(ordered) - 1) * quantile
     below = math.floor(position)
     low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
@@ -47,7 +49,7 @@ def percentile_bounds(
     Source: Hahn and Meeker, Statistical Intervals, 5.2. Samples whose excesses follow one another (``correlation``,
     see ``tail_correlation``) count as ``effective_samples``: the order statistics are those at the same share.
     """
-    ordered = sorted(samples)
+    ordered = in_order(samples)
     n = len(ordered)
     worth = math.floor(effective_samples(n, correlation))
     if worth < 1:

@@ -109,6 +109,10 @@ def plugin_folder(path: Path, name: str) -> Path:
     return path.parent.resolve() / name
 
 
+_LOOKED_FOR = (b"plugins", b"include", b"metric", b"\\")
+"""What is looked for here; an escape could write it otherwise."""
+
+
 def use_plugins(path: Path) -> None:
     """Makes the plug-ins known that the file names, for what only reads evidence; mistakes are for a reader to tell."""
     data = _readable(path)
@@ -132,7 +136,9 @@ def _own_metrics(file: Path, data: Mapping[str, Any]) -> Iterator[OwnMetric]:
 def _readable(path: Path) -> Mapping[str, Any]:
     """What a file says; nothing where it can't be read, which is for a reader to tell."""
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        text = path.read_bytes()
+        # A large file takes a second to parse.
+        return tomllib.loads(text.decode("utf-8-sig")) if any(word in text for word in _LOOKED_FOR) else {}
     except (OSError, ValueError, RecursionError):
         return {}
 

@@ -44,13 +44,15 @@ class Compare(Command):
         from harness.core.files import write_atomically
         from harness.evidence.history.compare import compare
         from harness.evidence.history.database import History
-        from harness.evidence.history.runs import find, last_two, latest
+        from harness.evidence.history.runs import exists, find, last_two, latest
         from harness.reports.comparison import markdown, terminal
         from harness.reports.comparison_json import to_json
 
         root = chosen.kpis.resolve().parent
         history = History(folder_of_runs(chosen.kpis))
-        if not history.path.exists() and (history.folder / "runs").exists():
+        given = [name for name in (chosen.base, chosen.new) if name is not None]
+        needed = len(given) < 2 or not all(exists(Path(name)) for name in given)  # noqa: PLR2004 - two runs
+        if needed and not history.path.exists() and (history.folder / "runs").exists():
             history.rebuild()
         if chosen.base is None:
             base, new = last_two(history)

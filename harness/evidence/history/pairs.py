@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from harness.evidence.model import Evidence, TargetLine
@@ -10,19 +10,18 @@ from harness.evidence.model import Evidence, TargetLine
 
 def renamed_kpis(base: Evidence, new: Evidence) -> Iterator[tuple[str, str]]:
     """KPIs that have another name with the same workload, recipe, machine and targets: (old, new)."""
-    before, after = _promises(base), _promises(new)
-    gone = {name: what for name, what in before.items() if name not in after}
-    for name, what in after.items():
-        if name not in before:
-            old = next((other for other, promised in gone.items() if promised == what), None)
-            if old is not None:
-                del gone[old]
-                yield old, name
+    names = [{target.kpi for target in evidence.targets} for evidence in (base, new)]
+    gone = _promises(base, names[0] - names[1])
+    for name, what in _promises(new, names[1] - names[0]).items():
+        old = next((other for other, promised in gone.items() if promised == what), None)
+        if old is not None:
+            del gone[old]
+            yield old, name
 
 
-def _promises(evidence: Evidence) -> dict[str, object]:
+def _promises(evidence: Evidence, kpis: Collection[str]) -> dict[str, object]:
     found: dict[str, list[tuple[str, ...]]] = {}
-    for target in evidence.targets:
+    for target in (target for target in evidence.targets if target.kpi in kpis):
         what = tuple(str(getattr(target, name)) for name in ("workload", "recipe", "machine", "metric", "bound"))
         found.setdefault(target.kpi, []).append(what)
     return {name: sorted(promised) for name, promised in found.items()}

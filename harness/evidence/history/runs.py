@@ -70,7 +70,7 @@ def find(wanted: str, history: History, folder: Path, machine: str | None = None
     ``folder``. ``REV:PATH`` is an evidence.json that git keeps.
     """
     path = Path(wanted)
-    if _exists(path):
+    if exists(path):
         return _read(path / "evidence.json" if path.is_dir() else path)
     runs = history.runs()
     if (run := _by_name(wanted, runs)) is not None:
@@ -144,7 +144,8 @@ def _key() -> str | None:
     return os.environ.get(KEY_VARIABLE)
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; not where nothing can have that name."""
     try:
         return path.exists()
     except (OSError, ValueError):  # a name longer than any file's, a null byte
