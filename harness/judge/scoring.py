@@ -14,6 +14,7 @@ from harness.core.numbers import packed
 from harness.core.score_bounds import Scores
 from harness.judge.computing import computing
 from harness.judge.metrics.base import SampleMetric
+from harness.judge.metrics.worth import check_can_fail
 from harness.judge.verdict import Decision, flips, too_small
 from harness.measure.runner import MeasurementRunner, MeasurementSpec, Series
 from harness.measure.scenarios import scenarios
@@ -75,6 +76,7 @@ class Scorer:
         if target.bound.versus:
             others = self._scores(metric, used[1], references[1], compared=True)
             _check_worth(metric, recipes[1], others)
+            check_can_fail(metric, target.bound, recipes[1].key, sum(others) / len(others))
         _require_alike(metric, [(recipe, self._campaign.of(u)) for recipe, u in zip(recipes, used, strict=False)])
         series = self._campaign.of(own)
         units = series.groups.get(metric.name) or series.clusters

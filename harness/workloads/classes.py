@@ -64,7 +64,7 @@ def check_varied(answers: Array, recipe: str) -> None:
     """Raises KpiError where a recipe answers, (samples, ...), the same to all of several samples."""
     import numpy as np
 
-    if len(answers) > 1 and np.ptp(answers, axis=0).max() <= 1e-6 * max(1.0, np.abs(answers).max()):
+    if len(answers) > 1 and np.ptp(answers, axis=0).max() <= 1e-6 * np.abs(answers).max():
         raise KpiError(
             f"{recipe} answers the same to all {len(answers)} samples",
             "look for an input that does not reach the model, or weights that are all zero",
@@ -103,14 +103,19 @@ def remarks(outputs: Outputs) -> list[str]:
 
 def check_better_than_guessing(outputs: Outputs, recipe: str) -> None:
     """Raises KpiError where a recipe that others are compared with is not better than always the same class."""
+    check_decisions(decisions(outputs.logits), outputs.labels, recipe, "samples")
+
+
+def check_decisions(found: Array, labels: Array, recipe: str, what: str) -> None:
+    """The same of decisions and labels, (n,), of which ``what`` says what they are about."""
     import numpy as np
 
-    right = float((decisions(outputs.logits) == outputs.labels).mean())
-    guessed = float(np.bincount(outputs.labels).max()) / len(outputs.labels)
-    if right > guessed + 2 * math.sqrt(guessed * (1 - guessed) / len(outputs.labels)):
+    right = float((found == labels).mean())
+    guessed = float(np.bincount(labels).max()) / len(labels)
+    if right > guessed + 2 * math.sqrt(guessed * (1 - guessed) / len(labels)):
         return
     raise KpiError(
-        f"{recipe} is right on {100 * right:.3g} % of the samples, always the most frequent class would be on "
+        f"{recipe} is right on {100 * right:.3g} % of the {what}, always the most frequent class would be on "
         f"{100 * guessed:.3g} %: a comparison with it proves nothing",
         "check its labels, what its inputs are normalized with, and its weights",
     )

@@ -12,10 +12,12 @@ from harness.core.errors import KpiError
 from harness.core.libraries import require, version_of
 from harness.core.units import SHARE
 from harness.judge.metrics.whole_set import SetMetric
+from harness.judge.metrics.worth import check_better_than_shuffled
 from harness.measure.records import Outputs
 from harness.tasks.detection import DETECTION
 from harness.tasks.detection.boxes import BOX
 from harness.tasks.detection.decoding import FOUND
+from harness.workloads.classes import check_varied
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +34,7 @@ class AveragePrecision(SetMetric):
     better = "higher"
     range = (0.0, 1.0)
     tasks = DETECTION
+    worthless = 0.0
     overlaps: ClassVar[slice] = slice(None)
 
     @classmethod
@@ -45,6 +48,9 @@ class AveragePrecision(SetMetric):
 
     @classmethod
     def check(cls, outputs: Outputs, recipe: str) -> None:
+        """Boxes that were drawn and boxes that were found, these not the same in all pictures."""
+        import numpy as np
+
         if outputs.labels.ndim != 3 or outputs.labels.shape[2] != BOX:  # noqa: PLR2004 - pictures, boxes, what is known
             raise KpiError(
                 f"{recipe}: labels have the shape {outputs.labels.shape}, (pictures, boxes, {BOX}) is needed",
@@ -52,6 +58,14 @@ class AveragePrecision(SetMetric):
             )
         if outputs.logits.ndim != 3 or outputs.logits.shape[2] != FOUND:  # noqa: PLR2004 - pictures, boxes, what is said
             raise KpiError(f"{recipe}: what was found has the shape {outputs.logits.shape}, boxes were expected")
+        found, drawn = (np.nan_to_num(array) for array in (outputs.logits, outputs.labels))
+        if found.any() and np.ptp(drawn, axis=0).any():
+            check_varied(found, recipe)
+
+    @classmethod
+    def check_compared(cls, outputs: Outputs, recipe: str) -> None:
+        """What others are held against finds what is in a picture, not what is in any."""
+        check_better_than_shuffled(getattr(cls, "whole", cls), outputs, recipe)
 
     @classmethod
     def of(cls, outputs: Outputs, reference: Outputs | None, places: Sequence[int]) -> float:

@@ -10,9 +10,10 @@ from harness.core.errors import KpiError
 from harness.core.units import NUMBER, SHARE
 from harness.judge.metrics.base import SampleMetric
 from harness.judge.metrics.whole_set import SetMetric, sample_groups
+from harness.judge.metrics.worth import check_better_than
 from harness.measure.records import Outputs
 from harness.tasks.embeddings import EMBEDDINGS
-from harness.tasks.embeddings.nearness import Pairs, ranks, unit
+from harness.tasks.embeddings.nearness import Pairs, by_chance, ranks, unit
 from harness.workloads.classes import check_varied
 
 if TYPE_CHECKING:
@@ -87,6 +88,14 @@ class RecallAt1(IdentityMetric):
             check_identities(outputs.labels)  # of a slice: those of one class alone are found by nothing
             RecallAt1._last = (outputs, ranks(outputs.logits, outputs.labels))
         return RecallAt1._last[1]
+
+    @classmethod
+    def check_compared(cls, outputs: Outputs, recipe: str) -> None:
+        """What others are held against finds more than as many taken at random would."""
+        found, chances = cls._ranks(outputs), by_chance(outputs.labels, cls.at)
+        right = float((found[found >= 0] < cls.at).mean())
+        least = float(chances.mean() + 2 * (chances * (1 - chances)).sum() ** 0.5 / len(chances))
+        check_better_than(cls, right, least, recipe, "vectors at random, with luck,")
 
     @classmethod
     def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:

@@ -49,6 +49,18 @@ def ranks(vectors: npt.NDArray[Any], identities: npt.NDArray[Any]) -> npt.NDArra
     return found
 
 
+def by_chance(identities: npt.NDArray[Any], at: int) -> Rows:
+    """How likely one of ``at`` others, taken at random, is of a sample's identity; of samples that have such others."""
+    import numpy as np
+
+    _, which, counts = np.unique(identities, return_inverse=True, return_counts=True)
+    others, own = len(identities) - 1, counts[which][counts[which] > 1] - 1
+    none = np.ones(len(own))
+    for taken in range(min(at, others)):
+        none *= np.maximum(others - own - taken, 0) / (others - taken)
+    return 1 - none
+
+
 class Pairs:
     """All pairs of two samples, counted by their cosine: those of one identity, and the others.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.core.errors import KpiError
 from harness.core.units import NUMBER
 from harness.judge.metrics.base import SampleMetric
 from harness.judge.metrics.whole_set import SetMetric
+from harness.judge.metrics.worth import check_better_than
 from harness.measure.records import Outputs
 from harness.tasks.regression import MEDIAN, REGRESSION, Quantiles
 
@@ -49,6 +51,22 @@ def errors(outputs: Outputs) -> Rows:
     return answers - labels
 
 
+def labels(outputs: Outputs) -> Rows:
+    """The labels, (samples, numbers)."""
+    import numpy as np
+
+    return np.asarray(outputs.labels, dtype=np.float64).reshape(len(outputs.labels), -1)
+
+
+def always(answer: Rows, outputs: Outputs) -> Rows:
+    """One answer, (numbers,), to all samples: of quantiles the same for each."""
+    import numpy as np
+
+    count, shares = len(outputs.labels), len(list(Quantiles(**outputs.task).quantiles))
+    found = np.broadcast_to(answer, (count, len(answer)))
+    return np.repeat(found[..., None], shares, axis=-1) if shares else found
+
+
 def _by_quantile(answers: Rows, shares: Sequence[float]) -> Rows:
     """(samples, numbers, quantiles). Raises KpiError where the last axis does not hold a number for each quantile."""
     if answers.ndim == 1 or answers.shape[-1] != len(shares):
@@ -59,23 +77,65 @@ def _by_quantile(answers: Rows, shares: Sequence[float]) -> Rows:
     return answers.reshape(len(answers), -1, len(shares))
 
 
-class MeanAbsoluteError(SampleMetric):
+class ErrorMetric(SampleMetric):
+    """How far answers are from labels, in the label's unit."""
+
+    dimension = NUMBER
+    better: ClassVar[Literal["lower", "higher"]] = "lower"
+    tasks = REGRESSION
+
+    @classmethod
+    @abstractmethod
+    def losses(cls, outputs: Outputs) -> Rows:
+        """What each sample loses, (samples,)."""
+
+    @classmethod
+    @abstractmethod
+    def one_answer(cls, wanted: Rows, outputs: Outputs) -> Rows:
+        """The best answer to all samples, as they are answered, (samples, ...); ``wanted`` are their labels."""
+
+    @classmethod
+    def figure_of(cls, loss: float, wanted: Rows) -> float:
+        """The figure of a mean loss."""
+        del wanted
+        return loss
+
+    @classmethod
+    def check_compared(cls, outputs: Outputs, recipe: str) -> None:
+        """What others are held against is nearer to the labels than always the same answer."""
+        whole: type[ErrorMetric] = getattr(cls, "whole", cls)
+        own, wanted = whole.losses(outputs), labels(outputs)
+        same = whole.losses(Outputs(whole.one_answer(wanted, outputs), outputs.labels, task=outputs.task))
+        least = max(0.0, same.mean() - 2 * (same - own).std() / math.sqrt(len(own)))
+        found, luck = (whole.figure_of(float(loss), wanted) for loss in (own.mean(), least))
+        check_better_than(whole, found, luck, recipe, "always the same answer, with luck,")
+
+
+class MeanAbsoluteError(ErrorMetric):
     """Formula: the mean over samples of the mean of |answer - label| over a sample's numbers; in the label's unit."""
 
     name = "error.mae"
     title = "mean absolute error"
-    dimension = NUMBER
-    better = "lower"
-    tasks = REGRESSION
+
+    @classmethod
+    def losses(cls, outputs: Outputs) -> Rows:
+        found: Rows = abs(errors(outputs)).mean(axis=1)
+        return found
+
+    @classmethod
+    def one_answer(cls, wanted: Rows, outputs: Outputs) -> Rows:
+        import numpy as np
+
+        return always(np.median(wanted, axis=0), outputs)
 
     @classmethod
     def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
         del reference
-        found: list[float] = abs(errors(outputs)).mean(axis=1).tolist()
+        found: list[float] = cls.losses(outputs).tolist()
         return found
 
 
-class PinballLoss(SampleMetric):
+class PinballLoss(ErrorMetric):
     """Formula: the mean over samples, their numbers and quantiles q of max(q e, (q - 1) e), e = label - answer.
 
     In the label's unit. Koenker and Bassett 1978; scikit-learn's mean_pinball_loss, averaged over the quantiles.
@@ -83,15 +143,25 @@ class PinballLoss(SampleMetric):
 
     name = "error.pinball"
     title = "pinball loss"
-    dimension = NUMBER
-    better = "lower"
-    tasks = REGRESSION
+
+    @classmethod
+    def one_answer(cls, wanted: Rows, outputs: Outputs) -> Rows:
+        import numpy as np
+
+        shares = list(Quantiles(**outputs.task).quantiles)
+        same = np.stack([np.quantile(wanted, share, axis=0) for share in shares], axis=-1)
+        return np.broadcast_to(same, (*wanted.shape, len(shares)))
 
     @classmethod
     def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
+        del reference
+        found: list[float] = cls.losses(outputs).tolist()
+        return found
+
+    @classmethod
+    def losses(cls, outputs: Outputs) -> Rows:
         import numpy as np
 
-        del reference
         shares = list(Quantiles(**outputs.task).quantiles)
         if not shares:
             raise KpiError(
@@ -101,7 +171,7 @@ class PinballLoss(SampleMetric):
         answers = _by_quantile(np.asarray(outputs.logits, dtype=np.float64), shares)
         each = [errors(Outputs(answers[..., place], outputs.labels)) for place in range(len(shares))]
         losses = [np.maximum(-share * apart, (1 - share) * apart) for share, apart in zip(shares, each, strict=True)]
-        found: list[float] = np.mean(losses, axis=0).mean(axis=1).tolist()
+        found: Rows = np.mean(losses, axis=0).mean(axis=1)
         return found
 
     @classmethod
@@ -115,16 +185,31 @@ class PinballLoss(SampleMetric):
         return [f"quantiles cross on {crossed} of {len(answers)} samples"] if crossed else []
 
 
-class RootMeanSquaredError(SetMetric):
+class SquaredErrorMetric(ErrorMetric, SetMetric):
+    """A figure of squared errors."""
+
+    @classmethod
+    def losses(cls, outputs: Outputs) -> Rows:
+        found: Rows = (errors(outputs) ** 2).mean(axis=1)
+        return found
+
+    @classmethod
+    def one_answer(cls, wanted: Rows, outputs: Outputs) -> Rows:
+        return always(wanted.mean(axis=0), outputs)
+
+
+class RootMeanSquaredError(SquaredErrorMetric):
     """Formula: the root of the mean of (answer - label) squared over all numbers; in the label's unit."""
 
     name = "error.rmse"
     title = "root mean squared error"
-    dimension = NUMBER
-    better = "lower"
-    tasks = REGRESSION
     most_groups = 600
     """A few large errors weigh much in squares: of 200 groups too few would count."""
+
+    @classmethod
+    def figure_of(cls, loss: float, wanted: Rows) -> float:
+        del wanted
+        return math.sqrt(loss)
 
     @classmethod
     def of(cls, outputs: Outputs, reference: Outputs | None, places: Sequence[int]) -> float:
@@ -132,7 +217,7 @@ class RootMeanSquaredError(SetMetric):
         return math.sqrt(float((errors(outputs)[list(places)] ** 2).mean()))
 
 
-class CoefficientOfDetermination(SetMetric):
+class CoefficientOfDetermination(SquaredErrorMetric):
     """Formula: 1 - sum of (answer - label) squared / sum of (label - mean label) squared (R2).
 
     With several numbers a sample the mean of theirs. 0 is what always answering the mean would give.
@@ -140,10 +225,13 @@ class CoefficientOfDetermination(SetMetric):
 
     name = "error.r2"
     title = "coefficient of determination"
-    dimension = NUMBER
     better = "higher"
     range = (-math.inf, 1.0)
-    tasks = REGRESSION
+
+    @classmethod
+    def figure_of(cls, loss: float, wanted: Rows) -> float:
+        spread = float(wanted.var(axis=0).mean())
+        return 1 - loss / spread if spread else -math.inf
 
     @classmethod
     def of(cls, outputs: Outputs, reference: Outputs | None, places: Sequence[int]) -> float:

@@ -8,6 +8,7 @@ from harness.core.errors import KpiError
 from harness.core.units import NUMBER, SHARE
 from harness.judge.metrics.base import SampleMetric
 from harness.tasks.tensors import ARRAY
+from harness.workloads.classes import check_varied
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,11 @@ class OutputMetric(SampleMetric):
 
     tasks = frozenset({ARRAY})
     needs_reference = True
+
+    @classmethod
+    def check_compared(cls, outputs: Outputs, recipe: str) -> None:
+        """The reference does not answer the same to all samples: what ignores its input would agree with it."""
+        check_varied(outputs.logits, recipe)
 
     @classmethod
     def rows(cls, outputs: Outputs, reference: Outputs | None) -> tuple[Rows, Rows]:

@@ -13,7 +13,9 @@ from harness.core.libraries import require, version_of
 from harness.core.units import SHARE
 from harness.judge.metrics.base import SampleMetric
 from harness.judge.metrics.whole_set import SetMetric
+from harness.judge.metrics.worth import check_better_than_shuffled
 from harness.tasks.token_classification import TAGGING, Tagging
+from harness.workloads.classes import check_decisions
 from harness.workloads.files.lines import IGNORED
 
 if TYPE_CHECKING:
@@ -86,6 +88,13 @@ class TokenMetric(SampleMetric):
     @classmethod
     def check(cls, outputs: Outputs, recipe: str) -> None:
         check_outputs(outputs, recipe)
+
+    @classmethod
+    def check_compared(cls, outputs: Outputs, recipe: str) -> None:
+        """What others are held against decides better than always the same class."""
+        import numpy as np
+
+        check_decisions(np.concatenate(decided(outputs)), np.concatenate(right(outputs)), recipe, "words")
 
     @classmethod
     def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
@@ -172,6 +181,11 @@ class EntityF1(SetMetric):
             raise KpiError(
                 'classes that are no entities (scheme = "none") have no F1 of entities', "use accuracy.tokens"
             )
+
+    @classmethod
+    def check_compared(cls, outputs: Outputs, recipe: str) -> None:
+        """What others are held against finds what is in a sentence, not what is in any."""
+        check_better_than_shuffled(getattr(cls, "whole", cls), outputs, recipe)
 
     @classmethod
     def figure(cls, outputs: Outputs, reference: Outputs | None) -> float:

@@ -12,6 +12,7 @@ from harness.core.libraries import require
 from harness.core.units import SHARE
 from harness.judge.metrics.base import SampleMetric
 from harness.judge.metrics.whole_set import SetMetric
+from harness.judge.metrics.worth import check_better_than_shuffled
 from harness.measure.records import Outputs
 from harness.tasks.classification import MULTI_LABEL, Labels
 from harness.tasks.classification.metrics.averages import BySklearn
@@ -88,6 +89,11 @@ class MultiLabelMetric(SampleMetric):
                 'leave out outputs = "probabilities"',
             )
         check_varied(found, recipe)
+
+    @classmethod
+    def check_compared(cls, outputs: Outputs, recipe: str) -> None:
+        """What others are held against knows which sample has which labels, not only which are frequent."""
+        check_better_than_shuffled(getattr(cls, "whole", cls), outputs, recipe)
 
     @classmethod
     def remarks(cls, outputs: Outputs, reference: Outputs | None) -> list[str]:
