@@ -217,7 +217,10 @@ def _check_finite(answer: Mapping[str, npt.NDArray[np.generic]]) -> None:
 
     for name, array in of_numbers(answer).items():
         if not np.isfinite(array).all():
-            raise KpiError(f"the artifact answers {name} with NaN or infinity on a real input")
+            raise KpiError(
+                f"the artifact answers {name} with NaN or infinity on the first evaluation sample",
+                "look for overflow, a division by zero or damaged weights in the model, or infinite values in the data",
+            )
 
 
 def _kernel(meeting: FileBarrier | None, when: str, phases: Phases) -> list[float]:

@@ -113,6 +113,8 @@ def data_files(table: WorkloadTable, folder: Path, say: Say) -> DataFiles:
     if sum(shares.values()) >= 1 or any(share < 0 for share in shares.values()):
         say("data", "data: the shares of training and validation must leave something for the evaluation")
     _check_columns(given, say)
+    if twice := [name for name in given.classes if given.classes.count(name) > 1]:
+        say("data", f'data.classes: names "{twice[0]}" twice; each class of the model has one place')
     return DataFiles(
         whole=None if given.file is None else placed(given.file, folder),
         splits=files,

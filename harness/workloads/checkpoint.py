@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 _LARGE = 64_000_000
+_POINTER = b"version https://git-lfs.github.com/"
 _PICKLES = frozenset({".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt"})
 
 
@@ -98,3 +99,11 @@ def load_into(model: torch.nn.Module, path: Path, *, allow_pickle: bool) -> torc
             )
     model.load_state_dict(state)
     return model.eval()
+
+
+def refuse_pointer(file: Path) -> None:
+    """Raises Unavailable where a file only says which one Git LFS keeps in its place."""
+    with file.open("rb") as opened:
+        start = opened.read(len(_POINTER))
+    if start == _POINTER:
+        raise Unavailable(f"{file.name} is a pointer of Git LFS, not the file itself", "git lfs pull")

@@ -66,7 +66,13 @@ class CheckedSplit(Split):
             raise self._wrong(f"slices are {a(found)}", "return a list: the part that each sample belongs to")
         if len(found) != self._count:
             raise self._wrong(f"there are {len(found)} slices for {self._count} samples", "name one for each sample")
-        return [str(name) for name in found]
+        names = [str(name) for name in found]
+        if odd := [name for name in names if not name.strip() or name == "*" or set(name) & set("[]")]:
+            raise self._wrong(
+                f'slices hold the name "{odd[0]}"',
+                "give names without brackets; * means all of them, and is none itself",
+            )
+        return names
 
     @property
     def shapes(self) -> Sequence[Hashable] | None:
@@ -127,6 +133,9 @@ class CheckedSplit(Split):
             raise told from error
 
     def _wrong(self, what: str, remedy: str) -> KpiError:
+        files = getattr(getattr(self._workload, "settings", None), "data_files", None)
+        if files is not None:
+            return KpiError(f"{(files.whole or files.splits[self._name]).name}: {what}", remedy)
         own = type(self._split).inputs
         call = f'split("{self._name}")'
         place = defined_at(own, f'inputs of split "{self._name}"', self._root)

@@ -252,3 +252,72 @@ def test_integers_are_inputs_too(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.zeros((5, 3), np.int32))
     read = ArraySamples(tmp_path / "d.npz", read_signature(model), "m.onnx", DataFiles(tmp_path / "d.npz"))
     assert read.specs[0].dtype == "int32"
+
+
+def arrays(folder: Path, **given: Any) -> ArraySamples:
+    save(folder / "m.onnx", TWICE, {"x": ["n", 2]}, {"y": ["n", 2]}, {})
+    np.savez(folder / "d.npz", **{"x": np.zeros((3, 2), np.float32), **given})
+    data = DataFiles(folder / "d.npz", classes=("cat", "dog"))
+    return ArraySamples(folder / "d.npz", read_signature(folder / "m.onnx"), "m.onnx", data)
+
+
+@pytest.mark.parametrize(
+    "labels", [["cat", "dog", "cat"], [b"cat", b"dog", b"cat"], [False, True, False]], ids=["text", "bytes", "bool"]
+)
+def test_labels_of_arrays_may_be_names(tmp_path: Path, labels: list[Any]) -> None:
+    found = arrays(tmp_path, label=np.array(labels)).labels
+    assert found is not None
+    assert (found.dtype.kind, found.tolist()) == ("i", [0, 1, 0])
+
+
+def test_a_name_that_is_no_class_is_told(tmp_path: Path) -> None:
+    with pytest.raises(KpiError, match='"label" in d.npz, sample 1: unknown class "fog"; did you mean "dog"'):
+        _ = arrays(tmp_path, label=np.array(["cat", "fog", "dog"])).labels
+
+
+def test_slices_may_be_bytes(tmp_path: Path) -> None:
+    assert arrays(tmp_path, slice=np.array([b"day", b"night", b"day"])).slices == ["day", "night", "day"]
+
+
+@pytest.mark.parametrize("name", ["[day]", "*", " "])
+def test_a_slice_that_no_target_can_name_is_refused(tmp_path: Path, name: str) -> None:
+    file = save(tmp_path / "m.onnx", TWICE, {"x": ["n", 2]}, {"y": ["n", 2]}, {})
+    np.savez(tmp_path / "d.npz", x=np.arange(40, dtype=np.float32).reshape(20, 2), slice=np.array(["a", name] * 10))
+    workload: Any = checked(FileWorkload(settings(tmp_path, file, DataFiles(tmp_path / "d.npz"), "tensors")), tmp_path)
+    with pytest.raises(KpiError, match=r"d.npz: slices hold the name"):
+        _ = workload.split("evaluation").slices
+
+
+def test_a_sample_without_anything_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "m.onnx", TWICE, {"x": ["n", "t"]}, {"y": ["n", "t"]}, {})
+    np.savez(tmp_path / "d.npz", x=np.zeros((3, 0), np.float32))
+    with pytest.raises(KpiError, match="there is nothing in a sample"):
+        ArraySamples(tmp_path / "d.npz", read_signature(tmp_path / "m.onnx"), "m.onnx", DataFiles(tmp_path / "d.npz"))
+
+
+def test_a_missing_input_is_not_replaced_by_another_one(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Add", ["x", "state"], ["y"])]
+    save(tmp_path / "m.onnx", nodes, {"x": ["n", 2], "state": ["n", 2]}, {"y": ["n", 2]}, {})
+    np.savez(tmp_path / "d.npz", x=np.zeros((3, 2), np.float32))
+    with pytest.raises(KpiError) as told:
+        ArraySamples(tmp_path / "d.npz", read_signature(tmp_path / "m.onnx"), "m.onnx", DataFiles(tmp_path / "d.npz"))
+    assert '"state" = "..."' in told.value.remedy
+    assert "state" in told.value.remedy.rpartition(";")[2]
+
+
+def test_a_pointer_of_git_lfs_is_told(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(Unavailable, match=r"m.onnx is a pointer of Git LFS.*git lfs pull"):
+        read_signature(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("name", ["m.pt2", "folder"])
+def test_kpi_init_names_a_network_as_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir() if name == "folder" else (tmp_path / name).touch()
+    with pytest.raises(KpiError, match=r"is a torch network.*kpis.toml by hand"):
+        read_signature(tmp_path / name)
+
+
+def test_samples_that_are_all_alike_are_told() -> None:
+    with pytest.raises(KpiError, match="all 3 samples are the same, or of one cluster"):
+        divided(["a"] * 3, {"training": 0.2}, 0)

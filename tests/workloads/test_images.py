@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,3 +121,49 @@ def test_the_content_counts_not_the_place(folder: Path, tmp_path: Path) -> None:
     assert digest_below(folder, PICTURES, tmp_path) == before
     (folder / "cat/0.png").rename(folder / "dog/0.png")
     assert digest_below(folder, PICTURES, tmp_path) != before
+
+
+def test_an_empty_folder_of_a_class_is_told(folder: Path) -> None:
+    """Classes are numbered by their place among the folders: one that is left out would move all after it."""
+    (folder / "aaa").mkdir()
+    (folder / ".ipynb_checkpoints").mkdir()
+    with pytest.raises(KpiError, match="aaa holds no pictures: is it a class"):
+        samples(folder, DataFiles(folder, preprocess=HOW))
+    names = tuple(sorted(one.name for one in folder.iterdir() if one.name[0] != "."))
+    assert samples(folder, DataFiles(folder, preprocess=HOW, classes=names)).labels is not None
+
+
+def test_what_file_managers_leave_is_no_class(folder: Path) -> None:
+    before = samples(folder, DataFiles(folder, preprocess=HOW))
+    for name in (".ipynb_checkpoints", "__MACOSX"):
+        picture(folder / name / "1.png", 40, 40)
+    after = samples(folder, DataFiles(folder, preprocess=HOW))
+    assert after.count == before.count
+    assert after.labels is not None and before.labels is not None
+    assert after.labels.tolist() == before.labels.tolist()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need permission there")
+def test_folders_that_are_links_count(folder: Path, tmp_path: Path) -> None:
+    before = samples(folder, DataFiles(folder, preprocess=HOW))
+    first = sorted(folder.iterdir())[0]
+    first.rename(tmp_path / "elsewhere")
+    first.symlink_to(tmp_path / "elsewhere")
+    (folder / first.name / "back").symlink_to(folder)  # a link that leads back
+    after = samples(folder, DataFiles(folder, preprocess=HOW))
+    assert after.count == before.count
+    assert after.labels is not None and before.labels is not None
+    assert after.labels.tolist() == before.labels.tolist()
+
+
+def test_the_classes_are_those_of_all_splits(tmp_path: Path) -> None:
+    """A class without a picture in one split must not move the numbers of those after it."""
+    for split, names in {"val": "ac", "train": "abc"}.items():
+        for name in names:
+            picture(tmp_path / split / name / "1.png", 40, 40, seed=ord(name))
+    data = DataFiles(splits={"evaluation": tmp_path / "val", "training": tmp_path / "train"}, preprocess=HOW)
+    found = {name: samples(tmp_path / name, data).labels for name in ("val", "train")}
+    assert {name: labels.tolist() for name, labels in found.items() if labels is not None} == {
+        "val": [0, 2],
+        "train": [0, 1, 2],
+    }

@@ -203,3 +203,17 @@ def _judged(project: Project, task: str, model: str, more: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(project.verdicts().values()) == {"PASS"}
     assert project.recomputed().returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [("{}", "names no class of the model"), ('{"architectures": ["pipeline"]}', "has no pipeline")],
+    ids=["none", "no network"],
+)
+def test_a_folder_that_names_no_network(tmp_path: Path, config: str, said: str) -> None:
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd/config.json").write_text(config, encoding="utf-8")
+    found = network_file(settings(tmp_path / "odd", tmp_path))
+    assert found is not None
+    with pytest.raises(KpiError, match=said):
+        found.signature()

@@ -140,3 +140,10 @@ def test_what_does_not_fit_is_told(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(KpiError, match="holds no recordings"):
         samples(tmp_path / "empty")
+
+
+def test_a_recording_that_was_cut_off_is_refused(folder: Path) -> None:
+    file = folder / "low/0.wav"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(KpiError, match="0.wav can't be read: Reached EOF prematurely"):
+        read_recording(file)

@@ -288,3 +288,15 @@ def test_what_is_read_is_part_of_the_identity(tmp_path: Path) -> None:
         for keys in ({}, {"columns": {"x": ("b", "a")}}, {"columns": {"x": ("a", "b")}})
     }
     assert len(prints) == 3
+
+
+def test_an_infinite_cell_is_told(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,inf\n")
+    with pytest.raises(KpiError, match=r't.csv, row 2: "b" is infinite'):
+        Table(tmp_path / "t.csv").numbers("b", "float32")
+
+
+def test_a_first_row_that_is_mostly_numbers_is_no_header(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("1.5,2.5,good\n1,2,bad\n")
+    with pytest.raises(KpiError, match=r"t.csv begins with numbers"):
+        Table(tmp_path / "t.csv")

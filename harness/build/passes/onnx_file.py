@@ -90,7 +90,9 @@ def _parsed(file: Path) -> Any:
             f"{file.name} is not an ONNX model, or a truncated one: {reason(error)}", "fetch or export it again"
         ) from error
     if not model.graph.output or not model.opset_import:
-        raise KpiError(f"{file.name} is not an ONNX model, or a truncated one: it has no outputs")
+        raise KpiError(
+            f"{file.name} is not an ONNX model, or a truncated one: it has no outputs", "fetch or export it again"
+        )
     return model
 
 

@@ -60,7 +60,8 @@ class SlicedMetric(SampleMetric):
 
         if cls.which not in (known := cls.names(outputs)):
             listed = ", ".join(known[:_LISTED]) + (" ..." if len(known) > _LISTED else "")
-            raise KpiError(f'no evaluation sample is of {cls.by} "{cls.which}"', shortened(f"there are {listed}", 200))
+            there = shortened(f"there are {listed}", 200) if known else "there are none"
+            raise KpiError(f'no evaluation sample is of {cls.by} "{cls.which}"', there)
         if cls.by == "class" and cls.whole.class_names(outputs) is not None:
             return np.arange(len(outputs.labels))
         found: Rows = np.flatnonzero(cls._names(outputs) == cls.which)

@@ -101,6 +101,12 @@ class RecallAt1(IdentityMetric):
     def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
         del reference
         found = cls._ranks(outputs)
+        if by_chance(outputs.labels, cls.at).min() >= 1:
+            raise KpiError(
+                f"among {cls.at} of {len(found) - 1} others there is always one of the same identity: "
+                f"{cls.name} is 100 % whatever the model answers",
+                "take a smaller N, or give more samples",
+            )
         weight = len(found) / int((found >= 0).sum())
         return [weight * float(0 <= rank < cls.at) for rank in found.tolist()]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.errors import KpiError, Unavailable, reason, suggest
 from harness.workloads.base import DTYPES, TensorSpec
 from harness.workloads.checkpoint import remembered_digest
-from harness.workloads.files.lines import LINES, Lines, columns_of
+from harness.workloads.files.lines import LINES, Lines, columns_of, numbered
 from harness.workloads.files.samples import Rows, Samples
 from harness.workloads.overlap import digests
 
@@ -113,6 +113,7 @@ class ArraySamples(Samples):
         self._model = model
         self._data = data
         self._arrays = self._opened()
+        self._ports = tuple(port.name for port in signature.inputs)
         self.keys = {port.name: self._key(port, signature) for port in signature.inputs}
         for port in signature.inputs:
             if isinstance(self._arrays, Arrays) and port.dtype in DTYPES:
@@ -151,7 +152,18 @@ class ArraySamples(Samples):
     def labels(self) -> npt.NDArray[Any] | None:
         if self._place.suffix.lower() == LINES:
             return Lines(self._place).labels(self._data.label, self._data.classes)
-        return self._column(self._data.label)
+        found = self._column(self._data.label)
+        if found is not None and found.dtype.kind in "US":
+            return self._places(_text(found).tolist())
+        return found.astype("int64") if found is not None and found.dtype.kind == "b" else found
+
+    def _places(self, names: list[str]) -> npt.NDArray[Any]:
+        """Names of classes as their places. Raises KpiError where nothing says what these are."""
+        import numpy as np
+
+        where, classes = f'"{self._data.label}" in {self._file}', self._data.classes
+        found = [numbered(name, classes, f"{where}, sample {row}") for row, name in enumerate(names)]
+        return np.array(found, dtype=np.int64)
 
     @property
     def clusters(self) -> list[Any] | None:
@@ -161,7 +173,7 @@ class ArraySamples(Samples):
     @property
     def slices(self) -> list[str] | None:
         found = self._column(self._data.slice)
-        return None if found is None else [str(name) for name in found.tolist()]
+        return None if found is None else [str(name) for name in _text(found).tolist()]
 
     def needs_labels(self) -> KpiError:
         rest = [name for name in self._arrays if name not in self.keys.values() and name != ONLY]
@@ -186,14 +198,18 @@ class ArraySamples(Samples):
 
     def _lacking(self, port: Port, key: str) -> KpiError:
         own = (self._data.label, self._data.slice, self._data.cluster)
-        near = [name for name in self._arrays if name not in own and name != ONLY]
+        near = [name for name in self._arrays if name not in (*own, *self._ports, ONLY)]
         named = f'inputs = {{ "{port.name}" = "{near[0] if near else "..."}" }}'
-        has = ", ".join(filter(None, self._arrays)) or "one without a name"
+        has = ", ".join(filter(None, self._arrays)) or (
+            "one without a name" if ONLY in self._arrays else "none of numbers"
+        )
         lines = self._place.suffix.lower() == LINES
-        texts = "; texts need [workload.NAME.preprocess] with a tokenizer" if lines else ""
+        more = "; texts need [workload.NAME.preprocess] with a tokenizer" if lines else ""
+        if len(self._ports) > 1:
+            more += "; what all samples share is a constant, what the answers carry on is state"
         return KpiError(
             f'{self._file} has no array "{key}", it has {has}; {self._model} takes {port}',
-            f'name the array as the input, or say which it is: data = {{ file = "{self._file}", {named} }}{texts}',
+            f'name the array as the input, or say which it is: data = {{ file = "{self._file}", {named} }}{more}',
         )
 
     def _check(self, port: Port) -> None:
@@ -216,6 +232,8 @@ class ArraySamples(Samples):
                 f"{shown} has the shape {array.shape}, {expected}",
                 "the first axis counts samples; the others must be those of the model",
             )
+        if 0 in array.shape[1:]:
+            raise KpiError(f"{shown} has the shape {array.shape}: there is nothing in a sample", "save it again")
 
     def _count(self) -> int:
         lengths = {key or name: len(self._arrays[key]) for name, key in self.keys.items()}
@@ -234,3 +252,8 @@ class ArraySamples(Samples):
 
     def _column(self, name: str) -> npt.NDArray[Any] | None:
         return self._arrays.get(name)
+
+
+def _text(names: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Names that are bytes as text, others as they are."""
+    return names.astype(str) if names.dtype.kind == "S" else names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +16,27 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from harness.core.data_files import DataFiles
+
+
+_HIDDEN = (".", "__MACOSX")
+"""How names begin of what file managers and notebooks leave."""
+
 
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """Every file below a folder whose name ends so, by name; hidden ones left out."""
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes and not p.name.startswith("."))
-    return sorted((p for p in found if p.is_file()), key=lambda p: p.relative_to(folder).parts)
+    """Every file below a folder whose name ends so, by name; hidden ones and hidden folders left out."""
+    chosen = (p for p in _shown(folder, frozenset()) if p.suffix.lower() in suffixes and p.is_file())
+    return sorted(chosen, key=lambda p: p.relative_to(folder).parts)
+
+
+def _shown(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """What is below a folder, also in folders that are links, but for those to one of the folders ``above``."""
+    own = folder.resolve()
+    if own in above:
+        return
+    for one in folder.iterdir():
+        if not one.name.startswith(_HIDDEN):
+            yield from _shown(one, above | {own}) if one.is_dir() else (one,)
 
 
 def digest_below(folder: Path, suffixes: Collection[str], cache: Path) -> str:
@@ -34,17 +50,18 @@ def digest_below(folder: Path, suffixes: Collection[str], cache: Path) -> str:
 class ClassFolders(Samples):
     """The files of a folder, each a sample; the names of the folders in it are the classes.
 
-    ``what`` is what messages call the files. Raises KpiError where there are none, or where folders and classes differ.
+    With a folder for each split the classes are those of all of them. ``what`` is what messages call the files. Raises
+    KpiError where there are none, or where folders and classes differ.
     """
 
-    def __init__(self, folder: Path, suffixes: Collection[str], what: str, classes: Sequence[str]) -> None:
+    def __init__(self, folder: Path, suffixes: Collection[str], what: str, data: DataFiles) -> None:
         self._folder = folder
         self._what = what
         self._suffixes = suffixes
         self._files = files_below(folder, suffixes)
         if not self._files:
             raise KpiError(f"folder {folder} holds no {what}", f"known are {', '.join(sorted(suffixes))}")
-        self._classes = self._named(tuple(classes))
+        self._classes = self._named(data)
 
     @property
     def count(self) -> int:
@@ -79,7 +96,8 @@ class ClassFolders(Samples):
         inside = file.relative_to(self._folder).parts
         return inside[0] if len(inside) > 1 else ""
 
-    def _named(self, classes: tuple[str, ...]) -> tuple[str, ...]:
+    def _named(self, data: DataFiles) -> tuple[str, ...]:
+        classes = data.classes
         found = sorted({self._class(file) for file in self._files})
         if found == [""]:
             return ()
@@ -91,4 +109,16 @@ class ClassFolders(Samples):
                 raise KpiError(
                     f"folder {name}: {suggest(name, classes, 'class')}", "correct data.classes or the folder"
                 )
-        return classes or tuple(found)
+        return classes or tuple(sorted({name for folder in data.files for name in self._folders_in(folder)}))
+
+    def _folders_in(self, folder: Path) -> list[str]:
+        """The folders of classes in one. KpiError where one is empty: classes are numbered by their place."""
+        found = sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(_HIDDEN))
+        for one in found:
+            if not files_below(one, self._suffixes):
+                raise KpiError(
+                    f"folder {folder.name}/{one.name} holds no {self._what}: is it a class?",
+                    "remove it, or name the classes in the order of the model's outputs: "
+                    f'data = {{ file = "{folder.name}", classes = [...] }}',
+                )
+        return [one.name for one in found]

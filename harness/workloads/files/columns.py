@@ -52,8 +52,10 @@ class Table:
         """A column as numbers of a type, (rows,), or (rows, k) where each cell is a list of k.
 
         Floating point is rounded to the type; any other change of a number is a KpiError. So are empty cells, unless
-        ``missing`` lets them become NaN.
+        ``missing`` lets them become NaN, and infinite ones.
         """
+        import numpy as np
+
         values, rows = self._flat(column)
         found = self._plain(column, values, rows.at)
         if found.dtype.kind not in "biuf":
@@ -63,6 +65,11 @@ class Table:
                 raise self._missing(column, rows.at(int(gaps.argmax())), dtype)
             found = found.astype("float64")
             found[gaps] = float("nan")
+        if found.dtype.kind == "f" and (infinite := np.isinf(found)).any():
+            raise KpiError(
+                f'{self.name}, row {rows.at(int(infinite.argmax()))}: "{column}" is infinite',
+                "repair it or leave it out",
+            )
         made, wrong = _as_type(found, dtype)
         wrong &= ~gaps
         if wrong.any():

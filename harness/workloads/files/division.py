@@ -40,7 +40,9 @@ def divided(units: Sequence[str], shares: Mapping[str, float], seed: int) -> dic
     left = sorted(row for unit in order for row in rows[unit])
     if not left:
         raise KpiError(
-            f"of {count} samples in {len(rows)} groups none is left for the evaluation",
+            f"of {count} samples in {len(rows)} groups none is left for the evaluation"
+            if len(rows) > 1
+            else f"all {count} samples are the same, or of one cluster: none is left for the evaluation",
             'give more samples, or smaller shares: data = { file = ..., training = "5 %", validation = "0 %" }',
         )
     return {**found, "evaluation": np.array(left, dtype=np.int64)}

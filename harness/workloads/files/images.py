@@ -28,7 +28,7 @@ class ImageSamples(ClassFolders):
 
     def __init__(self, folder: Path, signature: Signature, model: str, data: DataFiles) -> None:
         require("PIL", "pillow", "Pillow")
-        super().__init__(folder, PICTURES, "pictures", data.classes)
+        super().__init__(folder, PICTURES, "pictures", data)
         self._input = PictureInput(signature, model, data.preprocess, folder.name)
 
     @property

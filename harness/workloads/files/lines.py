@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ LINES = ".jsonl"
 IGNORED = -100
 """The label of a place that no label is for, as in PyTorch."""
 _SHOWN = 60
+_MOST = 2**63
+"""Whole numbers are smaller."""
 
 
 class Lines:
@@ -104,11 +107,24 @@ class Lines:
                 f"{self.name}, line {number} is not JSON: {said}: {shortened(line, _SHOWN)}",
                 "write one JSON object a line",
             ) from error
+        if "\\ud" in line.lower() and _half_of_a_character(found):
+            raise KpiError(
+                f"{self.name}, line {number} holds half of a character, \\uD800 to \\uDFFF without the other half",
+                "was a text cut within an emoji? Write it again, or leave the line out",
+            )
         if not isinstance(found, dict):
             raise KpiError(
                 f"{self.name}, line {number} is {shown(found)}, not an object", 'write { "text": "...", "label": 1 }'
             )
         return found
+
+
+def _half_of_a_character(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def shown(value: Any) -> str:
@@ -120,9 +136,11 @@ def numbered(value: Any, classes: Sequence[str], where: str) -> int | float:
     """A label as a number: itself, or the place of a class's name. Raises KpiError for what is neither."""
     if isinstance(value, bool):
         return int(value)
-    if isinstance(value, float) and value != value:  # noqa: PLR0124 - NaN
-        raise KpiError(f"{where} is NaN", "repair it or leave the line out")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise KpiError(f"{where} is {str(value).replace('nan', 'NaN')}", "repair it or leave the line out")
     if isinstance(value, int | float):
+        if abs(value) >= _MOST:
+            raise KpiError(f"{where} is {value:.3g}, which is no label", "repair it or leave the line out")
         if isinstance(value, int) and classes and not 0 <= value < len(classes):
             raise KpiError(f"{where} is {value}, there are {len(classes)} classes, counted from 0")
         return value

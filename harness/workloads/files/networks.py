@@ -188,9 +188,14 @@ class HuggingFaceFolder(NetworkFile):
             cls = getattr(transformers, name, None)
         except ImportError as error:
             raise Unavailable(f"{self.name}: {name} can't be imported: {reason(error)}", "reinstall it") from error
-        if not name or cls is None:
+        if not name:
             raise KpiError(
-                f"{self.name}: transformers {transformers.__version__} has no {name or 'architecture that it names'}",
+                f"{self.name}: its config.json names no class of the model",
+                'name it: "architectures": ["BertForSequenceClassification"], or export the model to ONNX',
+            )
+        if not (inspect.isclass(cls) and issubclass(cls, transformers.PreTrainedModel)):
+            raise KpiError(
+                f"{self.name}: transformers {transformers.__version__} has no {name}",
                 "update transformers, or export the model to ONNX",
             )
         return name, cls, config

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.data_files import DataFiles, RecordingPreprocess, TextPreprocess
 from harness.core.errors import KpiError
 from harness.core.formats import TABLES
+from harness.workloads.checkpoint import refuse_pointer
 from harness.workloads.files.arrays import ArraySamples
 from harness.workloads.files.class_folders import files_below
 from harness.workloads.files.coco import SUFFIX, CocoSamples
@@ -30,6 +31,8 @@ def open_samples(place: Path, signature: Signature, model: str, data: DataFiles)
 
     Raises KpiError, with the reason, where they can't be read or do not fit; Unavailable where they are not here.
     """
+    if place.is_file():
+        refuse_pointer(place)
     made: Callable[[Path, Signature, str, DataFiles], Samples] = ArraySamples
     if place.is_dir():
         _refuse_parts(place)

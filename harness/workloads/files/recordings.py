@@ -63,6 +63,7 @@ def _wave(file: Path) -> tuple[int, Wave]:
     with warnings.catch_warnings():
         # Chunks that it does not know hold titles and the like.
         warnings.simplefilter("ignore", wavfile.WavFileWarning)
+        warnings.filterwarnings("error", message="Reached EOF prematurely", category=wavfile.WavFileWarning)
         rate, values = wavfile.read(file)
     if values.dtype.kind == "f":
         return int(rate), values.astype(np.float32)
@@ -103,7 +104,7 @@ class RecordingSamples(ClassFolders):
     """
 
     def __init__(self, folder: Path, signature: Signature, model: str, data: DataFiles) -> None:
-        super().__init__(folder, RECORDINGS, "recordings", data.classes)
+        super().__init__(folder, RECORDINGS, "recordings", data)
         if len(signature.inputs) != 1:
             raise KpiError(f"{model} takes {len(signature.inputs)} inputs; a folder of recordings is for one")
         if not isinstance(data.preprocess, RecordingPreprocess):

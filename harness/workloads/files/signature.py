@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import KpiError, Unavailable
+from harness.core.formats import EXPORTED_PROGRAM
 from harness.core.naming import Naming, PortName
 from harness.core.state import StateInput
 from harness.spec.catalog import model_files as readers
+from harness.workloads.checkpoint import refuse_pointer
 
 Shape = tuple[int | None, ...]
 
@@ -103,11 +105,20 @@ class Signature:
 def read_signature(file: Path) -> Signature:
     """Reads the file's header; no session is made. Raises KpiError, with the reason, where it is not such a model."""
     if file.suffix.lower() not in readers():
-        raise KpiError(f"{file.name} is of no format that is known", f"known are {', '.join(readers())}")
+        network = file.is_dir() or file.suffix.lower() == EXPORTED_PROGRAM
+        raise KpiError(
+            f"{file.name} is a torch network, not a file that a runtime takes"
+            if network
+            else f"{file.name} is of no format that is known",
+            'write its kpis.toml by hand, with the pass "onnx": docs/files.md, "Networks"'
+            if network
+            else f"known are {', '.join(readers())}",
+        )
     if file.is_dir():
         raise KpiError(f"model {file} is a folder", "name the file in it")
     if not file.is_file():
         raise Unavailable(f"model {file} is not here", "check its path")
+    refuse_pointer(file)
     stat = file.stat()
     return _read(file, stat.st_mtime_ns, stat.st_size)
 

@@ -86,7 +86,7 @@ class _Csv(TableFile):
             self._written = list(reader.schema.names)
         self.names = [name.strip() for name in self._written]
         self._check_delimiter()
-        if all(map(_is_number, self.names)):
+        if 2 * sum(map(_is_number, self.names)) > len(self.names):
             raise KpiError(
                 f"{self._name} begins with numbers ({shortened(', '.join(self.names), _SHOWN)}), not with the names of "
                 "its columns",
