@@ -271,7 +271,7 @@ def test_labels_of_arrays_may_be_names(tmp_path: Path, labels: list[Any]) -> Non
 
 
 def test_a_name_that_is_no_class_is_told(tmp_path: Path) -> None:
-    with pytest.raises(KpiError, match='"label" in d.npz, sample 1: unknown class "fog"; did you mean "dog"'):
+    with pytest.raises(KpiError, match=r'"label" in d.npz, sample 1: unknown class "fog"; did you mean "dog"'):
         _ = arrays(tmp_path, label=np.array(["cat", "fog", "dog"])).labels
 
 

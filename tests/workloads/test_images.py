@@ -139,20 +139,22 @@ def test_what_file_managers_leave_is_no_class(folder: Path) -> None:
         picture(folder / name / "1.png", 40, 40)
     after = samples(folder, DataFiles(folder, preprocess=HOW))
     assert after.count == before.count
-    assert after.labels is not None and before.labels is not None
+    assert after.labels is not None
+    assert before.labels is not None
     assert after.labels.tolist() == before.labels.tolist()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need permission there")
 def test_folders_that_are_links_count(folder: Path, tmp_path: Path) -> None:
     before = samples(folder, DataFiles(folder, preprocess=HOW))
-    first = sorted(folder.iterdir())[0]
+    first = min(folder.iterdir())
     first.rename(tmp_path / "elsewhere")
     first.symlink_to(tmp_path / "elsewhere")
     (folder / first.name / "back").symlink_to(folder)  # a link that leads back
     after = samples(folder, DataFiles(folder, preprocess=HOW))
     assert after.count == before.count
-    assert after.labels is not None and before.labels is not None
+    assert after.labels is not None
+    assert before.labels is not None
     assert after.labels.tolist() == before.labels.tolist()
 
 

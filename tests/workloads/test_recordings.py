@@ -145,5 +145,5 @@ def test_what_does_not_fit_is_told(folder: Path, tmp_path: Path) -> None:
 def test_a_recording_that_was_cut_off_is_refused(folder: Path) -> None:
     file = folder / "low/0.wav"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(KpiError, match="0.wav can't be read: Reached EOF prematurely"):
+    with pytest.raises(KpiError, match=r"0.wav can't be read: Reached EOF prematurely"):
         read_recording(file)
