@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from harness.core.bounds import Bound, Relation, change
-from harness.core.score_bounds import Scores, difference_bounds, mean_bounds, ratio_bounds
+from harness.core.score_bounds import LEAST, LEAST_GROUPS, Scores, difference_bounds, mean_bounds, ratio_bounds
 from harness.core.statistics import Look, median_bounds, percentile
 from harness.core.units import Dimension
 
@@ -270,7 +270,13 @@ def too_small(
     if judgement.verdict is not Verdict.INCONCLUSIVE or judgement.confidence is None:
         return
     found = samples_that_decide(bound, scores, judgement.confidence, better)
-    if found is None:
+    if found is None and math.isinf(judgement.low) and math.isinf(judgement.high):
+        least = LEAST_GROUPS if scores.jackknife else LEAST
+        yield (
+            f"{judgement.n} {what} tell nothing of others: the two recipes must differ on {least} or more, since the "
+            "figure is no mean of scores between two ends"
+        )
+    elif found is None:
         yield f"{judgement.n} {what} can't decide it, nor would {_FAR} times as many: the figure is at its bound"
     else:
         count, holds = found

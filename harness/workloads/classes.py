@@ -66,7 +66,8 @@ def check_varied(answers: Array, recipe: str) -> None:
     if len(answers) > 1 and np.ptp(answers, axis=0).max() <= 1e-6 * np.abs(answers).max():
         raise KpiError(
             f"{recipe} answers the same to all {len(answers)} samples",
-            "look for an input that does not reach the model, or weights that are all zero",
+            "look for an input that does not reach the model, weights that are all zero, or a quantization that rounds "
+            "all to one value",
         )
 
 

@@ -188,3 +188,11 @@ def test_clusters_are_what_is_counted() -> None:
     judged = judge_samples(bound, found, 0.97)
     assert (judged.verdict, judged.n, judged.of) == (Verdict.INCONCLUSIVE, 20, "paired clusters of samples")
     assert next(too_small(bound, judged, found, POINTS)).startswith("20 clusters of samples are too few for drop")
+
+
+def test_a_figure_that_no_sample_changes_is_not_said_to_be_at_its_bound() -> None:
+    equal = Scores([0.5] * 36, [0.5] * 36, jackknife=True)
+    bound = parse_bound("drop <= 1 pp vs fp32", SHARE)
+    (said,) = too_small(bound, judge_samples(bound, equal, 0.97), equal, POINTS)
+    assert "must differ on 100 or more" in said
+    assert "at its bound" not in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -217,3 +218,16 @@ def test_a_folder_that_names_no_network(tmp_path: Path, config: str, said: str) 
     assert found is not None
     with pytest.raises(KpiError, match=said):
         found.signature()
+
+
+def test_weights_that_the_network_lacks_are_not_drawn_at_random(tmp_path: Path) -> None:
+    bert(tmp_path / "bert")
+    config = tmp_path / "bert/config.json"
+    text = config.read_text(encoding="utf-8")
+    layers = re.search(r'"num_hidden_layers": (\d+)', text)
+    assert layers is not None
+    config.write_text(text.replace(layers[0], f'"num_hidden_layers": {int(layers[1]) + 1}'), encoding="utf-8")
+    found = network_file(settings(tmp_path / "bert", tmp_path))
+    assert found is not None
+    with pytest.raises(KpiError, match=r"its weights lack \d+ that BertFor\w+ has, such as bert.encoder.layer"):
+        found.load()

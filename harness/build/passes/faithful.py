@@ -139,7 +139,10 @@ def check_alone(job: PassContext, chosen: Pass, naming: Naming) -> dict[str, Any
         feeds = {key: array[list(rows)] for key, array in samples.items()}
         said = _run(run, feeds, f'pass "{name}": the file', job.root)
         if lacking := [output for output in wanted if output not in said]:
-            raise KpiError(f'pass "{name}": the file answers {", ".join(said)}, not {", ".join(lacking)}')
+            raise KpiError(
+                f'pass "{name}": the file answers {", ".join(said)}, not {", ".join(lacking)}',
+                f'say in the recipe which it is: outputs = {{ {next(iter(said), "...")} = "{lacking[0]}" }}',
+            )
         answer = {output: said[output] for output in wanted}
         _check_batch(name, answer, len(rows))
         return answer

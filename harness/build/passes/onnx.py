@@ -66,7 +66,7 @@ class Onnx(Pass):
         remedies = [] if self.batch else [FIXED]
         if self.options.exporter == "dynamo":
             remedies.append('exporter = "torchscript", which traces the network with an example')
-        with torch.no_grad(), one_line("ONNX", self.batch, " or ".join(remedies)):
+        with torch.no_grad(), one_line("ONNX", self.batch, ", or ".join(remedies)):
             if self.options.exporter == "dynamo":
                 self._program(job, model).save(str(file), external_data=weights > onnx_files.PROTOBUF_LIMIT)
             else:

@@ -169,11 +169,20 @@ class HuggingFaceFolder(NetworkFile):
     def load(self) -> torch.nn.Module:
         name, cls, _ = self._class()
         try:
-            network = cls.from_pretrained(
-                self._folder(), use_safetensors=None if self._settings.allow_pickle else True, dtype="float32"
+            network, told = cls.from_pretrained(
+                self._folder(),
+                use_safetensors=None if self._settings.allow_pickle else True,
+                dtype="float32",
+                output_loading_info=True,
             )
         except Exception as error:
             raise KpiError(f"{self.name} can't be loaded as {name}: {reason(error)}", "fetch it again") from error
+        if lacking := sorted(told["missing_keys"]):
+            raise KpiError(
+                f"{self.name}: its weights lack {len(lacking)} that {name} has, such as {lacking[0]}: they would be drawn "
+                "at random",
+                "name the class that was trained in config.json, or save the model again",
+            )
         network.eval()
         return _by_name(network, [port.name for port in self.signature().inputs])
 
