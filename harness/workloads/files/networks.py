@@ -179,8 +179,8 @@ class HuggingFaceFolder(NetworkFile):
             raise KpiError(f"{self.name} can't be loaded as {name}: {reason(error)}", "fetch it again") from error
         if lacking := sorted(told["missing_keys"]):
             raise KpiError(
-                f"{self.name}: its weights lack {len(lacking)} that {name} has, such as {lacking[0]}: random ones would "
-                "stand in for them",
+                f"{self.name}: its weights lack {len(lacking)} that {name} has, such as {lacking[0]}: they would be "
+                "random",
                 "name the class that was trained in config.json, or save the model again",
             )
         network.eval()
