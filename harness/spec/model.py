@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -198,6 +198,13 @@ class MeasureSettings:
         return confidence_of(attempt, self.confidence, self.attempts)
 
 
+def joined(files: Sequence[Path]) -> bytes:
+    """The content of all files that ``kpis.toml`` consists of, the main one first, each other one after its name."""
+    main, *others = files
+    parts = [b"\0%s\0%s" % (file.relative_to(main.parent).as_posix().encode(), file.read_bytes()) for file in others]
+    return b"".join([main.read_bytes(), *parts])
+
+
 @dataclass(frozen=True)
 class Spec:
     """Everything that ``kpis.toml`` promises."""
@@ -215,12 +222,7 @@ class Spec:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the content of every file; of a single one it is that file's own."""
-        main, *others = self.files or (self.path,)
-        digest = hashlib.sha256(main.read_bytes())
-        for file in others:
-            digest.update(f"\0{file.relative_to(main.parent).as_posix()}\0".encode())
-            digest.update(file.read_bytes())
-        return digest.hexdigest()
+        return hashlib.sha256(joined(self.files or (self.path,))).hexdigest()
 
     @property
     def root(self) -> Path:

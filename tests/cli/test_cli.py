@@ -218,6 +218,7 @@ def test_the_file_is_named_before_or_behind_every_command(name: str) -> None:
         "score": ["x.json"],
         "merge": ["a", "b"],
         "report": ["x"],
+        "attest": ["evidence.json", "--key", "k.pem"],
         "package": ["k"],
         "init": ["model.onnx"],
     }

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from harness.judge.verdict import Verdict
 from harness.workloads.checkpoint import file_digest
 
 PACKAGE, EVIDENCE, CARD, LICENCES = "package.json", "evidence.json", "README.md", "LICENCES.md"
+CRITERIA, STATEMENT, SIGNATURE = "kpis.toml", "attestation.intoto.jsonl", "model.sig"
+"""What a package that was signed holds as well; the last is of all other files, and listed nowhere."""
 FILES = "artifact"
 """The folder of a package that holds the artifact."""
 SCHEMA = 1
@@ -52,27 +54,47 @@ class Contents:
     digests: Mapping[str, str]
 
 
+Attest = Callable[["Gathered"], Mapping[str, bytes]]
+"""What makes further files of what was gathered, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What is known of a KPI: the evidence and its bytes, the artifact, why it is not proven (empty where it is)."""
+
+    kpi: str
+    raw: bytes
+    evidence: Evidence
+    artifact: Artifact
+    binding: str
+
+
 class NotProven(KpiError):
     """The evidence does not prove the KPI, and the user did not ask to pack it all the same."""
 
 
-def collect(kpi: str, evidence_file: Path, store: Store, *, force: bool) -> Contents:
+def collect(kpi: str, evidence_file: Path, store: Store, *, force: bool, attest: Attest | None = None) -> Contents:
     """Gathers and checks everything; NotProven when the KPI is not, unless forced; KpiError when something is wrong.
 
     Evidence that does not hold, or an artifact that is gone or damaged, is refused even with ``force``.
     """
-    raw, evidence = _read(evidence_file)
+    gathered = gather(kpi, *read_whole(evidence_file), store, force=force)
+    return _contents(gathered, attest(gathered) if attest else {})
+
+
+def gather(kpi: str, raw: bytes, evidence: Evidence, store: Store, *, force: bool) -> Gathered:
+    """The same of evidence that was read, without the files of a package."""
     targets = [target for target in evidence.targets if target.kpi == kpi]
     if not targets:
         raise SpecError([suggest(kpi, {target.kpi for target in evidence.targets}, "KPI")])
     binding = proof_gap(kpi, evidence)
     if binding and not force:
         raise NotProven(f"{kpi} is not proven: {binding}", "--force packs it all the same, and writes so on it")
-    artifact = _artifact(targets, evidence_file, store)
+    artifact = _artifact(targets, store)
     for target in targets:
         for said in recheck(target, evidence, artifact):
             raise KpiError(f"{target.id}: {said}", "the evidence contradicts itself; run the KPI again")
-    return _contents(kpi, raw, evidence, artifact, binding, forced=bool(binding))
+    return Gathered(kpi, raw, evidence, artifact, binding)
 
 
 def proof_gap(kpi: str, evidence: Evidence) -> str:
@@ -100,7 +122,8 @@ def _unfinished(kpi: str, evidence: Evidence) -> str:
     return next((said for said in problems if not any(said.startswith(f"{name}: ") for name in others)), "")
 
 
-def _read(path: Path) -> tuple[bytes, Evidence]:
+def read_whole(path: Path) -> tuple[bytes, Evidence]:
+    """The bytes of evidence and what they say; KpiError where its seal does not hold."""
     from harness.evidence.reader import parse_evidence
 
     key = os.environ.get(KEY_VARIABLE)
@@ -114,12 +137,12 @@ def _read(path: Path) -> tuple[bytes, Evidence]:
     return raw, evidence
 
 
-def _artifact(targets: Sequence[TargetLine], evidence_file: Path, store: Store) -> Artifact:
+def _artifact(targets: Sequence[TargetLine], store: Store) -> Artifact:
     digests = {target.artifact for target in targets} - {""}
     if len(digests) > 1:
         raise KpiError(f"the targets are about {len(digests)} artifacts: {', '.join(sorted(d[:12] for d in digests))}")
     if not digests:
-        raise KpiError(f"{evidence_file} measured no artifact of {targets[0].kpi}", "run the KPI first")
+        raise KpiError(f"the evidence measured no artifact of {targets[0].kpi}", "run the KPI first")
     (digest,) = digests
     damaged: Damaged | None = None
     for path in store.artifacts():
@@ -136,13 +159,16 @@ def _artifact(targets: Sequence[TargetLine], evidence_file: Path, store: Store) 
     raise KpiError(f"the artifact {digest[:12]} is not in the store {store.root} any more", again)
 
 
-def _contents(kpi: str, raw: bytes, evidence: Evidence, artifact: Artifact, binding: str, *, forced: bool) -> Contents:
+def _contents(gathered: Gathered, more: Mapping[str, bytes]) -> Contents:
+    kpi, evidence, artifact, binding = gathered.kpi, gathered.evidence, gathered.artifact, gathered.binding
+    forced = bool(binding)
     manifest_file = artifact.path / MANIFEST
     manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
     files: dict[str, bytes | Path] = {
         CARD: card(kpi, evidence, manifest, artifact.size, binding=binding, forced=forced).encode(),
         LICENCES: licence_notes(kpi, evidence, manifest).encode(),
-        EVIDENCE: raw,
+        EVIDENCE: gathered.raw,
+        **more,
         f"{FILES}/{MANIFEST}": manifest_file.read_bytes(),
         **{f"{FILES}/{name}": artifact.path / name for name in artifact.files},
     }

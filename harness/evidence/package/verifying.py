@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +14,26 @@ from typing import Any
 import harness
 from harness.build.artifact import MANIFEST, Artifact, files_digest, manifest_checksum
 from harness.core.errors import KpiError
+from harness.core.strict_json import parsed
 from harness.core.text import plain
+from harness.evidence.attestation.keys import PublicKeys
 from harness.evidence.model import Evidence, TargetLine
 from harness.evidence.package.card import card, licence_notes
-from harness.evidence.package.contents import CARD, EVIDENCE, FILES, LICENCES, PACKAGE, SCHEMA, proof_gap
+from harness.evidence.package.contents import (
+    CARD,
+    CRITERIA,
+    EVIDENCE,
+    FILES,
+    LICENCES,
+    PACKAGE,
+    SCHEMA,
+    SIGNATURE,
+    STATEMENT,
+    proof_gap,
+)
 from harness.evidence.package.front_matter import read_verdicts, stated
 from harness.evidence.package.members import UNREADABLE, Member, Opened, opened, unsafe
+from harness.evidence.package.signed import criteria_differences, statement_differences, uncovered
 from harness.evidence.reader import parse_evidence
 from harness.evidence.seal import KEY_VARIABLE, broken_record
 from harness.judge.replay import recheck
@@ -28,6 +42,8 @@ _PIECE = 1 << 20
 _MANIFEST_FILE = f"{FILES}/{MANIFEST}"
 # What is read whole, with the most that is read of it.
 _READ = {EVIDENCE: 512 << 20, CARD: 16 << 20, LICENCES: 1 << 20, _MANIFEST_FILE: 64 << 20}
+_KEPT = {**_READ, STATEMENT: 16 << 20, CRITERIA: 16 << 20}  # the last two: only where it was signed
+_LONGEST_SIGNATURE = 64 << 20
 _MOST_FILES, _MOST_SCORES, _MOST_LOOK = 100_000, 200_000, 1000
 _SHOWN = 160
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError)
@@ -35,17 +51,21 @@ _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, Arith
 
 @dataclass
 class Verified:
-    """What was found: differences, a line each, and whether and why the KPI that was packed is not proven."""
+    """What was found: differences, a line each; why the KPI is not proven; whether there is a signature."""
 
     kpi: str = ""
     digest: str = ""
     files: int = 0
     unproven: str = ""
+    signed: bool = False
     differences: list[str] = field(default_factory=list)
 
 
-def verify(path: Path) -> Verified:
-    """Checks a folder or an archive; KpiError when it is not a package at all."""
+def verify(path: Path, keys: PublicKeys | None = None) -> Verified:
+    """Checks a folder or an archive; KpiError when it is not a package at all.
+
+    With ``keys`` it must be signed with them, whatever its seals say.
+    """
     key = os.environ.get(KEY_VARIABLE)
     with opened(path) as package:
         manifest = _manifest(path, package)
@@ -57,9 +77,15 @@ def verify(path: Path) -> Verified:
             found.differences.append(f"{PACKAGE}: its digest is not that of the files that it lists")
         package.allow(sum(entry["size"] for entry in manifest["files"].values()), len(manifest["files"]))
         contents = _contents(package, manifest["files"], found.differences)
+    found.signed = SIGNATURE in contents
+    found.files += found.signed
+    if keys:
+        own = {PACKAGE: hashlib.sha256(package.manifest).hexdigest()}
+        listed = {name: str(entry["sha256"]) for name, entry in manifest["files"].items()}
+        found.differences.extend(map(_short, uncovered(own | listed, contents, keys)))
     if set(contents) >= set(_READ):
         try:
-            found.differences.extend(_consistent(manifest, contents, key, found))
+            found.differences.extend(_consistent(manifest, contents, key, found, keys))
         except KpiError as error:
             found.differences.append(_short(error.message))
         except _MALFORMED as error:
@@ -70,7 +96,7 @@ def verify(path: Path) -> Verified:
 def _manifest(path: Path, package: Opened) -> dict[str, Any]:
     """The package's manifest, of a shape that can be worked with."""
     try:
-        data = json.loads(package.manifest)
+        data = parsed(package.manifest)
         files = data["files"]
         if (data["schema"], data["kind"]) != (SCHEMA, "kpi package"):
             raise KpiError(f"{path}: {PACKAGE} is written in another schema, this version reads {SCHEMA}")
@@ -90,29 +116,53 @@ def _manifest(path: Path, package: Opened) -> dict[str, Any]:
 
 def _contents(package: Opened, listed: Mapping[str, Mapping[str, Any]], said: list[str]) -> dict[str, bytes]:
     """Compares every file with the list; returns those that are read whole and are what the list says."""
-    seen: set[str] = set()
+    names: set[str] = set()
+    seen: dict[str, str] = {}
     kept: dict[str, bytes] = {}
     for member in package.others:
         name = member.name
-        if name in seen:
-            said.append(f"{_short(name)}: is there twice")
+        # Where upper and lower case are one, or accents are written in two ways, one file would replace the other.
+        alike = unicodedata.normalize("NFC", name).casefold()
+        if alike in seen:
+            said.append(f"{_short(name)}: is there twice{_or_so(name, seen[alike])}")
         elif member.problem:
             said.append(f"{_short(name)}: {member.problem}")
+        elif name == SIGNATURE and name not in listed and STATEMENT in listed:
+            _keep(member, said, kept)
         elif name not in listed:
             said.append(f"{_short(name)}: was added")
         else:
             _compare(member, listed[name], said, kept)
-        seen.add(name)
+        seen.setdefault(alike, name)
+        names.add(name)
         if len(said) > _MOST_FILES:
             break
-    said.extend(f"{_short(name)}: is missing" for name in listed if name not in seen)
+    said.extend(f"{_short(name)}: is missing" for name in listed if name not in names)
     said.extend(f"{name}: is not listed" for name in _READ if name not in listed)
     return kept
 
 
+def _keep(member: Member, said: list[str], kept: dict[str, bytes]) -> None:
+    """Reads the signature, which no list can hold, whole."""
+    try:
+        with member.open() as file:
+            content = file.read(_LONGEST_SIGNATURE + 1)
+    except UNREADABLE as error:
+        said.append(_short(f"{member.name}: can't be read: {error}"))
+        return
+    if len(content) > _LONGEST_SIGNATURE:
+        said.append(f"{member.name}: is too large to be checked")
+    else:
+        kept[member.name] = content
+
+
+def _or_so(name: str, other: str) -> str:
+    return "" if name == other else f", as {_short(other)}: they differ in case or accents alone"
+
+
 def _compare(member: Member, entry: Mapping[str, Any], said: list[str], kept: dict[str, bytes]) -> None:
     """Digests one file, never more of it than is listed; keeps it where its text is needed."""
-    name, size, most = member.name, entry["size"], _READ.get(member.name, 0)
+    name, size, most = member.name, entry["size"], _KEPT.get(member.name, 0)
     digest, length, pieces = hashlib.sha256(), 0, []
     try:
         with member.open() as file:
@@ -130,23 +180,28 @@ def _compare(member: Member, entry: Mapping[str, Any], said: list[str], kept: di
         said.append(f"{_short(name)}: has {length} of the {size} bytes that are listed")
     elif digest.hexdigest() != entry["sha256"]:
         said.append(f"{_short(name)}: was changed")
-    elif name in _READ and size > most:
+    elif name in _KEPT and size > most:
         said.append(f"{_short(name)}: is too large to be checked ({size} bytes)")
-    elif name in _READ:
+    elif name in _KEPT:
         kept[name] = b"".join(pieces)
 
 
 def _consistent(
-    manifest: Mapping[str, Any], contents: Mapping[str, bytes], key: str | None, found: Verified
+    manifest: Mapping[str, Any],
+    contents: Mapping[str, bytes],
+    key: str | None,
+    found: Verified,
+    keys: PublicKeys | None,
 ) -> Iterator[str]:
     """Whether evidence, artifact, card and manifest say the same, and the verdicts follow."""
     evidence, why = parse_evidence(EVIDENCE, contents[EVIDENCE], key)
-    made = json.loads(contents[_MANIFEST_FILE])
+    made = parsed(contents[_MANIFEST_FILE])
     if why:
         yield f"{EVIDENCE}: {why}"
     if evidence.seal is None or evidence.seal.digest != manifest["evidence"]["seal"]:
         yield f"{EVIDENCE}: it is not the evidence that was packed"
     yield from _artifact(manifest, made)
+    yield from criteria_differences(contents, evidence)
     artifact = Artifact(Path(), made["key"], made["format"], made["digest"], made["files"], made["notes"])
     kpi = manifest["kpi"]
     targets = [target for target in evidence.targets if target.kpi == kpi]
@@ -160,6 +215,8 @@ def _consistent(
     if (manifest["proven"], manifest["forced"], manifest["binding"]) != (not binding, bool(binding), binding):
         said = "proven" if manifest["proven"] else "not proven"
         yield f"{PACKAGE}: says that the KPI is {said}, the evidence something else"
+    if keys:
+        yield from map(_short, statement_differences(contents, kpi, made["files"], evidence, keys))
     yield from _card(contents, targets)
     if manifest["harness"] == harness.__version__:
         # Another version may word it otherwise.
@@ -192,7 +249,7 @@ def _artifact(manifest: Mapping[str, Any], made: Mapping[str, Any]) -> Iterator[
     for name in sorted(set(packed) | set(known)):
         if packed.get(name) != known.get(name):
             yield f"{FILES}/{_short(name)}: is not the file that the artifact was measured with"
-    extra = set(manifest["files"]) - {f"{FILES}/{name}" for name in packed} - set(_READ)
+    extra = set(manifest["files"]) - {f"{FILES}/{name}" for name in packed} - set(_KEPT)
     yield from (f"{_short(name)}: belongs to no package" for name in sorted(extra))
 
 

@@ -1,0 +1,1 @@
+"""Verdicts as signed statements, which everybody can check and only the signer can make."""
