@@ -227,7 +227,7 @@ def test_a_key_twice_in_the_list_is_refused(folder: Path, keys: Path) -> None:
     file.write_bytes(b'{"kpi": "another",' + file.read_bytes().lstrip()[1:])
     done = kpi(Project(folder.parent, folder.parent / "s"), "verify", str(folder), "--public-key", str(keys / "k.pub"))
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert 'the key "kpi" is there twice' in done.stderr
+    assert "the key 'kpi' is there twice" in done.stderr
 
 
 def resign(folder: Path, keys: Path, change: Callable[[dict[str, Any]], None]) -> list[str]:

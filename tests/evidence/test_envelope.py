@@ -114,6 +114,6 @@ def test_every_byte_counts(keys: tuple[SigningKeys, PublicKeys, PublicKeys]) -> 
 
 def test_a_key_that_is_there_twice_is_refused(keys: tuple[SigningKeys, PublicKeys, PublicKeys]) -> None:
     text = signed(PAYLOAD, keys[0].statement)
-    with pytest.raises(KpiError, match='the key "payload" is there twice'):
+    with pytest.raises(KpiError, match="the key 'payload' is there twice"):
         opened("it", b'{"payload":"e30=",' + text[1:], keys[1].statement)
     assert parsed('{"a": [1, {"b": 2.5}]}') == {"a": [1, {"b": 2.5}]}

@@ -363,3 +363,41 @@ def test_every_verdict_of_the_run_follows_from_its_evidence(here: Project) -> No
     assert not problem
     assert {target.verdict for target in evidence.targets} == {"PASS", "FAIL", "OFF_TARGET", "UNAVAILABLE"}
     assert [said for target in evidence.targets for said in recheck(target, evidence)] == []
+
+
+def test_a_file_that_is_a_zip_and_a_tar_in_one_is_refused(folder: Path) -> None:
+    good = zipped(folder).read_bytes()
+    (folder / MODEL).write_bytes(b"another model")
+    bad = tarred(folder).read_bytes()
+    both = folder.parent / "both.tar.gz"
+    both.write_bytes(bad + good)  # tar reads its beginning, unzip its end
+    with pytest.raises(KpiError, match="can't be read"):
+        verify(both)
+
+
+def test_a_zip_holds_nothing_between_what_it_lists(folder: Path) -> None:
+    path = zipped(folder, (zip_entry("artifact/hidden"), b"seen by those who read from the beginning"))
+    with zipfile.ZipFile(path, "a") as archive:
+        hidden = archive.filelist.pop()  # from the list at the end alone
+        assert hidden.filename == "artifact/hidden"
+        archive._didModify = True
+    assert "artifact/hidden" not in zipfile.ZipFile(path).namelist()
+    with pytest.raises(KpiError, match="it holds more than it lists"):
+        verify(path)
+
+
+def test_a_tar_holds_nothing_behind_its_end(folder: Path) -> None:
+    path = tarred(folder)
+    more = io.BytesIO()
+    with tarfile.open(fileobj=more, mode="w") as archive:
+        entry = tar_entry(MODEL)
+        entry.size = 4
+        archive.addfile(entry, io.BytesIO(b"evil"))
+    for ending in (gzip.compress(more.getvalue()), gzip.compress(b"x")):
+        content = path.read_bytes()
+        path.write_bytes(content + ending)
+        with pytest.raises(KpiError, match="it holds more behind its end"):
+            verify(path)
+        path.write_bytes(content + gzip.compress(bytes(4096)))
+        assert differences(path) == []
+        path.write_bytes(content)

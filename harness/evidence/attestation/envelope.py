@@ -10,6 +10,7 @@ from typing import Any
 from harness.core.errors import KpiError
 from harness.core.libraries import require
 from harness.core.strict_json import canonical, parsed
+from harness.core.text import plain
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _FIELDS = {"payload", "payloadType", "signatures"}
@@ -71,7 +72,7 @@ def checked(name: str, data: Mapping[str, Any], key: Any, keyid: object) -> byte
     signer = require("securesystemslib.signer", "securesystemslib")
     wrong = require("securesystemslib.exceptions", "securesystemslib").UnverifiedSignatureError
     if keyid not in (key.keyid, None):
-        by = f"{keyid!s:.{_SHOWN}}"
+        by = plain(f"{keyid!s:.{_SHOWN}}")
         raise KpiError(f"{name} was signed with another key ({by}), not with {key.keyid:.{_SHOWN}}")
     payload = decoded(name, data["payload"])
     signature = signer.Signature(key.keyid, decoded(name, data["signatures"][0]["sig"]).hex())

@@ -24,6 +24,8 @@ _FIRST = 16 << 20
 """Bytes of a stream that are read before its manifest has said how many there are."""
 _BLOCK, _SLACK = 512, 1 << 20
 _LONGEST_PART, _LONGEST, _DEEPEST = 255, 1000, 64
+_ZIP = b"PK\x03\x04"
+_LEAST_HEADER = 30  # of an entry of a zip; what follows its data is shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def opened(path: Path) -> Iterator[Opened]:
     try:
         if path.is_dir():
             yield _folder(path)
-        elif zipfile.is_zipfile(path):
+        elif _begins_as_zip(path):
             with zipfile.ZipFile(path) as archive:
                 yield _zip(path, archive)
         else:
@@ -76,6 +78,12 @@ def opened(path: Path) -> Iterator[Opened]:
     except UNREADABLE as error:
         said = str(error) or type(error).__name__
         raise KpiError(f"{path} can't be read: {said}", "is it a package, and whole?") from None
+
+
+def _begins_as_zip(path: Path) -> bool:
+    """By its first bytes: of a file that is a zip and a tar.gz in one, others may read the other one."""
+    with path.open("rb") as file:
+        return file.read(len(_ZIP)) == _ZIP
 
 
 def _closed() -> IO[bytes]:
@@ -139,9 +147,24 @@ def _zip(path: Path, archive: zipfile.ZipFile) -> Opened:
     entries = archive.infolist()
     if not entries or entries[0].filename != PACKAGE:
         raise _no_manifest(path)
+    _no_gaps(archive, entries)
     with archive.open(entries[0]) as file:
         content = file.read(_FIRST)
     return Opened(content, _zipped(archive, entries[1:]), lambda _size, _count: None)
+
+
+def _no_gaps(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> None:
+    """OSError where there is room between entries for one that the list at the end does not name."""
+    end, room, file = 0, 1, archive.fp
+    assert file is not None
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if not 0 <= entry.header_offset - end < room:
+            raise OSError("it holds more than it lists")
+        file.seek(entry.header_offset + 26)  # the lengths of its name and of what follows that
+        name, extra = (int.from_bytes(file.read(2), "little") for _ in range(2))
+        end, room = entry.header_offset + _LEAST_HEADER + name + extra + entry.compress_size, _LEAST_HEADER
+    if not 0 <= archive.start_dir - end < room:
+        raise OSError("it holds more than it lists")
 
 
 def _zipped(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Iterator[Member]:
@@ -166,6 +189,9 @@ class _Limited(io.RawIOBase):
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
         self._left = _FIRST
+        self._read = 0
+        self.filled = 0
+        """Where the last byte that is not zero ends."""
 
     def allow(self, size: int, count: int) -> None:
         """Lets through ``size`` bytes in ``count`` files, with what tar puts around them."""
@@ -176,6 +202,9 @@ class _Limited(io.RawIOBase):
         self._left -= len(piece)
         if self._left < 0:
             raise OSError("more comes out of it than its manifest lists")
+        if rest := piece.rstrip(b"\0"):
+            self.filled = self._read + len(rest)
+        self._read += len(piece)
         return piece
 
 
@@ -185,17 +214,23 @@ def _tar(path: Path, archive: tarfile.TarFile, limited: _Limited) -> Opened:
         raise _no_manifest(path)
     file = archive.extractfile(first)
     content = file.read(_FIRST) if file else b""
-    return Opened(content, _tarred(archive), limited.allow)
+    return Opened(content, _tarred(archive, limited), limited.allow)
 
 
-def _tarred(archive: tarfile.TarFile) -> Iterator[Member]:
+def _tarred(archive: tarfile.TarFile, limited: _Limited) -> Iterator[Member]:
+    end = 0
     for entry in archive:
+        end = entry.offset_data + -(-entry.size // _BLOCK) * _BLOCK
         if entry.name == PACKAGE and entry.offset == 0:
             continue  # the manifest, which was read
         if entry.isreg():
             yield _member(entry.name, lambda entry=entry: _extracted(archive, entry))  # type: ignore[misc]
         else:
             yield Member(entry.name, "is a link" if entry.issym() or entry.islnk() else "is not a plain file", _closed)
+    while limited.read(_SLACK):
+        pass
+    if limited.filled > end:
+        raise OSError("it holds more behind its end")
 
 
 def _extracted(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
