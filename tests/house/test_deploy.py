@@ -54,6 +54,10 @@ def everything() -> Values:
     values["merge"]["nodeSelector"] = {"kpi-machine": "cpu"}
     values["evidence"]["storageClass"] = "fast"
     values["store"]["existingClaim"] = "models"
+    values["jobs"] = {
+        "labels": {"kueue.x-k8s.io/queue-name": "gate"},
+        "annotations": {"argocd.argoproj.io/hook": "Sync"},
+    }
     return values
 
 
@@ -102,6 +106,11 @@ WRONG = {
     "a machine named as the merge": {**DEFAULTS, "machines": {"merge": DEFAULTS["machines"]["cpu"]}},
     "a time without end": {**DEFAULTS, "deadline": 0},
     "evidence elsewhere": {**DEFAULTS, "pytestArgs": ["--kpi-out=/tmp"]},
+    "a label that is none": {**DEFAULTS, "jobs": {"labels": {"queue name": "gate"}}},
+    "a label with blanks": {**DEFAULTS, "jobs": {"labels": {"queue": "my gate"}}},
+    "the chart's own label": {**DEFAULTS, "jobs": {"labels": {"app.kubernetes.io/component": "other"}}},
+    "a store by its tag": {**DEFAULTS, "registry": {**DEFAULTS["registry"], "store": "registry/store:latest"}},
+    "a registry with a scheme": {**DEFAULTS, "registry": {**DEFAULTS["registry"], "repository": "https://registry/x"}},
 }
 
 
@@ -210,6 +219,21 @@ def test_rendered_manifests_fit_kubernetes(check: Callable[..., str], renderer: 
     assert [m["metadata"]["name"] for m in found if m["kind"] == "PersistentVolumeClaim"] == ["gate-evidence"]
     environment = jobs(found)["npu"]["containers"][0]["env"]
     assert environment == [{"name": "KPI_SEAL_KEY", "valueFrom": {"secretKeyRef": {"name": "1", "key": "k"}}}]
+
+
+@pytest.mark.parametrize("version", ["1.26", "1.37"])
+def test_labels_and_annotations_are_those_of_all_jobs(
+    check: Callable[..., str], renderer: ModuleType, version: str
+) -> None:
+    found = rendered(renderer, everything())
+    described = [m["metadata"] for m in found if m["kind"] == "Job"]
+    assert len(described) == len(DEFAULTS["machines"]) + 1
+    for metadata in described:
+        assert metadata["labels"]["kueue.x-k8s.io/queue-name"] == "gate"
+        assert metadata["labels"]["app.kubernetes.io/component"] in ("measure", "merge")
+        assert metadata["annotations"] == {"argocd.argoproj.io/hook": "Sync"}
+    for manifest in found:
+        check(manifest, version, strict=True)
 
 
 def test_kubernetes_would_refuse_a_wrong_manifest(check: Callable[..., str]) -> None:

@@ -68,3 +68,36 @@ env:
 {{- $claim := index $root.Values (index . 1) }}
 {{- $claim.existingClaim | default (printf "%s-%s" $root.Release.Name (index . 1)) }}
 {{- end }}
+
+{{- /* The call of what carries folders through the registry. */ -}}
+{{- define "kpi.registry" -}}
+command: [python, /app/deploy/registry.py{{ if .Values.registry.plainHttp }}, --plain-http{{ end }}]
+{{- end }}
+
+{{- /* (list $ "store"): the source of a volume, a claim or, with a registry, a folder of the pod's own. */ -}}
+{{- define "kpi.volume" -}}
+{{- $root := index . 0 }}
+{{- if $root.Values.registry.repository -}}
+emptyDir: {}
+{{- else -}}
+persistentVolumeClaim:
+  claimName: {{ include "kpi.claim" . | quote }}
+{{- end }}
+{{- end }}
+
+{{- /* The registry's credentials: where they are mounted, and the volume. */ -}}
+{{- define "kpi.credentials.mount" -}}
+{{- if and .Values.registry.repository .Values.registry.secret }}
+- { name: registry, mountPath: /tmp/.docker, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{- define "kpi.credentials.volume" -}}
+{{- if and .Values.registry.repository .Values.registry.secret }}
+- name: registry
+  secret:
+    secretName: {{ .Values.registry.secret | quote }}
+    items:
+      - { key: .dockerconfigjson, path: config.json }
+{{- end }}
+{{- end }}
