@@ -11,7 +11,7 @@ import argparse
 import statistics
 import sys
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from scipy.stats import binom
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def campaign(folder: Path) -> MeasurementRunner:
     """One that keeps what it measures in ``folder``."""
     folder.mkdir()
-    return MeasurementRunner(folder, "", lambda _: None, asdict(detect()))
+    return MeasurementRunner(folder, "", lambda _: None, detect())
 
 
 def under(subject: MeasurementSpec, checkout: Path) -> MeasurementSpec:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.judge.metrics.artifact import ArtifactMetric
     from harness.judge.metrics.base import Metric, ProcessMetric, ProofMetric, SampleMetric
     from harness.judge.metrics.whole_set import SetMetric
+    from harness.measure.reach.base import Reach
     from harness.measure.records import Outputs, ProcessRecord, Proof
     from harness.measure.runtimes.base import Runtime, Session, TensorSession
     from harness.measure.scenarios.base import ProducesOutputs, Scenario, ScenarioContext, TensorScenario
@@ -37,6 +38,7 @@ _PLACES = {
     "harness.judge.metrics.artifact": ("ArtifactMetric",),
     "harness.judge.metrics.base": ("Metric", "ProcessMetric", "ProofMetric", "SampleMetric"),
     "harness.judge.metrics.whole_set": ("SetMetric",),
+    "harness.measure.reach.base": ("Reach",),
     "harness.measure.records": ("Outputs", "ProcessRecord", "Proof"),
     "harness.measure.runtimes.base": ("Runtime", "Session", "TensorSession"),
     "harness.measure.scenarios.base": ("Scenario", "ProducesOutputs", "ScenarioContext", "TensorScenario"),
@@ -70,6 +72,7 @@ __all__ = [
     "Proof",
     "ProofMetric",
     "Quantizer",
+    "Reach",
     "Reading",
     "Runtime",
     "SampleMetric",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from harness.judge.scoring import Scorer
 from harness.judge.trial import ProcessTrial
 from harness.judge.verdict import Decision, Verdict, judge_exact, too_near
 from harness.measure.machine.detect import Detected, mismatch, other_processor
+from harness.measure.place import Place
+from harness.measure.reach.places import Places
 from harness.measure.records import ProcessRecord
 from harness.measure.rounds import Rounds
 from harness.measure.runner import MeasurementRunner, MeasurementSpec
@@ -81,7 +83,8 @@ class Gate:
         self.store = store
         self.environments = Environments(store, spec.root, install=install)
         self.builder = Builder(spec, store, self.environments, folder / "build.log", progress)
-        self.campaign = MeasurementRunner(folder, tag, progress, asdict(machine), stopped)
+        self.campaign = MeasurementRunner(folder, tag, progress, machine, stopped)
+        self.places = Places(self.campaign, folder, spec.root, store.root, progress, install=install)
         self._earlier = earlier or Attempts()
         self._rounds = Rounds(self.campaign, seed=f"{folder.name} {tag}")
         self._trials: dict[tuple[tuple[str, ...], tuple[str, ...]], ProcessTrial] = {}
@@ -96,10 +99,15 @@ class Gate:
             self._ahead = None
 
     def close(self) -> None:
-        """Ends what still builds ahead."""
+        """Ends what still builds ahead, and what runs elsewhere."""
         if self._ahead is not None:
             self._ahead.stop()
             self._ahead = None
+        self.places.close()
+
+    def place(self, target: Target) -> Place:
+        """Where the machine is that a target is promised for."""
+        return self.places.of(self.spec.machines[target.machine])
 
     def admit(self, spec: Spec) -> None:
         """Goes on under other promises about the same workloads: what was built and measured stays."""
@@ -141,7 +149,7 @@ class Gate:
                 trial = self._trial(target, metric, subjects)
                 judgement = trial.judgement
                 disturbed = "; ".join(filter(None, (self._disturbed(subjects), trial.given_up)))
-                notes = tuple(thread_notes(self.campaign.of(subjects[0]), self.machine))
+                notes = tuple(thread_notes(self.campaign.of(subjects[0]), self.place(target).machine))
             else:
                 raise TypeError(f"{metric} is of no known kind")
             measurements = tuple(self.campaign.reference(subject) for subject in subjects)
@@ -162,7 +170,7 @@ class Gate:
         """
         own = self.spec.kpi(target.kpi)
         other = self.spec.kpi(own.against or "")
-        here = [kpi for kpi in (own, other) if not mismatch(self.spec.machines[kpi.machine], self.machine)]
+        here = [kpi for kpi in (own, other) if self.places.is_there(self.spec.machines[kpi.machine])]
         needed, _ = processes_needed(self.spec.measure.confidence)
         self._finish_building()
         sides: dict[str, Side] = {}
@@ -220,10 +228,10 @@ class Gate:
         """Why the target proves nothing on this machine; empty where it gates."""
         machine = self.spec.machines[target.machine]
         if not target.gates_everywhere:
-            return mismatch(machine, self.machine)
-        promised = other_processor(machine, self.machine) if target.metric.computed else ""
+            return mismatch(machine, self.place(target).machine)
+        promised = other_processor(machine, self.place(target).machine) if target.metric.computed else ""
         if promised and any(self._integer(recipe) for recipe in self.spec.recipes_of(target)):
-            here = self.machine.processor_class
+            here = self.place(target).machine.processor_class
             return f"integer arithmetic of {here} says nothing of the promised processor {promised}"
         return ""
 
@@ -252,9 +260,10 @@ class Gate:
 
     def _require_device(self, target: Target) -> None:
         device = self.spec.machines[target.machine].device
-        if not self.machine.has(device):
+        place = self.place(target)
+        if not place.machine.has(device):
             raise Unavailable(
-                f"this machine has no {device}",
+                f"{place.name or 'this machine'} has no {device}",
                 f"run `pytest -m {device}` on a machine that has one",
                 cause=Cause.NO_DEVICE,
             )
@@ -282,9 +291,11 @@ class Gate:
         device = runtime(runtime.Options(**overridden)).device(self.spec.machines[target.machine].device)
         if device not in runtime.devices:
             raise Unavailable(f"{runtime.title} does not run on a {device}", "choose another runtime in the recipe")
-        interpreter = self.environments.interpreter(recipe.environment)
+        place = self.place(target)
+        interpreter = place.interpreter(self.environments, recipe.environment)
         if not any(interpreter.version(name) for name in runtime.distributions):
-            raise Unavailable(f"{runtime.title} is not installed", f"pip install {runtime.distributions[0]}")
+            where = f" on {place.name}" if place.name else ""
+            raise Unavailable(f"{runtime.title} is not installed{where}", f"pip install {runtime.distributions[0]}")
         defaults = scenarios()[scenario].Options
         return MeasurementSpec(
             recipe=recipe.key,
@@ -304,6 +315,7 @@ class Gate:
             samples=self._samples[recipe.key, scenario],
             subset=self.subset if scenarios()[scenario].divisible else None,
             compared=tuple(step["compared"] for step in artifact.steps if "compared" in step),
+            machine=place.name,
         )
 
     def _single(self, subject: MeasurementSpec) -> ProcessRecord:

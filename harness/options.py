@@ -31,6 +31,7 @@ class Options:
     resume: bool
     attempt: int
     collect_only: bool
+    reach: tuple[str, ...] = ()
 
     @classmethod
     def from_config(cls, config: pytest.Config) -> Options:
@@ -52,6 +53,7 @@ class Options:
             resume=config.getoption("kpi_resume"),
             attempt=config.getoption("kpi_attempt"),
             collect_only=config.getoption("collectonly"),
+            reach=tuple(config.getoption("kpi_reach")),
         )
 
 
@@ -81,6 +83,13 @@ def add_options(parser: pytest.Parser) -> None:
         type=attempt_of,
         default=1,
         help="this is the N-th attempt, where the history of the earlier ones is not kept, as in most CI",
+    )
+    group.addoption(
+        "--kpi-reach",
+        metavar="MACHINE=WHERE",
+        action="append",
+        default=[],
+        help="measure what is promised for MACHINE where it is reached, such as edge=ssh:pi@board; may be repeated",
     )
     group.addoption("--kpi-install", action="store_true", help="make the environments that recipes name when missing")
 

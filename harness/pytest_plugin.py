@@ -42,6 +42,7 @@ from harness.reports.junit import properties
 from harness.reports.progress import Progress
 from harness.reports.recorder import Recorder
 from harness.spec.model import Spec, Target
+from harness.spec.reaching import reached_by
 from harness.spec.reader import read_spec
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class KpiPlugin:
         if not (options.kpis.exists() or options.named or options.release):
             return
         try:
-            spec = read_spec(options.kpis)
+            spec = reached_by(read_spec(options.kpis), options.reach)
             self.spec = spec.with_prompts(options.prompts) if options.prompts else spec
         except SpecError as error:
             raise pytest.UsageError(str(error)) from None
@@ -304,7 +305,8 @@ class KpiPlugin:
     def _settle(self, item: pytest.Item, target: Target, answer: TargetResult) -> None:
         item.stash[_ANSWER] = answer
         self._answers.append((target, answer))
-        item.user_properties.extend(properties(target, answer))
+        machine = self._gate.place(target).known if self._gate else detect()
+        item.user_properties.extend(properties(target, answer, machine))
         said = f"{answer.verdict}: {answer.reason}" + (f" ({answer.remedy})" if answer.remedy else "")
         if answer.verdict in (Verdict.FAIL, Verdict.ERROR) or (self.options.release and answer.verdict != Verdict.PASS):
             pytest.fail("\n".join([f"{target.id}: {said}", *self._explained(target, answer)]), pytrace=False)
@@ -316,7 +318,7 @@ class KpiPlugin:
         gate = self.gate
         alike = [(other, found) for other, found in self._answers if other.workload == target.workload]
         so_far = Known(
-            machine=gate.machine,
+            machine=gate.place(target).machine,
             targets=[line(gate.spec, other, found) for other, found in alike],
             measurements=gate.campaign.measurements(target.workload),
         )

@@ -28,7 +28,7 @@ Rows = list[tuple[str, str]]
 def examine(spec: Spec | None, store: Store) -> Iterator[tuple[str, Rows]]:
     """Sections of (name, finding); ``spec`` None leaves out what depends on promises."""
     here = detect()
-    yield "machine", _machine(here)
+    yield "machine", machine_rows(here)
     yield "runtimes", list(_runtimes())
     environments = Environments(store, spec.root if spec else Path.cwd())
     yield "passes", list(_passes(environments))
@@ -47,7 +47,8 @@ def examine(spec: Spec | None, store: Store) -> Iterator[tuple[str, Rows]]:
     yield "what would enable more", enabled or [("nothing is missing", "every KPI can be measured here")]
 
 
-def _machine(here: Detected) -> Rows:
+def machine_rows(here: Detected) -> Rows:
+    """What a machine is."""
     limit = "none" if here.quota is None else f"{here.quota:g} processors of a container's groups"
     return [
         ("processor", f"{here.cpu}, {here.arch}"),

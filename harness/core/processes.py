@@ -21,6 +21,7 @@ from harness.core.protocol import VERSION
 # Nothing that is measured runs on them; who sets the variable keeps it.
 _THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has but the one
+Started = Callable[[subprocess.Popen[bytes]], None]
 
 
 def call_worker(
@@ -33,7 +34,7 @@ def call_worker(
     environment: Mapping[str, str] | None = None,
     before: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
-    started: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
+    started: Started = lambda _: None,
 ) -> dict[str, Any]:
     """Runs ``python -m module`` with one request and returns its result; ``before`` goes in front of the command.
 

@@ -1,8 +1,9 @@
-"""Finds passes, runtimes, scenarios and metrics by name: a new one is a new file in a folder of that kind.
+"""Finds passes, runtimes, scenarios, metrics and ways to machines by name: a new one is a new file in a folder.
 
 The general ones are part of the harness; those of one family of tasks come from plug-ins. A plug-in is a package with
-modules or folders named ``passes``, ``runtimes``, ``scenarios`` or ``metrics``. The families in ``harness.tasks`` are
-plug-ins; others are found by the entry points ``kpi_tests.plugins``, or named by ``plugins`` in ``kpis.toml``.
+modules or folders named ``passes``, ``runtimes``, ``scenarios``, ``metrics`` or ``reach``. The families in
+``harness.tasks`` are plug-ins; others are found by the entry points ``kpi_tests.plugins``, or named by ``plugins`` in
+``kpis.toml``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from harness.core.imports import closure, code_digest
 from harness.core.own_metrics import OwnMetric
 
 T = TypeVar("T")
-Kind = Literal["passes", "runtimes", "scenarios", "metrics"]
+Kind = Literal["passes", "runtimes", "scenarios", "metrics", "reach"]
 
 GENERAL: Mapping[Kind, str] = MappingProxyType(
     {
@@ -32,11 +33,12 @@ GENERAL: Mapping[Kind, str] = MappingProxyType(
         "runtimes": "harness.measure.runtimes",
         "scenarios": "harness.measure.scenarios",
         "metrics": "harness.judge.metrics",
+        "reach": "harness.measure.reach",
     }
 )
 """The packages of what is not of one family of tasks."""
 FAMILIES = "harness.tasks"
-EXTENSIONS = (*GENERAL.values(), FAMILIES)
+EXTENSIONS = (*(GENERAL[kind] for kind in ("passes", "runtimes", "scenarios", "metrics")), FAMILIES)
 """The packages that nothing else imports: a change in one of their files matters to what uses it alone."""
 ENTRY_POINTS = "kpi_tests.plugins"
 VARIABLE = "KPI_PLUGINS"
@@ -84,10 +86,10 @@ def plugins() -> tuple[Plugin, ...]:
 
 def environment() -> dict[str, str]:
     """What a worker's environment must hold to find the same plug-ins, also under another interpreter."""
-    return {VARIABLE: json.dumps({name: str(folder) for name, folder in _foreign_folders().items()})}
+    return {VARIABLE: json.dumps({name: str(folder) for name, folder in foreign_folders().items()})}
 
 
-def _foreign_folders() -> dict[str, Path]:
+def foreign_folders() -> dict[str, Path]:
     """Where the plug-ins are that are not the harness's own, by the package's name."""
     return {p.name: Path(load(p).__path__[0]).resolve() for p in plugins() if p not in _families()}
 
@@ -132,7 +134,7 @@ def source_files(cls: type) -> tuple[Path, frozenset[Path]]:
 
 def plugin_digests() -> dict[str, str]:
     """The code of what is not the harness's own, as a digest: of each plug-in by its package's name, of each metric."""
-    packages = {name: code_digest(folder.parent, folder.rglob("*.py")) for name, folder in _foreign_folders().items()}
+    packages = {name: code_digest(folder.parent, folder.rglob("*.py")) for name, folder in foreign_folders().items()}
     return {**packages, **{f"metric {own.name}": own.digest for own in _own}}
 
 

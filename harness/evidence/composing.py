@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from harness.evidence.model import HEAD, Evidence, TargetResult
 from harness.evidence.reader import read_evidence
 from harness.evidence.seal import END, MARK, sealed
 from harness.evidence.writer import counts
-from harness.measure.journal import Found, Journaled, read_journals
+from harness.measure.journal import Found, Journaled, ReachedMachine, read_journals
 
 PUBLISHED = (
     "evidence.json",
@@ -71,9 +71,20 @@ def compose(folder: Path, head: Evidence, key: str | None) -> Evidence:
 
 
 def _written(folder: Path, head: Evidence, found: Found, key: str | None) -> Evidence:
-    path = folder / "evidence.json"
+    path, head = folder / "evidence.json", _with_reached(head, found.machines)
     write_chunks_atomically(path, chunks(head, found.measurements.values(), key))
     return read_evidence(path, None)[0]
+
+
+def _with_reached(head: Evidence, machines: Mapping[str, ReachedMachine]) -> Evidence:
+    """Adds what was found at machines that were reached, which the process that describes a run need not have done."""
+    kpis = tuple(
+        replace(kpi, elsewhere=met.elsewhere, other_processor=met.other_processor)
+        if (met := machines.get(kpi.machine))
+        else kpi
+        for kpi in head.kpis
+    )
+    return replace(head, kpis=kpis, reached={name: met.machine for name, met in machines.items()})
 
 
 def composed(folder: Path, key: str | None) -> Evidence:

@@ -42,7 +42,7 @@ def _facts(target: TargetLine) -> Iterator[tuple[str, str]]:
 
 
 def _circumstances(target: TargetLine, evidence: Known) -> Iterator[tuple[str, str]]:
-    machine = evidence.machine
+    machine = evidence.machine_of(target.machine)
     yield "machine", f"{machine.cpu}, {cores_of(machine)}, {memory_of(machine)}"
     own = evidence.of(target)
     if parts := _parts(target, own):

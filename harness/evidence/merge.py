@@ -14,6 +14,7 @@ from harness.judge.machine_ratio import Side, judge_machines, side_in
 from harness.judge.metrics import metrics
 from harness.judge.metrics.priced import MachineRatioMetric
 from harness.judge.verdict import OF_PROCESSES, Verdict
+from harness.measure.machine.detect import Detected
 
 _DECIDED = (Verdict.PASS, Verdict.FAIL)
 # What says more comes first: a proof, then what went wrong, then why nothing could be said.
@@ -59,11 +60,11 @@ def merge(files: Mapping[str, tuple[Evidence, str]]) -> Merged:
     ]
     problems += [f"{name}: the run did not come to its end" for name, data in pieces.items() if not data.complete]
     problems += _artifacts(pieces)
-    classes = {name: data.machine.processor_class for name, data in pieces.items()}
     by_key = {name: {target.key: target for target in data.targets} for name, data in pieces.items()}
     targets = []
     for target in first.targets:
         answers = [(name, known[target.key]) for name, known in by_key.items() if target.key in known]
+        classes = {name: data.machine_of(target.machine).processor_class for name, data in pieces.items()}
         chosen, problem = _choose(target.id, answers, classes)
         problem = problem or _attempts(target.id, answers, pieces)
         if issubclass(metric := metrics()[chosen.metric], MachineRatioMetric):
@@ -73,7 +74,8 @@ def merge(files: Mapping[str, tuple[Evidence, str]]) -> Merged:
     merged = replace(
         first,
         release=True,
-        machines={name: data.machine for name, data in pieces.items()},
+        machines={name: data.machine for name, data in pieces.items()} | _reached(pieces),
+        reached={name: machine for data in pieces.values() for name, machine in data.reached.items()},
         problems=tuple(problems),
         verdicts=counts(targets),
         targets=targets,
@@ -81,6 +83,11 @@ def merge(files: Mapping[str, tuple[Evidence, str]]) -> Merged:
         seal=None,
     )
     return Merged(merged, tuple(problems))
+
+
+def _reached(pieces: Mapping[str, Evidence]) -> dict[str, Detected]:
+    """The machines that were reached, by file and name."""
+    return {f"{file}: {name}": machine for file, data in pieces.items() for name, machine in data.reached.items()}
 
 
 def _differing(pieces: Mapping[str, Evidence], field: str, what: str) -> list[str]:
@@ -121,7 +128,7 @@ def _attempts(name: str, answers: Sequence[Answer], pieces: Mapping[str, Evidenc
     by_machine: dict[str, list[Answer]] = {}
     for file, answer in answers:
         if answer.of in OF_PROCESSES and answer.verdict in (*_DECIDED, Verdict.INCONCLUSIVE):
-            by_machine.setdefault(machine_id(pieces[file].machine), []).append((file, answer))
+            by_machine.setdefault(machine_id(pieces[file].machine_of(answer.machine)), []).append((file, answer))
     attempts = {data.settings.attempts for data in pieces.values()}
     rule = COUNTED if COUNTED in attempts else SPENT
     tried = ([(file, target.verdict) for file, target in found] for found in by_machine.values())

@@ -210,11 +210,19 @@ class Seal:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What was found on a machine: in a whole run, or so far."""
+    """What was found: in a whole run, or so far.
+
+    ``machine`` is the one that the suite ran on, ``reached`` are others by their names in kpis.toml.
+    """
 
     machine: Detected
+    reached: Mapping[str, Detected] = field(default_factory=dict)
     targets: Sequence[TargetLine]
     measurements: Sequence[Measurement] = ()
+
+    def machine_of(self, name: str) -> Detected:
+        """What a machine of kpis.toml was: reached, or that of the run."""
+        return self.reached.get(name, self.machine)
 
     @cached_property
     def by_id(self) -> Mapping[str, Measurement]:
@@ -271,6 +279,11 @@ class Evidence(Known):
     def by_kpi(self) -> Mapping[str, KpiLine]:
         """The KPIs by their names."""
         return {kpi.name: kpi for kpi in self.kpis}
+
+    @property
+    def every_machine(self) -> Mapping[str, Detected]:
+        """Each machine: of merged evidence by its file; else that of the run under "", others by their names."""
+        return self.machines or {"": self.machine, **self.reached}
 
     @property
     def digest(self) -> str:

@@ -31,6 +31,8 @@ from harness.measure.machine.detect import Detected, mismatch, other_processor
 from harness.spec.catalog import passes, runtimes
 from harness.spec.model import Kpi, Spec, Target
 
+_UNREACHED = "it was not reached"
+
 
 def evidence(
     ledger: Ledger, machine: Detected, *, started: datetime, release: bool, complete: bool, resume: bool = False
@@ -96,8 +98,8 @@ def _kpi_line(spec: Spec, kpi: Kpi, machine: Detected) -> KpiLine:
         recipe=kpi.recipe,
         machine=kpi.machine,
         device=wanted.device,
-        elsewhere=mismatch(wanted, machine),
-        other_processor=other_processor(wanted, machine),
+        elsewhere=_UNREACHED if wanted.reach else mismatch(wanted, machine),
+        other_processor="" if wanted.reach else other_processor(wanted, machine),
         usd_per_hour=wanted.price.usd_per_hour if wanted.price else None,
         against=kpi.against,
     )

@@ -52,7 +52,8 @@ def needed(spec: Spec, targets: Iterable[Target], machine: Detected) -> list[Rec
         metric = target.metric
         if metric.two_machines:
             continue
-        if metric.of_files or machine.has(spec.machines[target.machine].device):
+        wanted = spec.machines[target.machine]
+        if metric.of_files or wanted.reach or machine.has(wanted.device):
             found.update({recipe.key: recipe for recipe in spec.recipes_of(target)})
     longest: dict[str, float] = {}
     for recipe in found.values():

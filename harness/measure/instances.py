@@ -18,11 +18,11 @@ _APART = 0.8
 _SHARED = ("device", "precision", "threads", "version")
 
 
-def run_together(count: int, run: Callable[[int, FileBarrier], dict[str, Any]]) -> list[ProcessRecord]:
-    """Runs ``run(number, meeting)`` for each instance, each in a thread; the first failure ends the waiting of all."""
+def run_together(count: int, run: Callable[[FileBarrier], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Runs ``run(meeting)`` for each instance, each in a thread; the first failure ends the waiting of all."""
     with tempfile.TemporaryDirectory(prefix="kpi-meeting-") as folder, ThreadPoolExecutor(count) as pool:
         meetings = [FileBarrier(folder, number, count) for number in range(count)]
-        running = [pool.submit(run, meeting.number, meeting) for meeting in meetings]
+        running = [pool.submit(run, meeting) for meeting in meetings]
         try:
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
             failed = next((error for future in done if (error := future.exception())), None)
@@ -31,7 +31,7 @@ def run_together(count: int, run: Callable[[int, FileBarrier], dict[str, Any]]) 
         except BaseException:
             meetings[0].abort()
             raise
-        return [ProcessRecord.of_worker(future.result()) for future in running]
+        return [future.result() for future in running]
 
 
 def together(records: Sequence[ProcessRecord]) -> ProcessRecord:

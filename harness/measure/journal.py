@@ -14,10 +14,11 @@ from pathlib import Path
 import msgspec
 
 from harness.core.codec import decode, encode
+from harness.measure.machine.detect import Detected
 from harness.measure.records import Measurement
 
 FILES = "journal*.jsonl"
-RUN, VERDICT = "run", "verdict"
+RUN, VERDICT, MACHINE = "run", "verdict", "machine"
 _MEASUREMENT, _PROCESS, _PAIR, _SCORES = "measurement", "process", "pair", "scores"
 _FACTS = (
     "id",
@@ -33,10 +34,23 @@ _FACTS = (
     "placement",
     "conditions",
     "compared",
+    "machine",
     "taken_over",
 )
 """What is known of a measurement before anything is measured."""
 _OF_SCORES = ("scores", "weights", "groups", "scored_with")
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedMachine:
+    """What was found at the other end: ``elsewhere`` says why KPIs do not gate there, empty where they do.
+
+    ``other_processor`` is the processor that they were written for where that is another one.
+    """
+
+    machine: Detected
+    elsewhere: str = ""
+    other_processor: str = ""
 
 
 class Event(msgspec.Struct, omit_defaults=True):
@@ -56,6 +70,8 @@ class Event(msgspec.Struct, omit_defaults=True):
     key: tuple[str, str, str] = ("", "", "")
     answer: msgspec.Raw = msgspec.Raw()
     run: msgspec.Raw = msgspec.Raw()
+    name: str = ""
+    machine: msgspec.Raw = msgspec.Raw()
 
 
 def raw(value: object) -> msgspec.Raw:
@@ -92,6 +108,10 @@ class Journal:
             except OSError:
                 file.truncate(before)
                 raise
+
+    def meet(self, name: str, machine: ReachedMachine) -> None:
+        """Writes what a machine is that was reached."""
+        self.append(Event(MACHINE, name=name, machine=raw(machine)))
 
     def keep(self, measurement: Measurement) -> None:
         """Writes what a measurement has gained since it was last kept."""
@@ -166,6 +186,7 @@ class Found:
     run: bytes = b""
     answers: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
     measurements: dict[str, Journaled] = field(default_factory=dict)
+    machines: dict[str, ReachedMachine] = field(default_factory=dict)
 
 
 def read_journals(folder: Path) -> Found:
@@ -176,6 +197,8 @@ def read_journals(folder: Path) -> Found:
             found.run = bytes(event.run)
         elif event.event == VERDICT:
             found.answers.setdefault(event.key, bytes(event.answer))
+        elif event.event == MACHINE:
+            found.machines[event.name] = decode(bytes(event.machine), ReachedMachine)
         elif event.event == _MEASUREMENT:
             found.measurements[event.measurement] = Journaled(bytes(event.facts))
         elif own := found.measurements.get(event.measurement):

@@ -113,7 +113,8 @@ class Measurement:
     ``scores`` one number for each evaluation sample, by metric; ``weights`` how much each sample counts, where not
     alike, ``groups`` which group of samples each belongs to, where a figure of the whole set is known by groups;
     ``scored_with`` is what scores were computed with. ``conditions`` must be alike for two measurements to be of
-    the same thing. ``artifact`` is a SHA-256, ``artifact_bytes`` its size.
+    the same thing. ``artifact`` is a SHA-256, ``artifact_bytes`` its size. ``machine`` names the machine that
+    was reached for it, empty where it was that of the run.
     """
 
     id: str
@@ -129,6 +130,7 @@ class Measurement:
     placement: Mapping[str, Any] = field(default_factory=dict)
     conditions: Mapping[str, Any] = field(default_factory=dict)
     compared: tuple[Mapping[str, Any], ...] = ()
+    machine: str = ""
     taken_over: ResumedRun | None = None
     scores: Mapping[str, Numbers] = field(default_factory=dict)
     weights: Mapping[str, Numbers] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from harness.core.errors import KpiError
@@ -57,7 +58,21 @@ class Rounds:
             self._play()
 
     def _play(self) -> None:
+        """One round: first what is measured here, which runs alone; then all machines that are reached, at once."""
+        turns: dict[str, list[Sequence[MeasurementSpec]]] = {"": []}
         for unit in self._ordered(self._units()):
+            turns.setdefault(unit[0].machine, []).append(unit)
+        self._take_turns(turns.pop(""))
+        if len(turns) < 2:  # noqa: PLR2004 - one machine needs no other thread
+            for units in turns.values():
+                self._take_turns(units)
+            return
+        with ThreadPoolExecutor(len(turns)) as pool:
+            for done in [pool.submit(self._take_turns, units) for units in turns.values()]:
+                done.result()
+
+    def _take_turns(self, units: Sequence[Sequence[MeasurementSpec]]) -> None:
+        for unit in units:
             waiting = [trial for trial in self._trials if not trial.done and _serves(unit, trial)]
             if waiting:
                 self._run(unit, waiting)

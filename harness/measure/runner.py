@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -15,20 +16,16 @@ from typing import Any
 
 from harness.build.environments import Interpreter
 from harness.core.numbers import Numbers
-from harness.core.placement import Placement, memory_binding
-from harness.core.processes import call_worker
-from harness.measure.barrier import FileBarrier
-from harness.measure.instances import run_together, together
-from harness.measure.journal import Journal
-from harness.measure.lock import device_lock
+from harness.core.placement import Placement
+from harness.measure.instances import together
+from harness.measure.journal import Journal, ReachedMachine
+from harness.measure.machine.detect import Detected
+from harness.measure.place import Here, Place
 from harness.measure.records import Measurement, ProcessRecord, ResumedRun
 from harness.measure.resume import Resumed, conditions, restore
 from harness.measure.runtimes import runtimes
 from harness.measure.scenarios import scenarios
 from harness.measure.validity import best_kernel, by_heat, disturbance
-
-_MODULE = "harness.measure.worker"
-_TIMEOUT_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,7 @@ class MeasurementSpec:
     """One artifact under one scenario: what a measurement is of.
 
     ``compared`` says for each pass how far what it wrote answered from what it read.
+    ``machine`` names the machine that is reached for it; empty where it is this one.
     """
 
     recipe: str
@@ -55,6 +53,7 @@ class MeasurementSpec:
     samples: int
     subset: int | None = None
     compared: tuple[Mapping[str, Any], ...] = ()
+    machine: str = ""
 
     @property
     def id(self) -> str:
@@ -70,6 +69,7 @@ class MeasurementSpec:
             self.interpreter.name,
             *([self.placement.to_json()] if self.placement.to_json() else []),
             *([{"subset": self.subset}] if self.subset else []),
+            *([{"machine": self.machine}] if self.machine else []),
         ]
         return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -110,6 +110,7 @@ class Series:
             placement=subject.placement.to_json(),
             conditions=conditions,
             compared=subject.compared,
+            machine=subject.machine,
             taken_over=ResumedRun(earlier.run, len(earlier.records)) if earlier else None,
             scores=self.scores,
             weights=self.weights,
@@ -131,7 +132,7 @@ class MeasurementRunner:
         folder: Path,
         tag: str,
         progress: Callable[[str], None],
-        machine: Mapping[str, Any],
+        machine: Detected,
         stopped: Sequence[Path] = (),
     ) -> None:
         self.outputs = folder / "outputs"
@@ -139,7 +140,8 @@ class MeasurementRunner:
         self.tag = tag
         self.progress = progress
         self._journal = Journal(folder, tag)
-        self._machine = machine
+        self.places: dict[str, Place] = {"": Here(machine)}
+        self._keeping = threading.RLock()
         self._stopped = stopped
         self._known_conditions: dict[str, dict[str, Any]] = {}
         self.series: dict[str, Series] = {}
@@ -169,7 +171,9 @@ class MeasurementRunner:
             interpreter = subject.interpreter
             versions = {name: interpreter.version(name) for name in runtimes()[subject.runtime].distributions}
             more = {"seconds": subject.seconds, "samples": subject.samples}
-            self._known_conditions[subject.id] = conditions(self._machine, subject.inputs, versions, **more)
+            self._known_conditions[subject.id] = conditions(
+                dataclasses.asdict(self.places[subject.machine].machine), subject.inputs, versions, **more
+            )
         return self._known_conditions[subject.id]
 
     def of_recipe(self, recipe: str) -> list[Series]:
@@ -182,7 +186,13 @@ class MeasurementRunner:
 
     def keep(self, subject: MeasurementSpec) -> None:
         """Writes what was measured since it was last kept, so that a killed run loses nothing."""
-        self._journal.keep(self._measurement(self.of(subject)))
+        with self._keeping:
+            self._journal.keep(self._measurement(self.of(subject)))
+
+    def met(self, name: str, machine: ReachedMachine) -> None:
+        """Writes what a machine is that was reached."""
+        with self._keeping:
+            self._journal.meet(name, machine)
 
     def measurements(self, workload: str) -> list[Measurement]:
         """What this run has measured of a workload so far, as the evidence holds it."""
@@ -201,7 +211,7 @@ class MeasurementRunner:
         """Runs fresh processes until there are ``count``; returns them all."""
         series = self.of(subject)
         if len(series.records) < count:
-            with device_lock(subject.device, self.progress):
+            with self.places[subject.machine].lock(subject.device, self.progress):
                 while len(series.records) < count:
                     self._more(subject, count)
         return series.records
@@ -209,7 +219,7 @@ class MeasurementRunner:
     def add(self, subject: MeasurementSpec, count: int) -> float:
         """Runs one more fresh process, of ``count`` that are wanted; returns the seconds that it took."""
         begin = time.monotonic()
-        with device_lock(subject.device, self.progress):
+        with self.places[subject.machine].lock(subject.device, self.progress):
             self._more(subject, count)
         return time.monotonic() - begin
 
@@ -227,7 +237,7 @@ class MeasurementRunner:
         """
         begin, both = time.monotonic(), [self.of(subject).records for subject in (a, b)]
         pairs = self.pairs_of(a, b)
-        with device_lock(a.device, self.progress):
+        with self.places[a.machine].lock(a.device, self.progress):
             for subject in (b, a) if len(both[0]) % 2 else (a, b):
                 self.of(subject).records.append(self._run(subject, len(pairs) + 1, count))
             if any(records[-1].disturbed and not by_heat(records[-1]) for records in both):
@@ -258,27 +268,31 @@ class MeasurementRunner:
         said = f"measure {subject.recipe} {subject.scenario}: process {number} of {count}"
         self.progress(said)
         self.outputs.mkdir(parents=True, exist_ok=True)
-        count_of = subject.placement.instances
-        if count_of == 1:
-            record = ProcessRecord.of_worker(self._call(subject, said, None))
-        else:
-            record = together(run_together(count_of, lambda _, meeting: self._call(subject, said, meeting)))
-        self._place += 1
-        record = dataclasses.replace(record, place=self._place)
+        instances = subject.placement.instances
+        found = self.places[subject.machine].measure(
+            [self._request(subject, instance) for instance in range(instances)],
+            subject.interpreter,
+            log=self.log,
+            progress=lambda text: self.progress(f"{said}: {text}"),
+        )
+        records = [ProcessRecord.of_worker(one) for one in found]
+        record = records[0] if instances == 1 else together(records)
+        with self._keeping:
+            self._place += 1
+            record = dataclasses.replace(record, place=self._place)
         if not scenarios()[subject.scenario].timed:
             return record
         # A kernel timed next to a busy neighbour of our own is only like those with such a neighbour.
-        alike = [s for s in self.series.values() if s.subject.placement == subject.placement]
+        alike = [s for s in list(self.series.values()) if _placed(s.subject) == _placed(subject)]
         seen = [r for s in alike for r in s.records]
         reason = record.disturbed or disturbance(record, best_kernel([*seen, record]))
         return dataclasses.replace(record, disturbed=reason)
 
-    def _call(self, subject: MeasurementSpec, said: str, meeting: FileBarrier | None) -> dict[str, Any]:
-        """One worker: alone, or the instance that a meeting says."""
-        number = meeting.number if meeting else 0
-        placement = subject.placement.of(number)
-        outputs = self.outputs / f"{self.reference(subject)}{f'-{number}' if number else ''}.npz"
-        request = {
+    def _request(self, subject: MeasurementSpec, instance: int) -> dict[str, Any]:
+        """What one worker is asked; of several at once the place lets them meet."""
+        placement = subject.placement.of(instance)
+        outputs = self.outputs / f"{self.reference(subject)}{f'-{instance}' if instance else ''}.npz"
+        return {
             "runtime": subject.runtime,
             "runtime_options": dict(subject.runtime_options),
             "scenario": subject.scenario,
@@ -288,7 +302,7 @@ class MeasurementRunner:
             "device": subject.device,
             "cores": placement.cores[0] if placement.cores else None,
             "numa_node": placement.numa_node,
-            "meeting": meeting.to_json() if meeting else None,
+            "meeting": None,
             "seconds": subject.seconds,
             "samples": subject.samples,
             "subset": subject.subset,
@@ -297,17 +311,7 @@ class MeasurementRunner:
             "earlier": [str(folder / "outputs") for folder in self._stopped],
             **subject.origin,
         }
-        begin = time.monotonic()
-        found = call_worker(
-            _MODULE,
-            request,
-            log=self.log,
-            timeout=_TIMEOUT_S,
-            python=subject.interpreter.python,
-            environment=subject.interpreter.environment,
-            before=memory_binding(placement.numa_node) if placement.numa_node is not None else (),
-            progress=lambda text: self.progress(f"{said}: {text}"),
-        )
-        # From the first to the last moment, so with Python's own start and end.
-        found["system"] = {**found["system"], "life_s": round(time.monotonic() - begin, 4)}
-        return found
+
+
+def _placed(subject: MeasurementSpec) -> tuple[str, Placement]:
+    return subject.machine, subject.placement

@@ -125,8 +125,7 @@ def where(found: Found) -> str:
     evidence = found.evidence
     commit = str(evidence.commit)
     said = f"commit {commit[:7]}{'-dirty' if commit.endswith('-dirty') else ''}" if commit else "no commit"
-    several = evidence.machines
-    names = dict.fromkeys(machine_name(m) for m in (several.values() if several else [evidence.machine]))
+    names = dict.fromkeys(map(machine_name, evidence.every_machine.values()))
     return f"{when(evidence.started)}, {said}, {' and '.join(names)} (run {found.id[:7]})"
 
 

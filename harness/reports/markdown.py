@@ -100,6 +100,8 @@ def _changed(evidence: Evidence, earlier: Earlier) -> Iterator[str]:
 def _where(evidence: Evidence) -> str:
     machine = evidence.machine
     what = f"{cell(machine.cpu)}, {cell(cores_of(machine))}, {cell(memory_of(machine))}"
+    for name, other in evidence.reached.items():
+        what += f"; {cell(name)}: {cell(other.cpu)}, {cell(cores_of(other))}, {cell(memory_of(other))}"
     heat = "" if machine.heat != () else "; heat is not visible on this machine"
     return f"{what}{heat}; {cell(evidence.started)}{'; release' if evidence.release else ''}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import AbstractContextManager
 from typing import Protocol, TextIO
@@ -31,6 +32,7 @@ class Progress:
     def __init__(self, terminal: Terminal | None) -> None:
         self._terminal = terminal
         self._begun = time.monotonic()
+        self._drawing = threading.Lock()  # several machines at once have something to say
 
     def draw(self, text: str, uncaptured: AbstractContextManager[object]) -> None:
         """Shows ``text`` with the seconds since the start; an empty one clears the line.
@@ -45,7 +47,7 @@ class Progress:
             return
         elapsed = f" [{time.monotonic() - self._begun:.0f} s]" if text else ""
         shown = f" {plain(text)[: room - len(elapsed)]}{elapsed}" if text else ""
-        with uncaptured:
+        with self._drawing, uncaptured:
             # Saved cursor, cleared line, text, restored cursor: the runner's own line stays as it was.
             terminal._file.write(f"\x1b7\x1b[K{shown}\x1b8")  # noqa: SLF001
             terminal._file.flush()  # noqa: SLF001

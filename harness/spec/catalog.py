@@ -1,4 +1,4 @@
-"""What ``kpis.toml`` may name: metrics, passes, runtimes, scenarios, environments.
+"""What ``kpis.toml`` may name: metrics, passes, runtimes, scenarios, environments, ways to machines.
 
 They are found by name when the file is read. The packages that hold them come later in the flow of data and are not
 imported here.
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.build.passes.base import Pass
     from harness.build.passes.model_file import ModelFile
     from harness.judge.metrics.base import Metric
+    from harness.measure.reach.base import Reach
     from harness.measure.runtimes.base import Runtime
     from harness.measure.scenarios.base import Scenario
 
@@ -47,6 +48,11 @@ def runtimes() -> Mapping[str, type[Runtime]]:
 def scenarios() -> Mapping[str, type[Scenario[Any]]]:
     """Every scenario that a metric or a recipe may name."""
     return cast("Mapping[str, type[Scenario[Any]]]", _found("scenarios"))
+
+
+def reach() -> Mapping[str, type[Reach]]:
+    """Every way to a machine that is not this one, by its scheme."""
+    return cast("Mapping[str, type[Reach]]", _found("reach"))
 
 
 def environment_folders(root: Path) -> tuple[Path, ...]:

@@ -38,6 +38,8 @@ class Machine:
     os: str | None = None
     arch: str | None = None
     price: Price | None = None
+    reach: str | None = None
+    """Where it is, such as ``ssh:user@host``; None for the machine that the suite runs on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +247,11 @@ class Spec:
             for name, workload in self.workloads.items()
         }
         return replace(self, workloads=workloads)
+
+    def with_reach(self, ways: Mapping[str, str]) -> Spec:
+        """The same promises, some machines, by name, reached so."""
+        found = {name: replace(one, reach=ways.get(name, one.reach)) for name, one in self.machines.items()}
+        return replace(self, machines=found)
 
     def hourly(self, target: Target) -> float:
         """What a metric of money is multiplied by: USD an hour on the target's machine; 1 for all others."""

@@ -26,6 +26,7 @@ from harness.spec.checks import (
 )
 from harness.spec.hints import unknown_metric
 from harness.spec.model import Kpi, Machine, MeasureSettings, Recipe, Spec, Target, WorkloadSpec
+from harness.spec.reaching import reach_mistake
 from harness.spec.sources import Sources, plugin_folder, read_sources
 from harness.spec.tasks import tasks
 from harness.spec.workloads import Workloads, is_file
@@ -167,6 +168,8 @@ class _Reader(Workloads):
                             raise ValueError(f'{text!r} compares recipes; write a plain bound like ">= 8"')
                     except ValueError as error:
                         self.say(where, f"{key}: {error}")
+            if table.reach is not None and (wrong := reach_mistake(table.reach)):
+                self.say(where, f"reach: {wrong}", "reach")
             price = self.price(name, table)
             yield name, Machine(**{**table.model_dump(), "name": name, **least, "price": price})
 

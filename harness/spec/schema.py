@@ -73,6 +73,7 @@ class MachineTable(Table):
     os: str | None = None
     arch: str | None = None
     price: str | OwnedTable | None = None
+    reach: str | None = None
 
 
 class PortTable(Table):

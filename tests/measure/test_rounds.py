@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +22,7 @@ class Thing:
     """As much of a subject as rounds look at."""
 
     id: str
+    machine: str = ""
 
 
 @dataclass
@@ -173,3 +175,31 @@ def test_a_tail_that_has_no_upper_bound_says_how_many_requests_would_do() -> Non
     assert math.floor(effective_samples(1047, 0.5)) == 349
     assert not list(too_alike(order(replace(inside, effective=349.0))))
     assert not list(too_alike(order(None)))
+
+
+@dataclass
+class Apart(Played):
+    """What is measured on two machines must go on at once; what is measured here, never next to it."""
+
+    meeting: threading.Barrier = field(default_factory=lambda: threading.Barrier(2, timeout=30))
+    elsewhere: int = 0
+
+    def add(self, subject: Thing, count: int) -> float:
+        if subject.machine:
+            self.elsewhere += 1
+            self.meeting.wait()  # breaks where the two are not there together
+            self.elsewhere -= 1
+        else:
+            assert not self.elsewhere
+        return super().add(subject, count)
+
+
+def test_machines_that_are_reached_are_measured_at_once_and_this_one_alone() -> None:
+    played, wishes = Apart(), [Wish([Thing(f"s{name}", name)], 5) for name in ("", "one", "two")]
+    rounds = Rounds(played, "1")  # type: ignore[arg-type]
+    for wish in wishes:
+        rounds.add(wish)  # type: ignore[arg-type]
+    for wish in wishes:
+        rounds.finish(wish)  # type: ignore[arg-type]
+    assert sorted(played.turns) == sorted(["s", "sone", "stwo"] * 5)
+    assert not played.meeting.broken

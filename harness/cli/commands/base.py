@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from harness.core.errors import KpiError
+from harness.core.text import plain
 from harness.evidence.seal import KEY_VARIABLE
 from harness.measure.journal import FILES
 
@@ -51,6 +55,19 @@ def folder_of_runs(kpis: Path) -> Path:
 def console() -> Console:
     """Where a command prints."""
     return Console(highlight=False, soft_wrap=False)
+
+
+def print_rows(sections: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> None:
+    """Prints sections of names with what was found of each."""
+    out = console()
+    for title, rows in sections:
+        out.print(Text(title, style="bold"))
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, said in rows:
+            table.add_row(Text(f"  {plain(name)}"), Text(plain(said)))
+        out.print(table)
 
 
 def evidence_argument(parser: argparse.ArgumentParser) -> None:

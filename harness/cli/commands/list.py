@@ -26,7 +26,7 @@ class List(Command):
         out, gating = console(), 0
         for kpi in spec.kpis:
             machine = spec.machines[kpi.machine]
-            why = mismatch(machine, here)
+            why = f"measured at {machine.reach}" if machine.reach else mismatch(machine, here)
             title = Text(plain(kpi.name), style="bold")
             title.append(f"  {plain(kpi.workload)}/{plain(kpi.recipe)} on {plain(kpi.machine)}", style="dim")
             if kpi.marks:
@@ -35,7 +35,9 @@ class List(Command):
             table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
             for target in kpi.targets:
                 needs_device = target.metric.scenario is not None
-                if needs_device and not here.has(machine.device):
+                if needs_device and machine.reach:
+                    said = Text("reached", style="blue")
+                elif needs_device and not here.has(machine.device):
                     said = Text("unavailable", style="magenta")
                 elif why and (
                     not target.gates_everywhere or _of_integers(spec, target, other_processor(machine, here))

@@ -37,8 +37,7 @@ class Found:
     @property
     def machines(self) -> frozenset[str]:
         """The ids of the machines that it was measured on: several after a merge."""
-        several = self.evidence.machines
-        return frozenset(machine_id(m) for m in (several.values() if several else [self.evidence.machine]))
+        return frozenset(machine_id(machine) for machine in self.evidence.every_machine.values())
 
 
 def last_two(history: History) -> tuple[Found, Found]:

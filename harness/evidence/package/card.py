@@ -123,7 +123,7 @@ def _table(targets: Sequence[TargetLine]) -> Iterator[str]:
 
 
 def _machines(evidence: Evidence) -> Iterator[str]:
-    machines = evidence.machines or {"": evidence.machine}
+    machines = evidence.every_machine
     for machine in machines.values():
         devices = ", ".join(map(cell, [*machine.gpus, *machine.npus]))
         what = f"{cell(machine.cpu)}, {cell(cores_of(machine))}, {cell(memory_of(machine))}"

@@ -63,7 +63,8 @@ class Scenario(ABC, Generic[S]):
     ``timed`` says whether its figures are times: then a disturbed process does not count. ``profiled`` asks for a
     session with the runtime's profiler on, which would disturb times. ``watched`` asks for a timeline of memory and
     processors, for requests that are long compared with a look at them. ``divisible`` says that it can play a part of
-    its data. ``finite`` says that the first answer must hold no NaN and no infinity. ``request`` is what a report calls
+    its data. ``reads_workload`` says that it loads the workload itself, so that a machine that is reached is sent its
+    files. ``finite`` says that the first answer must hold no NaN and no infinity. ``request`` is what a report calls
     one of its timed samples: "a batch".
     """
 
@@ -76,6 +77,7 @@ class Scenario(ABC, Generic[S]):
     divisible: ClassVar[bool] = False
     finite: ClassVar[bool] = True
     request: ClassVar[str] = ""
+    reads_workload: ClassVar[bool] = False
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Any) -> None:

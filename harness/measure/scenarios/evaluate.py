@@ -42,6 +42,7 @@ class Evaluate(TensorScenario, ProducesOutputs):
 
     name = "evaluate"
     title = "the evaluation split"
+    reads_workload = True
     timed = False
     divisible = True
 

@@ -39,9 +39,8 @@ def head(evidence: Evidence) -> Head:
 
 
 def machines(evidence: Evidence) -> list[tuple[str, Pairs]]:
-    """The machine of the run; of merged evidence each machine, under the name of its file."""
-    named = evidence.machines or {"": evidence.machine}
-    return [(plain(name), tuple(_machine(machine))) for name, machine in named.items()]
+    """The machine of the run, and those that were reached; of merged evidence each, under the name of its file."""
+    return [(plain(name), tuple(_machine(machine))) for name, machine in evidence.every_machine.items()]
 
 
 def _machine(machine: Detected) -> Iterator[tuple[str, str]]:

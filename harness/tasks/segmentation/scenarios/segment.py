@@ -40,6 +40,7 @@ class Segment(TensorScenario, ProducesOutputs):
 
     name = "segment"
     title = "every frame of the clip"
+    reads_workload = True
     timed = False
 
     @classmethod

@@ -37,6 +37,7 @@ class Stream(TensorScenario):
     name = "stream"
     request = "a frame"
     title = "a clip, frame by frame"
+    reads_workload = True
 
     @options_table
     class Options:

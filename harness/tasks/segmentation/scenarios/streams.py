@@ -32,6 +32,7 @@ class Streams(TensorScenario):
 
     name = "streams"
     title = "as many cameras as it holds"
+    reads_workload = True
 
     @options_table
     class Options:

@@ -44,6 +44,7 @@ class Recognize(Scenario[SpeechSession], ProducesOutputs):
 
     name = "recognize"
     title = "the evaluation recordings"
+    reads_workload = True
     session_type = SpeechSession
     timed = False
 

@@ -1,0 +1,64 @@
+"""The command for machines that are reached: makes their environment, says what they have."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from harness.build.store import Store
+from harness.cli.commands.base import Command, print_rows
+from harness.core.errors import KpiError, SpecError, suggest
+from harness.spec.model import Machine, Spec
+from harness.spec.reaching import reached_by
+from harness.spec.reader import read_spec
+
+
+class ReachCommand(Command):
+    """``kpi reach``."""
+
+    name = "reach"
+    title = "a machine that is measured from here: what it has, and the environment it needs"
+
+    @classmethod
+    def arguments(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("action", choices=["setup", "doctor"], help="make its environment; say what it has")
+        parser.add_argument("machine", help="its name in kpis.toml, or MACHINE=ssh:user@host")
+
+    @classmethod
+    def run(cls, chosen: argparse.Namespace) -> int:
+        spec = read_spec(chosen.kpis)
+        wanted = _wanted(spec, chosen.machine)
+        store = Store()
+        with tempfile.TemporaryDirectory(prefix="kpi-reach-") as folder:
+            errors = Path(folder) / "log"
+            if chosen.action == "setup":
+                from harness.measure.reach.reached import set_up
+
+                print(set_up(wanted, spec.root, store.root, errors, _say))
+                return 0
+            from harness.cli.reached import examine
+
+            print_rows(examine(wanted, spec, store, errors))
+        return 0
+
+
+def _wanted(spec: Spec, text: str) -> Machine:
+    """The machine that is meant, with a way to it."""
+    name, equals, _ = text.partition("=")
+    if equals:
+        spec = reached_by(spec, [text])
+    elif name not in spec.machines:
+        raise SpecError([suggest(name, spec.machines, "machine")])
+    wanted = spec.machines[name]
+    if wanted.reach is None:
+        raise KpiError(
+            f"machine {name} is not reached: its table has no `reach`",
+            f'set reach = "ssh:user@host" in [machine.{name}], or call kpi reach with {name}=ssh:user@host',
+        )
+    return wanted
+
+
+def _say(text: str) -> None:
+    print(f"{text} ...", file=sys.stderr)

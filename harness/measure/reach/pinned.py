@@ -1,0 +1,89 @@
+"""The light environment of a machine that is reached: pinned by architecture, its wheels fetched here and sent."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import KpiError, Unavailable, suggest
+from harness.measure.reach.link import Link, Say
+from harness.measure.reach.sending import Parcel, of_files
+
+_OWN = Path(__file__).resolve().parent / "requirements"
+_OLDEST_LIBC = 17
+"""manylinux2014: glibc 2.17."""
+
+
+def requirement_file(arch: str, root: Path) -> Path:
+    """The pinned requirements of an architecture: ``environments/reach-ARCH.txt`` next to the TOML, or ours."""
+    own = root / "environments" / f"reach-{arch}.txt"
+    file = own if own.is_file() else _OWN / f"{arch}.txt"
+    if not file.is_file():
+        known = [path.stem for path in _OWN.glob("*.txt")]
+        raise Unavailable(
+            suggest(arch, known, "architecture"),
+            f"install a 64-bit system there, or write environments/{own.name} next to kpis.toml",
+        )
+    return file
+
+
+def environment_key(requirements: Path, hello: Mapping[str, Any]) -> str:
+    """The name of the environment's folder there: the same for the same requirements, architecture and Python."""
+    minor = str(hello["python"]).rpartition(".")[0]
+    return hashlib.sha256(f"{hello['arch']} {minor}\n".encode() + requirements.read_bytes()).hexdigest()[:16]
+
+
+def make(link: Link, requirements: Path, store: Path, say: Say) -> str:
+    """Makes the environment there, of wheels that this machine fetches: the machine needs no network.
+
+    Returns its path there. Raises KpiError with pip's last line where a wheel can't be had, or does not install.
+    """
+    key = environment_key(requirements, link.hello)
+    wheels = _wheels(requirements, link.hello, store / "data" / f"reach-{key}", say)
+    folder = wheels.send(link, say)
+    path: str = link.call("environment", key=key, wheels=folder, progress=say)
+    return path
+
+
+def _wheels(requirements: Path, hello: Mapping[str, Any], folder: Path, say: Say) -> Parcel:
+    if not folder.exists():
+        say(f"fetching the wheels of {requirements.name}")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix="reach-", dir=folder.parent))
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+                 "--only-binary=:all:", *_tags(hello), "--dest", str(aside), "-r", str(requirements)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )  # fmt: skip
+            if done.returncode:
+                lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
+                raise KpiError(f"the wheels of {requirements.name} can't be fetched: {lines[-1][:300]}")
+            shutil.copy2(requirements, aside / "requirements.txt")
+            aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return of_files({file.name: file for file in sorted(folder.iterdir())})
+
+
+def _tags(hello: Mapping[str, Any]) -> list[str]:
+    """What pip must be told to fetch for another machine than this one."""
+    name, version = hello["libc"]
+    if name != "glibc":
+        raise Unavailable(
+            f"its C library is {name or 'not known'}: wheels are made for glibc", "install another system"
+        )
+    minor = ".".join(str(hello["python"]).split(".")[:2])
+    newest, abi = int(str(version).split(".")[1]), f"cp{minor.replace('.', '')}"
+    platforms = [f"manylinux_2_{number}_{hello['arch']}" for number in range(newest, _OLDEST_LIBC - 1, -1)]
+    chosen = [*platforms, f"manylinux2014_{hello['arch']}", f"linux_{hello['arch']}"]
+    tags = [word for name in chosen for word in ("--platform", name)]
+    return [*tags, "--python-version", minor, "--implementation", "cp", "--abi", abi, "--abi", "abi3", "--abi", "none"]

@@ -1,0 +1,128 @@
+"""What was sent to a machine, kept there by content: what is there already is not sent again."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+_MONTH_S = 30 * 86400.0
+_YOUNG_S = 60.0
+
+
+class Files:
+    """``files/<digest>`` are contents, whole or absent; ``trees/<key>`` are folders made of links to them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for name in ("files", "trees", "env", "data", "work"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        self._checked: set[str] = set()
+        self._new: set[str] = set()
+
+    def missing(self, sizes: Mapping[str, int]) -> list[str]:
+        """Of contents, by digest with their sizes, those that are not here whole; each is digested once."""
+        return [digest for digest, size in sizes.items() if not self._whole(digest, size)]
+
+    def _whole(self, digest: str, size: int) -> bool:
+        path = self.root / "files" / digest
+        try:
+            if path.stat().st_size != size:
+                return False
+            if digest not in self._checked:
+                with path.open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                        return False
+                self._checked.add(digest)
+            os.utime(path)
+        except OSError:
+            return False
+        return True
+
+    def put(self, digest: str, pieces: Callable[[], bytes]) -> None:
+        """Keeps what ``pieces`` gives, until it gives nothing. ValueError where that has another digest."""
+        found, name = hashlib.sha256(), ""
+        try:
+            descriptor, name = tempfile.mkstemp(dir=self.root / "work")
+            with os.fdopen(descriptor, "wb") as file:
+                while piece := pieces():
+                    found.update(piece)
+                    file.write(piece)
+            if found.hexdigest() != digest:
+                raise ValueError(f"a file came with the digest {found.hexdigest()[:12]}, not {digest[:12]}")
+            os.chmod(name, 0o444)
+            os.replace(name, self.root / "files" / digest)
+            self._checked.add(digest)
+            self._new.add(digest)
+        finally:
+            if name:
+                Path(name).unlink(missing_ok=True)
+            while pieces():  # what is left would be read as the next line
+                continue
+
+    def tree(self, key: str, names: Mapping[str, str]) -> str:
+        """The folder in which files have these names and digests; made again where one of them is new."""
+        path = self.root / "trees" / key
+        if self._new & set(names.values()) or not all((path / name).is_file() for name in names):
+            aside = Path(tempfile.mkdtemp(dir=self.root / "work"))
+            try:
+                for name, digest in names.items():
+                    (aside / name).parent.mkdir(parents=True, exist_ok=True)
+                    source = self.root / "files" / digest
+                    try:
+                        os.link(source, aside / name)
+                    except OSError:
+                        shutil.copyfile(source, aside / name)  # a file system without links
+                shutil.rmtree(path, ignore_errors=True)
+                with contextlib.suppress(OSError):  # another agent was faster
+                    aside.rename(path)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+        os.utime(path)
+        return str(path)
+
+    def sweep(self) -> None:
+        """Removes what killed agents left, and what was not asked for in a month."""
+        for path in (self.root / "work").iterdir():
+            if not _held(path):
+                remove(path)
+        for path in (*(self.root / "trees").iterdir(), *(self.root / "files").iterdir()):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _MONTH_S:
+                    remove(path)
+
+
+def hold(folder: Path) -> object:
+    """Marks a folder as one that is used, until the process ends; keep what is returned."""
+    file = (folder / "alive").open("wb")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def _held(path: Path) -> bool:
+    """Whether the agent whose folder this is still lives; what is young may be about to become one."""
+    try:
+        if not (path / "alive").exists():
+            return time.time() - path.stat().st_mtime < _YOUNG_S
+        with (path / "alive").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder, as far as that is possible."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -1,0 +1,95 @@
+"""What is kept on a machine that is reached: by content, whole or absent, and removed when its owner is gone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.measure.reach.there.files import Files, hold
+from harness.measure.reach.there.wire import Gone, Wire
+
+
+def pieces(*given: bytes) -> Callable[[], bytes]:
+    left = list(given)
+    return lambda: left.pop(0) if left else b""
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_what_is_there_is_not_asked_for_again(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    assert files.missing({digest(b"ab"): 2, digest(b"c"): 1}) == [digest(b"ab"), digest(b"c")]
+    files.put(digest(b"ab"), pieces(b"a", b"b"))
+    assert files.missing({digest(b"ab"): 2, digest(b"c"): 1}) == [digest(b"c")]
+    assert Files(tmp_path).missing({digest(b"ab"): 2}) == []
+
+
+def test_a_content_with_another_digest_is_refused_and_read_to_its_end(tmp_path: Path) -> None:
+    files, rest = Files(tmp_path), pieces(b"a", b"x")
+    with pytest.raises(ValueError, match="came with the digest"):
+        files.put(digest(b"ab"), rest)
+    assert rest() == b""
+    assert files.missing({digest(b"ab"): 2}) == [digest(b"ab")]
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_what_was_damaged_is_sent_again_and_its_folder_made_again(tmp_path: Path) -> None:
+    files, key = Files(tmp_path), digest(b"ab")
+    files.put(key, pieces(b"ab"))
+    tree = Path(files.tree("t", {"folder/one.txt": key}))
+    assert (tree / "folder/one.txt").read_bytes() == b"ab"
+    stored = tmp_path / "files" / key
+    stored.chmod(0o644)
+    stored.write_bytes(b"xy")  # the same size, through a link the folder's too
+    later = Files(tmp_path)
+    assert later.missing({key: 2}) == [key]
+    later.put(key, pieces(b"ab"))
+    assert (Path(later.tree("t", {"folder/one.txt": key})) / "folder/one.txt").read_bytes() == b"ab"
+
+
+def test_only_what_belongs_to_nobody_alive_is_swept(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    kept, left, old = (tmp_path / "work" / name for name in ("kept", "left", "old"))
+    for folder in (kept, left):
+        folder.mkdir()
+        (folder / "alive").touch()
+    held = hold(kept)
+    old.write_bytes(b"half a file")
+    os.utime(old, (time.time() - 3600, time.time() - 3600))
+    files.sweep()
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["kept"]
+    assert held is not None
+
+
+def test_a_silent_caller_is_taken_for_gone() -> None:
+    source, target = os.pipe()
+    wire = Wire(source, target, 0.1)
+    wire.send({"op": "beat"})
+    assert wire.message() == {"op": "beat"}
+    with pytest.raises(Gone, match=r"nothing was heard for 0 s"):
+        wire.message()
+    os.write(target, b"Welcome!\n")
+    with pytest.raises(Gone, match="not a message: b'Welcome!'"):
+        wire.message()
+
+
+def test_a_file_follows_its_line(tmp_path: Path) -> None:
+    source, target = os.pipe()
+    wire = Wire(source, target, 5)
+    file = tmp_path / "file"
+    file.write_bytes(b"\n{}\n" * 100)
+    wire.send({"id": 1}, file)
+    wire.send({"id": 2})
+    message = wire.message()
+    take, found = wire.pieces(message["bytes"]), b""
+    while piece := take():
+        found += piece
+    assert found == file.read_bytes()
+    assert wire.message() == {"id": 2}

@@ -1,0 +1,157 @@
+"""A machine to be reached, without one: a real OpenSSH server on the loopback with a home and a store of its own."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+NAME = "board"
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+needs_sshd = pytest.mark.skipif(SSHD is None, reason="no OpenSSH server is installed: apt install openssh-server")
+
+
+@dataclass
+class Board:
+    """``folder`` holds keys and configurations, ``store`` what a run leaves on the other side."""
+
+    folder: Path
+    store: Path
+    port: int
+
+    @property
+    def ssh(self) -> str:
+        """The command that KPI_SSH names."""
+        return f"ssh -F {self.folder / 'client'}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"KPI_SSH": self.ssh}
+
+    def forget_host(self) -> None:
+        """As if nobody had ever compared the host's key."""
+        (self.folder / "known_hosts").write_text("", encoding="ascii")
+
+    def sessions(self) -> list[psutil.Process]:
+        """The server's processes that serve a connection."""
+        return [p for p in _all() if "sshd" in p.name() and self.port in _ports(p)]
+
+    def clients(self) -> list[psutil.Process]:
+        """The processes of OpenSSH's client that are connected to it."""
+        return [p for p in _all() if p.name() == "ssh" and str(self.folder / "client") in _command(p)]
+
+    def workers(self) -> list[psutil.Process]:
+        """Those of the agents' children that measure."""
+        return [p for p in self.agents() if "harness.measure.worker" in _command(p)]
+
+    def agents(self) -> list[psutil.Process]:
+        """What the harness runs on the other side: agents and workers, by their store."""
+        return [p for p in _all() if p.pid != os.getpid() and _of_store(p, self.store)]
+
+    def nothing_left(self, seconds: float = 20) -> bool:
+        """Whether nothing of the harness runs there any more, within so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not self.agents():
+                return True
+            time.sleep(0.1)
+        return False
+
+
+def _all() -> list[psutil.Process]:
+    return list(psutil.process_iter(["pid", "name"]))
+
+
+def _ports(process: psutil.Process) -> set[int]:
+    try:
+        return {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_ESTABLISHED}
+    except psutil.Error:
+        return set()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    with suppress(psutil.Error):
+        return list(process.cmdline())
+    return []
+
+
+def _of_store(process: psutil.Process, store: Path) -> bool:
+    """Whether a process is an agent or a worker of this store: only those have it in their environment."""
+    with suppress(psutil.Error):
+        told = process.environ().get("KPI_REACH_STORE")
+        return told == str(store) and "python" in process.name() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+@contextmanager
+def serving(folder: Path, store: Path, **variables: str) -> Iterator[Board]:
+    """Starts the server; the login there has a home, temporary files and variables of its own."""
+    assert SSHD is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    store.mkdir(parents=True, exist_ok=True)
+    (folder / "home").mkdir(exist_ok=True)
+    (folder / "tmp").mkdir(exist_ok=True)
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # where the server asks for it
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for key in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
+    told = {"KPI_REACH_STORE": store, "HOME": folder / "home", "TMPDIR": folder / "tmp", **variables}
+    (folder / "server").write_text(
+        f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder / 'host'}\nAuthorizedKeysFile {folder / 'user.pub'}\n"
+        "StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
+        f"MaxStartups 100\nLogLevel ERROR\nSetEnv {' '.join(f'{name}={value}' for name, value in told.items())}\n",
+        encoding="ascii",
+    )
+    host = (folder / "host.pub").read_text(encoding="ascii").split()[:2]
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(host)}\n", encoding="ascii")
+    (folder / "client").write_text(
+        f"Host {NAME}\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n"
+        f"  IdentityFile {folder / 'user'}\n  IdentitiesOnly yes\n  UserKnownHostsFile {folder / 'known_hosts'}\n"
+        "  GlobalKnownHostsFile /dev/null\n",
+        encoding="ascii",
+    )
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "server")], stderr=log)
+    try:
+        board = Board(folder, store, port)
+        _wait(board)
+        yield board
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+        for session in board.sessions():
+            with suppress(psutil.Error):
+                session.send_signal(signal.SIGTERM)
+
+
+def _wait(board: Board) -> None:
+    for _ in range(100):
+        done = subprocess.run(
+            [*shlex.split(board.ssh), "-o", "BatchMode=yes", NAME, "true"], check=False, capture_output=True
+        )
+        if done.returncode == 0:
+            return
+        time.sleep(0.1)
+    raise AssertionError(done.stderr.decode())
+
+
+if __name__ == "__main__":
+    with serving(Path(sys.argv[1]), Path(sys.argv[2])) as served:
+        print(f"export KPI_SSH='{served.ssh}'", flush=True)  # noqa: T201
+        signal.pause()
