@@ -223,7 +223,7 @@ def test_the_file_is_named_before_or_behind_every_command(name: str) -> None:
         "init": ["model.onnx"],
     }
     needed = {**own, "explain": ["k"], "search": ["k"], "compare-machines": ["a", "b"], "recipes": ["w"]}.get(name, [])
-    needed = needed or {"env": ["list"], "cache": ["list"]}.get(name, [])
+    needed = needed or {"env": ["list"], "cache": ["list"], "reach": ["doctor", "edge"]}.get(name, [])
     before = _parser().parse_known_args(["--kpis", "other.toml", name, *needed])[0]
     behind = _parser().parse_known_args([name, *needed, "--kpis", "other.toml"])[0]
     assert before.kpis == behind.kpis == Path("other.toml")

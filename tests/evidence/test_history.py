@@ -7,6 +7,7 @@ import io
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from harness.cli.main import main
 from harness.core.codec import of_plain
 from harness.core.errors import KpiError
 from harness.evidence.history.database import FILE, DamagedHistory, History, trend
-from harness.evidence.history.points import before, of_machine
-from harness.evidence.machine_name import machine_id
+from harness.evidence.history.points import Point, before, of_machine
+from harness.evidence.machine_name import machine_id, machine_name
 from harness.evidence.model import Evidence
 from harness.evidence.package.earlier import earlier_run
 from harness.judge.verdict import Verdict
@@ -164,13 +165,15 @@ def test_damage_is_one_line_with_its_remedy(
     assert (folder / f"{FILE}.damaged").exists()
 
 
-def test_a_history_of_the_first_schema_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_history_of_an_earlier_schema_goes_on(tmp_path: Path, schema: int) -> None:
     history = entered(tmp_path, evidence([Made("a", size=1), Made("b")]))
     every = [point.kpi for point in history.trend()]
     _sql(history.path, "DROP VIEW history")
-    _sql(history.path, "ALTER TABLE verdict DROP COLUMN cause")
-    _sql(history.path, FIRST_VIEW)
-    _sql(history.path, "PRAGMA user_version = 1")
+    for column in ("at", "at_name", *(["cause"] if schema == 1 else [])):
+        _sql(history.path, f"ALTER TABLE verdict DROP COLUMN {column}")
+    _sql(history.path, FIRST_VIEW if schema == 1 else FIRST_VIEW.replace("artifact,", "artifact, cause,"))
+    _sql(history.path, f"PRAGMA user_version = {schema}")
     assert [point.kpi for point in history.trend()] == every
     assert set(every) == {"a", "b"}
     run = evidence([Made("a", size=2)], LATE)
@@ -273,3 +276,19 @@ def test_the_command_that_packs_says_it(tmp_path: Path, monkeypatch: pytest.Monk
         assert main(["package", "a"]) == 1
     assert "a is not proven: " in error.getvalue()
     assert "--evidence .kpi/runs/2026-01-01T00-00-00.000+00-00/evidence.json; or --force packs it" in error.getvalue()
+
+
+def test_what_a_machine_that_was_reached_answered_is_told_as_its_own(tmp_path: Path) -> None:
+    made = evidence([Made("here"), Made("there")])
+    board = replace(made.machine, cpu="Cortex-A76", arch="aarch64", cores=4)
+    targets = [replace(line, machine="edge") if line.kpi == "there" else line for line in made.targets]
+    history = entered(tmp_path, replace(made, targets=targets, reached={"edge": board}))
+    names = {point.kpi: point.machine_name for point in history.trend()}
+    assert names["there"].startswith("Cortex-A76, 4 cores")
+    assert names["here"] == machine_name(made.machine)
+    # Attempts are those of the runs on this machine, wherever they measured.
+    assert history.last(machine_id(made.machine), LATE).keys() == {point_key(point) for point in history.trend()}
+
+
+def point_key(point: Point) -> tuple[str, str, str, str | None]:
+    return point.kpi, point.metric, point.relation, point.versus

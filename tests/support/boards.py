@@ -47,11 +47,11 @@ class Board:
 
     def sessions(self) -> list[psutil.Process]:
         """The server's processes that serve a connection."""
-        return [p for p in _all() if "sshd" in p.name() and self.port in _ports(p)]
+        return [p for p in _all() if "sshd" in _name(p) and self.port in _ports(p)]
 
     def clients(self) -> list[psutil.Process]:
         """The processes of OpenSSH's client that are connected to it."""
-        return [p for p in _all() if p.name() == "ssh" and str(self.folder / "client") in _command(p)]
+        return [p for p in _all() if _name(p) == "ssh" and str(self.folder / "client") in _command(p)]
 
     def workers(self) -> list[psutil.Process]:
         """Those of the agents' children that measure."""
@@ -80,6 +80,12 @@ def _ports(process: psutil.Process) -> set[int]:
         return {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_ESTABLISHED}
     except psutil.Error:
         return set()
+
+
+def _name(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return str(process.name())
+    return ""
 
 
 def _command(process: psutil.Process) -> list[str]:

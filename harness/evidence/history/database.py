@@ -13,10 +13,10 @@ from typing import Any
 from harness.core.errors import KpiError
 from harness.evidence.history.points import UNASKED, Earlier, Point, Run
 from harness.evidence.machine_name import machine_id, machine_name
-from harness.evidence.model import Evidence
+from harness.evidence.model import Evidence, TargetLine
 from harness.judge.verdict import OF_PROCESSES, Verdict
 
-SCHEMA = 2
+SCHEMA = 3
 FILE = "history.sqlite"
 _BUSY_S = 30.0
 _REBUILD = "kpi history --rebuild"
@@ -33,7 +33,7 @@ CREATE TABLE verdict (
   kpi TEXT NOT NULL, workload TEXT NOT NULL, recipe TEXT NOT NULL, device TEXT NOT NULL, metric TEXT NOT NULL,
   bound TEXT NOT NULL, relation TEXT NOT NULL, versus TEXT, value REAL, low REAL, high REAL, unit TEXT NOT NULL,
   n INTEGER NOT NULL, "of" TEXT NOT NULL, verdict TEXT NOT NULL, reason TEXT NOT NULL, artifact TEXT NOT NULL,
-  cause TEXT NOT NULL DEFAULT '',
+  cause TEXT NOT NULL DEFAULT '', at TEXT NOT NULL DEFAULT '', at_name TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (run, place)
 ) WITHOUT ROWID;
 CREATE INDEX verdict_kpi ON verdict (kpi, metric);
@@ -41,19 +41,27 @@ CREATE INDEX run_started ON run (started);
 """
 _VIEW = """
 CREATE VIEW history AS
-  SELECT run.id AS run, started, "commit", machine, machine_name, complete, kpi, workload, recipe, device, metric,
+  SELECT run.id AS run, started, "commit", coalesce(nullif(at, ''), machine) AS machine,
+         coalesce(nullif(at_name, ''), machine_name) AS machine_name, complete, kpi, workload, recipe, device, metric,
          bound, relation, versus, value, low, high, unit, n, "of", verdict, reason, artifact, cause, evidence, digest,
-         place
+         place, machine AS home
   FROM verdict JOIN run ON run.id = verdict.run;
 """
-# The first schema said in the reason alone that a target had not been asked for.
-_FROM_1 = f"""
+# The first schema said in the reason alone that a target had not been asked for; the second knew no machines that are
+# reached.
+_FROM = {
+    1: """
 ALTER TABLE verdict ADD COLUMN cause TEXT NOT NULL DEFAULT '';
 UPDATE verdict SET cause = 'unmeasured'
   WHERE verdict = 'INCONCLUSIVE' AND value IS NULL AND reason LIKE 'not measured%';
+""",
+    2: f"""
+ALTER TABLE verdict ADD COLUMN at TEXT NOT NULL DEFAULT '';
+ALTER TABLE verdict ADD COLUMN at_name TEXT NOT NULL DEFAULT '';
 DROP VIEW history;
 {_VIEW}
-"""
+""",
+}
 _COLUMNS = ", ".join(f'"{field.name}"' for field in fields(Point))
 
 
@@ -139,12 +147,12 @@ class History:
         return [str(row[0]) for row in self._read("SELECT DISTINCT kpi FROM verdict ORDER BY kpi")]
 
     def last(self, machine: str, before: str) -> Earlier:
-        """What was last answered on a machine before a time: by KPI, metric, relation and the recipe held against.
+        """What runs on a machine last answered before a time: by KPI, metric, relation and the recipe held against.
 
         Of the latest run that has an answer; several points where several bounds are promised.
         """
         rows = self._read(
-            f"SELECT {_COLUMNS}, max(started) FROM history WHERE {_ANSWERED} AND machine = ? AND started < ? "
+            f"SELECT {_COLUMNS}, max(started) FROM history WHERE {_ANSWERED} AND home = ? AND started < ? "
             "GROUP BY kpi, metric, relation, versus, bound ORDER BY place",
             (machine, before),
         )
@@ -155,13 +163,13 @@ class History:
         return found
 
     def attempts(self, machine: str, *, stopped: bool = True) -> dict[tuple[str, str, str, str], int]:
-        """How often processes were judged on a machine: by KPI, metric, bound and artifact.
+        """How often processes were judged by runs on a machine: by KPI, metric, bound and artifact.
 
         Without ``stopped`` runs that did not come to their end are left out: a resumed run goes on with theirs.
         """
         rows = self._read(
             "SELECT kpi, metric, bound, artifact, count(*) FROM history "
-            "WHERE machine = ? AND value IS NOT NULL AND verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE') "
+            "WHERE home = ? AND value IS NOT NULL AND verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE') "
             f'AND "of" IN ({_PROCESSES}) AND complete >= ? GROUP BY kpi, metric, bound, artifact',
             (machine, int(not stopped)),
         )
@@ -206,7 +214,9 @@ class History:
                 _use_wal(database)
                 database.execute("BEGIN IMMEDIATE")
                 if not _made(database):
-                    for statement in (_FROM_1 if _version(database) else _TABLES + _VIEW).split(";"):
+                    version = _version(database)
+                    changes = [_FROM[old] for old in range(version, SCHEMA)] if version else [_TABLES, _VIEW]
+                    for statement in ";".join(changes).split(";"):
                         database.execute(statement)
                     database.execute(f"PRAGMA user_version = {SCHEMA}")
                 yield database
@@ -249,7 +259,8 @@ def _made(database: sqlite3.Connection) -> bool:
     version = _version(database)
     if version == SCHEMA:
         return True
-    if version not in (0, 1) or (version == 0 and database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
+    taken = version == 0 and database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if taken or version not in (0, *_FROM):
         raise sqlite3.DatabaseError(f"it is written in schema {version}, this version reads {SCHEMA}")
     return False
 
@@ -277,7 +288,7 @@ def _insert(database: sqlite3.Connection, evidence: Evidence, place: str) -> Non
     plain = ("kpi", "workload", "recipe", "device", "metric", "bound", "relation", "versus")
     after = ("unit", "n", "of", "verdict", "reason", "artifact")
     database.executemany(
-        f"INSERT INTO verdict VALUES (?, ?{', ?' * 18})",
+        f"INSERT INTO verdict VALUES (?, ?{', ?' * 20})",
         [
             (
                 run,
@@ -286,7 +297,14 @@ def _insert(database: sqlite3.Connection, evidence: Evidence, place: str) -> Non
                 *(None if math.isnan(end) else float(end) for end in (target.value, target.low, target.high)),
                 *(getattr(target, name) for name in after),
                 target.cause or "",
+                *_elsewhere(evidence, target),
             )
             for number, target in enumerate(evidence.targets)
         ],
     )
+
+
+def _elsewhere(evidence: Evidence, target: TargetLine) -> tuple[str, str]:
+    """The id and the name of the machine that was reached for a target; empty where it was that of the run."""
+    machine = evidence.reached.get(target.machine)
+    return (machine_id(machine), machine_name(machine)) if machine else ("", "")
