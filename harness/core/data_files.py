@@ -95,7 +95,8 @@ class DataFiles:
     ``labels`` the columns of a label of several numbers; ``delimiter`` is what divides its columns (a comma; in .tsv a
     tab), and ``missing`` = "nan" permits empty cells in inputs of floating point. ``classes`` are the names of the
     classes in the order of the model's; of folders their own names, sorted, where it says nothing. ``pictures`` is the
-    folder of those that a file names, from that file on; ``preprocess`` is for samples that are not arrays.
+    folder of those that a file names, from that file on; ``preprocess`` is for samples that are not arrays. ``drawn``
+    is what the task makes labels of: "boxes", "objects" (boxes with masks) or "pixels" (classes of pixels).
     """
 
     whole: Path | None = None
@@ -111,6 +112,7 @@ class DataFiles:
     delimiter: str | None = None
     missing: str | None = None
     preprocess: AnyPreprocess | None = None
+    drawn: str = "boxes"
     training: float = 0.2
     validation: float = 0.2
     seed: int = 0

@@ -130,7 +130,8 @@ def data_files(table: WorkloadTable, folder: Path, say: Say) -> DataFiles:
         pictures=given.pictures,
         preprocess=preprocess,
         seed=given.seed,
-        **shares,
+        training=shares.get("training", DataFiles().training),
+        validation=shares.get("validation", DataFiles().validation),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,10 +17,21 @@ if TYPE_CHECKING:
 class Reading(ABC):
     """What the options of a task may be: a workload's answers are then what it makes of the outputs.
 
-    ``task = { name = "...", ... }`` in ``kpis.toml`` sets its fields.
+    ``task = { name = "...", ... }`` in ``kpis.toml`` sets its fields. ``drawn`` says what the labels of pictures are
+    made of, where a file has more than one kind: "boxes", "objects" (boxes with masks) or "pixels" (classes).
     """
 
     __slots__ = ()
+    drawn: ClassVar[str] = "boxes"
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether outputs have no batch axis but a row for each thing found, so that samples are asked for alone."""
+        return False
+
+    def even(self, outputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """The outputs with the batch as their first axis, of one shape whatever was found: as they are, mostly."""
+        return outputs
 
     @abstractmethod
     def outputs(self, known: Sequence[str]) -> tuple[str, ...]:

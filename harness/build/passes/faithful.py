@@ -161,8 +161,10 @@ def check_alone(job: PassContext, chosen: Pass, naming: Naming) -> dict[str, Any
 
 
 def _sequenced(run: Run, workload: TensorWorkload) -> Run:
-    """Plays whole sequences where the model keeps state."""
-    return (lambda feeds: play(run, feeds, workload.state)) if workload.state else run
+    """Plays whole sequences where the model keeps state; answers have the batch as their first axis."""
+    if workload.state:
+        return lambda feeds: play(run, feeds, workload.state)
+    return lambda feeds: dict(workload.even(run(feeds)))
 
 
 def source_run(job: PassContext) -> Run | None:

@@ -86,7 +86,7 @@ class Tuning:
 
         logits, labels = [], []
         for feeds, right in samples:
-            said = {name: np.array(array) for name, array in infer(feeds).items()}
+            said = {name: np.array(array) for name, array in self.workload.even(infer(feeds)).items()}
             if not all(np.isfinite(array).all() for array in said.values()):
                 raise KpiError(f"the model answers NaN or infinity on one of {self.count} validation samples")
             logits.append(self.workload.read(said))

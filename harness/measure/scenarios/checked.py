@@ -124,6 +124,8 @@ def replay(run: Callable[[Arrays], Arrays], feeds: Arrays, answers: Arrays, spre
             "it keeps state between requests or draws random numbers: neither can be judged sample by sample",
         )
     size = len(next(iter(feeds.values())))
+    if size == 1:
+        return 0.0
     order = np.random.default_rng(1).permutation(size)
     mixed = {name: array[np.argsort(order)] for name, array in run(_rows(feeds, order)).items()}
     place = _apart(mixed, answers, spread)
@@ -145,7 +147,10 @@ def spreads(answers: Arrays) -> dict[str, float]:
     """The spread of all values of each output; never 0, since shares of it are taken."""
     import numpy as np
 
-    return {name: max(float(np.ptp(array.astype(np.float64))), _LEAST_SPREAD) for name, array in answers.items()}
+    return {
+        name: max(float(np.ptp(array.astype(np.float64))) if array.size else 0.0, _LEAST_SPREAD)
+        for name, array in answers.items()
+    }
 
 
 def _apart(found: Arrays, wanted: Arrays, spread: Mapping[str, float]) -> float:
@@ -153,6 +158,9 @@ def _apart(found: Arrays, wanted: Arrays, spread: Mapping[str, float]) -> float:
 
     def one(name: str) -> float:
         a: Any = np.nan_to_num(np.asarray(found[name], dtype=np.float64), nan=np.inf)
-        return float(np.abs(a - np.asarray(wanted[name], dtype=np.float64)).max()) / spread[name]
+        b = np.asarray(wanted[name], dtype=np.float64)
+        if a.shape != b.shape:
+            return math.inf
+        return float(np.abs(a - b).max()) / spread[name] if a.size else 0.0
 
     return max(one(name) for name in wanted)

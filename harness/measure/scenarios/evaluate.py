@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from harness.measure.runtimes.base import TensorSession
+
+    Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,10 @@ class Evaluate(TensorScenario, ProducesOutputs):
         asked_again = {full[0], full[len(full) // 2], full[-1]} if full else set()
         checked, samples, read = Checked(workload.read_outputs, keep=False), [""] * count, []
         before, done = {}, 0
+
+        def run(feeds: Arrays) -> Arrays:
+            return workload.even(session.run(feeds))
+
         with stage.scored():
             for number, rows in enumerate(asked):
                 feeds = _batch(split, rows, size)
@@ -118,7 +124,7 @@ class Evaluate(TensorScenario, ProducesOutputs):
                 for row, digest in zip(rows, digests(feeds), strict=False):
                     samples[row] = digest
                 shape = None if shapes is None else shapes[rows[0]]
-                checked.add(said := session.run(feeds), size, len(rows), rows, shape)
+                checked.add(said := run(feeds), size, len(rows), rows, shape)
                 answer = {name: np.array(said[name]) for name in workload.read_outputs}
                 if number in asked_again:
                     before[number] = answer
@@ -129,7 +135,7 @@ class Evaluate(TensorScenario, ProducesOutputs):
                     stage.progress(f"{done} of {count} samples")
             checked.finish()
             again = ((taken(split, asked[number]), kept) for number, kept in before.items())
-            depends = max((replay(session.run, feeds, kept, checked.spread) for feeds, kept in again), default=0.0)
+            depends = max((replay(run, feeds, kept, checked.spread) for feeds, kept in again), default=0.0)
         found = joined(read).astype(np.float32)
         # In the order of the split, whatever the batches were.
         logits = found[np.argsort(np.concatenate(asked))]

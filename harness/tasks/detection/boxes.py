@@ -40,7 +40,7 @@ class Boxes(Reading):
     of an SSD's corners, ``shares``: whether they are shares of the picture. ``sigmoid``: of a DETR without a class for
     nothing. ``first_class``: the number of the first class in ``classes``. ``score``: the least that counts; ``iou``:
     from which overlap on the weaker of two boxes of a class is dropped, for the YOLO layouts; ``most``: boxes of a
-    picture.
+    picture. ``alone``: the outputs of an SSD have no batch axis, and a row for each box that was found.
     """
 
     layout: Literal["yolov8", "yolov5", "yolox", "end-to-end", "detr", "ssd"]
@@ -54,12 +54,12 @@ class Boxes(Reading):
     score: float = 0.001
     iou: float = 0.7
     most: int = 100
+    alone: bool = False
 
     def __post_init__(self) -> None:
-        check_counts(most=self.most)
-        for name in ("score", "iou"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1")
+        check_limits(self)
+        if self.alone and self.layout != "ssd":
+            raise ValueError(f'alone is for layout "ssd", not "{self.layout}"')
         if lacking := [name for name in self._needed if getattr(self, name) is None]:
             raise ValueError(f'layout "{self.layout}" has several outputs: name {", ".join(lacking)}')
 
@@ -81,35 +81,73 @@ class Boxes(Reading):
             return outputs[0].name, {"layout": "yolov5"}
         return None
 
+    @property
+    def one_by_one(self) -> bool:
+        return self.alone
+
+    def even(self, outputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        return evened(outputs, self.most) if self.alone else outputs
+
     def outputs(self, known: Sequence[str]) -> tuple[str, ...]:
-        if not self._needed:
-            if self.boxes is None and len(known) != 1:
-                raise KpiError(
-                    f"the model has {len(known)} outputs: {', '.join(known)}",
-                    f'say which holds the boxes: task = {{ ..., layout = "{self.layout}", boxes = "{known[0]}" }}',
-                )
-            named: tuple[str, ...] = (self.boxes or known[0],)
-        else:
-            named = tuple(str(getattr(self, name)) for name in self._needed)
-        for name in named:
-            if name not in known:
-                raise KpiError(f"task: {suggest(name, known, 'output')}", "correct boxes, scores or classes")
-        return named
+        if self._needed:
+            return chosen_outputs([str(getattr(self, name)) for name in self._needed], known)
+        if self.boxes is None and len(known) != 1:
+            raise KpiError(
+                f"the model has {len(known)} outputs: {', '.join(known)}",
+                f'say which holds the boxes: task = {{ ..., layout = "{self.layout}", boxes = "{known[0]}" }}',
+            )
+        return chosen_outputs([self.boxes or known[0]], known)
 
     def read(self, outputs: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Array:
         """Boxes (pictures, most, 6): x, y, width, height in pixels of the input, score, class; the best first."""
         from harness.tasks.detection import decoding
 
-        shape = inputs[0].shape
-        if len(shape) != _PICTURE - 1:
-            raise KpiError(f"the input has the shape {shape}, boxes are read of pictures")
-        # The axis of channels is the short one.
-        height, width = shape[1:] if shape[0] <= shape[2] else shape[:2]
+        size = picture_size(inputs)
         arrays = [outputs[name] for name in self.outputs(list(outputs))]
         if self.layout in ("yolov8", "yolov5", "yolox"):
-            return decoding.anchors(self.layout, arrays[0], (height, width), self.score, self.iou, self.most)
-        if self.layout == "end-to-end":
-            return decoding.end_to_end(arrays[0], self.score, self.most)
-        if self.layout == "detr":
-            return decoding.queries(arrays[0], arrays[1], (height, width), self)
-        return decoding.selected(arrays, (height, width), self)
+            found = decoding.anchors(self.layout, decoding.anchor_rows(self.layout, arrays[0]), size, self)
+        elif self.layout == "end-to-end":
+            found = decoding.end_to_end(arrays[0], self)
+        elif self.layout == "detr":
+            found = decoding.queries(arrays[0], arrays[1], size, self, sigmoid=self.sigmoid)
+        else:
+            found = decoding.selected(self.layout, arrays, size, self)
+        return decoding.table(found, self.most)
+
+
+def check_limits(given: Any) -> None:
+    """ValueError where ``score``, ``iou`` or ``most`` of the options can't be."""
+    check_counts(most=given.most)
+    for name in ("score", "iou"):
+        if not 0 <= getattr(given, name) <= 1:
+            raise ValueError(f"{name} must be from 0 to 1")
+
+
+def chosen_outputs(named: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """The outputs that options name. KpiError where the model has no such one."""
+    for name in named:
+        if name not in known:
+            raise KpiError(f"task: {suggest(name, known, 'output')}", "correct the names of outputs in `task`")
+    return tuple(named)
+
+
+def picture_size(inputs: Sequence[TensorSpec]) -> tuple[int, int]:
+    """Height and width of the pictures that a model takes. KpiError where it takes none."""
+    shape = inputs[0].shape
+    if len(shape) != _PICTURE - 1:
+        raise KpiError(f"the input has the shape {shape}, boxes are read of pictures")
+    # The axis of channels is the short one.
+    height, width = shape[1:] if shape[0] <= shape[2] else shape[:2]
+    return height, width
+
+
+def evened(outputs: Mapping[str, Array], most: int) -> Mapping[str, Array]:
+    """Outputs with a row for each box, (boxes, ...), as those of a batch of one picture: (1, most, ...)."""
+    import numpy as np
+
+    def one(array: Array) -> Array:
+        made = np.zeros((1, most, *array.shape[1:]), array.dtype)
+        made[0, : len(array)] = array[:most]
+        return made
+
+    return {name: one(np.asarray(array)) if np.ndim(array) else array for name, array in outputs.items()}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.core.errors import KpiError
 
@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from harness.tasks.detection.boxes import Boxes
+    from harness.tasks.detection.masks import Masks
 
     Array = npt.NDArray[np.floating[Any]]
+    Places = npt.NDArray[np.intp]
 
 Size = tuple[int, int]
 """Height and width of the model's input."""
@@ -24,36 +26,70 @@ _CANDIDATES = 3000
 _AXES, _CORNERS = 3, 4
 
 
-def anchors(layout: str, output: Array, size: Size, least: float, overlap: float, most: int) -> Array:
+class Found(NamedTuple):
+    """What was found in a picture, the best first: corners (boxes, 4) in pixels, scores and classes (boxes,).
+
+    ``places`` are the rows of the output that they were read from.
+    """
+
+    corners: Array
+    scores: Array
+    kinds: Array
+    places: Places
+
+
+def table(found: Iterable[Found], most: int) -> Array:
+    """Boxes (pictures, most, 6): x, y, width, height, score, class; NaN fills up."""
+    import numpy as np
+
+    pictures = list(found)
+    rows = np.full((len(pictures), most, FOUND), np.nan)
+    for row, one in zip(rows, pictures, strict=True):
+        row[: len(one.scores)] = heads(one)
+    return rows
+
+
+def heads(found: Found) -> Array:
+    """The boxes of one picture (boxes, 6): x, y, width, height, score, class."""
+    import numpy as np
+
+    corners, size = found.corners[:, :2], found.corners[:, 2:] - found.corners[:, :2]
+    return np.concatenate([corners, size, found.scores[:, None], found.kinds[:, None]], axis=1)
+
+
+def anchor_rows(layout: str, output: Array) -> Array:
+    """The output with a row for each anchor, (n, anchors, columns)."""
+    require_axes(output, _AXES, layout)
+    if layout == "yolov8" and output.shape[1] < output.shape[2]:
+        # (n, 4 + classes, anchors), by some exporters with the last two axes the other way round.
+        return output.transpose(0, 2, 1)
+    return output
+
+
+def anchors(layout: str, rows: Array, size: Size, how: Boxes | Masks) -> Iterator[Found]:
     """YOLO layouts: a box and its scores for each anchor; of boxes of a class that overlap the best is kept."""
     import numpy as np
 
     before = _CORNERS if layout == "yolov8" else _CORNERS + 1
-    _require(output, _AXES, layout)
-    if layout == "yolov8":
-        # (n, 4 + classes, anchors), by some exporters with the last two axes the other way round.
-        output = output.transpose(0, 2, 1) if output.shape[1] < output.shape[2] else output
-    if output.shape[2] <= before:
+    if rows.shape[2] <= before:
         raise KpiError(
-            f'layout "{layout}": the output has the shape {output.shape}, {before} columns and one for each class are '
+            f'layout "{layout}": the output has the shape {rows.shape}, {before} columns and one for each class are '
             "needed",
             "choose another layout",
         )
-    values: Array = output.astype(np.float64)
+    values: Array = rows.astype(np.float64)
     if layout == "yolox":
         values = _of_grids(values, size)
     scores = values[:, :, before:]
     if layout != "yolov8":
         scores = scores * values[:, :, _CORNERS:before]
-    found = np.full((len(values), most, FOUND), np.nan)
-    for row, (boxes, own) in enumerate(zip(values[:, :, :_CORNERS], scores, strict=True)):
-        place, kind = np.nonzero(own > least)
+    for boxes, own in zip(values[:, :, :_CORNERS], scores, strict=True):
+        place, kind = np.nonzero(own > how.score)
         best = np.argsort(-own[place, kind], kind="stable")[:_CANDIDATES]
         place, kind = place[best], kind[best]
         corners = _corners(boxes[place])
-        kept = suppressed(corners, kind, overlap, most)
-        _fill(found[row], corners[kept], own[place, kind][kept], kind[kept])
-    return found
+        kept = suppressed(corners, kind, how.iou, how.most)
+        yield Found(corners[kept], own[place, kind][kept], kind[kept].astype(np.float64), place[kept])
 
 
 def suppressed(corners: Array, kind: npt.NDArray[Any], overlap: float, most: int) -> npt.NDArray[Any]:
@@ -76,68 +112,55 @@ def suppressed(corners: Array, kind: npt.NDArray[Any], overlap: float, most: int
     return np.array(kept, dtype=int)
 
 
-def end_to_end(output: Array, least: float, most: int) -> Array:
+def end_to_end(output: Array, how: Boxes | Masks) -> Iterator[Found]:
     """Corners, score and class for each box, nothing left to suppress."""
     import numpy as np
 
-    _require(output, _AXES, "end-to-end")
+    require_axes(output, _AXES, "end-to-end")
     if output.shape[2] != FOUND:
         raise KpiError(f'layout "end-to-end": the output has the shape {output.shape}, 6 columns are needed')
-    found = np.full((len(output), most, FOUND), np.nan)
-    for row, boxes in enumerate(output.astype(np.float64)):
-        _best(found[row], boxes[:, :4], boxes[:, 4], boxes[:, 5].round(), least)
-    return found
+    for boxes in output.astype(np.float64):
+        yield _best(boxes[:, :4], boxes[:, 4], boxes[:, 5].round(), how)
 
 
-def queries(boxes: Array, logits: Array, size: Size, how: Boxes) -> Array:
+def queries(boxes: Array, logits: Array, size: Size, how: Boxes | Masks, *, sigmoid: bool) -> Iterator[Found]:
     """DETR: a box for each query, with the probability of its likeliest class; its last class is "nothing"."""
     import numpy as np
 
-    _require(logits, _AXES, "detr")
+    require_axes(logits, _AXES, "detr")
     _require_boxes(boxes, "detr", logits.shape[:2])
     powers = logits.astype(np.float64)
-    if how.sigmoid:
+    if sigmoid:
         chances = 1 / (1 + np.exp(-powers))
     else:
         powers = np.exp(powers - powers.max(axis=2, keepdims=True))
         chances = (powers / powers.sum(axis=2, keepdims=True))[:, :, :-1]
     height, width = size
-    found = np.full((len(boxes), how.most, FOUND), np.nan)
-    for row, (own, sure) in enumerate(zip(boxes.astype(np.float64), chances, strict=True)):
+    for own, sure in zip(boxes.astype(np.float64), chances, strict=True):
         corners = _corners(own * (width, height, width, height))
-        _best(found[row], corners, sure.max(axis=1), sure.argmax(axis=1), how.score)
-    return found
+        yield _best(corners, sure.max(axis=1), sure.argmax(axis=1).astype(np.float64), how)
 
 
-def selected(outputs: Sequence[Array], size: Size, how: Boxes) -> Array:
-    """SSD with its suppression inside: corners, scores and classes in outputs of their own."""
+def selected(layout: str, outputs: Sequence[Array], size: Size, how: Boxes | Masks) -> Iterator[Found]:
+    """Suppression inside the network: corners, scores and classes in outputs of their own."""
     import numpy as np
 
     boxes, scores, classes = outputs
-    _require(scores, _AXES - 1, "ssd")
-    _require_boxes(boxes, "ssd", scores.shape)
+    require_axes(scores, _AXES - 1, layout)
+    _require_boxes(boxes, layout, scores.shape)
     height, width = size
-    found = np.full((len(boxes), how.most, FOUND), np.nan)
     order = (0, 1, 2, 3) if how.corners == "xyxy" else (1, 0, 3, 2)
     scale = (width, height, width, height) if how.shares else (1, 1, 1, 1)
     for row, own in enumerate(boxes.astype(np.float64)[:, :, order] * scale):
-        _best(found[row], own, scores[row], classes[row].round() - how.first_class, how.score)
-    return found
+        yield _best(own, scores[row].astype(np.float64), classes[row].round() - float(how.first_class), how)
 
 
-def _best(found: Array, corners: Array, scores: Array, kinds: Array, least: float) -> None:
+def _best(corners: Array, scores: Array, kinds: Array, how: Boxes | Masks) -> Found:
     import numpy as np
 
-    best = np.argsort(-scores, kind="stable")[: len(found)]
-    best = best[scores[best] > least]
-    _fill(found, corners[best], scores[best], kinds[best])
-
-
-def _fill(found: Array, corners: Array, scores: Array, kinds: Any) -> None:
-    count = len(corners)
-    found[:count, :2] = corners[:, :2]
-    found[:count, 2:4] = corners[:, 2:] - corners[:, :2]
-    found[:count, 4], found[:count, 5] = scores, kinds
+    best = np.argsort(-scores, kind="stable")[: how.most]
+    best = best[scores[best] > how.score]
+    return Found(corners[best], scores[best], kinds[best], best)
 
 
 def _corners(boxes: Array) -> Array:
@@ -170,7 +193,8 @@ def _of_grids(values: Array, size: Size) -> Array:
     return made
 
 
-def _require(output: Array, axes: int, layout: str) -> None:
+def require_axes(output: Array, axes: int, layout: str) -> None:
+    """Raises KpiError where an output has another number of axes."""
     if output.ndim != axes:
         raise KpiError(
             f'layout "{layout}": an output has the shape {output.shape}, {axes} axes are needed',

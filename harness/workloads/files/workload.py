@@ -49,7 +49,8 @@ class FileWorkload(TensorWorkload):
         self._reading: Reading | None = None
         if options is not None:
             made = options(**settings.task_options)
-            self._reading = made if isinstance(made, Reading) else None
+            if isinstance(made, Reading):
+                self._reading, self._data = made, replace(self._data, drawn=made.drawn)
             # A task may name its classes itself.
             self._data = replace(self._data, classes=self._data.classes or tuple(getattr(made, "class_names", ())))
         if self.scored in settings.state.values():
@@ -70,7 +71,9 @@ class FileWorkload(TensorWorkload):
 
     @property
     def one_by_one(self) -> bool:
-        """Whether samples are as long as they are, so that none are asked for together."""
+        """Whether samples are as long as they are, or answers are: none are asked for together then."""
+        if self._reading is not None and self._reading.one_by_one:
+            return True
         return self._samples(self._of("evaluation")).one_by_one
 
     @property
@@ -80,6 +83,9 @@ class FileWorkload(TensorWorkload):
     @property
     def read_outputs(self) -> tuple[str, ...]:
         return self._reading.outputs(self.outputs) if self._reading else super().read_outputs
+
+    def even(self, outputs: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[Any]]:
+        return self._reading.even(outputs) if self._reading else outputs
 
     def read(self, outputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
         return self._reading.read(outputs, self.inputs) if self._reading else super().read(outputs)

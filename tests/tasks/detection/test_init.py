@@ -28,3 +28,15 @@ def test_the_layout_and_the_pictures_are_written(tmp_path: Path, capsys: pytest.
     assert (how.size, how.fit, how.layout) == ((96, 96), "letterbox", "NCHW")
     assert {"accuracy.map", "accuracy.map50"} <= {target.metric_name for target in spec.targets}
     assert "task: object-detection" in capsys.readouterr().out
+
+
+def test_prototypes_next_to_boxes_are_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, data = squares_model(tmp_path / "squares.onnx", masks=True), squares_data(tmp_path / "pictures", 12)
+    assert main(["--kpis", str(tmp_path / "kpis.toml"), "init", str(model), "--data", str(data)]) == 0
+    spec = read_spec(tmp_path / "kpis.toml")
+    workload = spec.workloads["squares"]
+    assert workload.task == "instance-segmentation"
+    named = {"layout": "yolov8", "boxes": "output0", "prototypes": "output1"}
+    assert named.items() <= dict(workload.task_options).items()
+    assert {"accuracy.mask_map", "accuracy.mask_map50"} <= {target.metric_name for target in spec.targets}
+    assert "task: instance-segmentation" in capsys.readouterr().out
