@@ -95,8 +95,9 @@ class DataFiles:
     ``labels`` the columns of a label of several numbers; ``delimiter`` is what divides its columns (a comma; in .tsv a
     tab), and ``missing`` = "nan" permits empty cells in inputs of floating point. ``classes`` are the names of the
     classes in the order of the model's; of folders their own names, sorted, where it says nothing. ``pictures`` is the
-    folder of those that a file names, from that file on; ``preprocess`` is for samples that are not arrays. ``drawn``
-    is what the task makes labels of: "boxes", "objects" (boxes with masks) or "pixels" (classes of pixels).
+    folder of those that a file names, from that file on; ``masks`` that of a mask for each picture of a folder, next to
+    it, and ``ignore`` the value of their pixels that do not count; ``preprocess`` is for samples that are not arrays.
+    ``drawn`` is what the task makes labels of: "boxes", "objects" (boxes with masks) or "pixels" (classes of pixels).
     """
 
     whole: Path | None = None
@@ -109,6 +110,8 @@ class DataFiles:
     cluster: str = "cluster"
     classes: tuple[str, ...] = ()
     pictures: str | None = None
+    masks: str | None = None
+    ignore: int = 255
     delimiter: str | None = None
     missing: str | None = None
     preprocess: AnyPreprocess | None = None

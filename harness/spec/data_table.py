@@ -128,6 +128,8 @@ def data_files(table: WorkloadTable, folder: Path, say: Say) -> DataFiles:
         cluster=given.cluster,
         classes=tuple(given.classes),
         pictures=given.pictures,
+        masks=given.masks,
+        ignore=given.ignore,
         preprocess=preprocess,
         seed=given.seed,
         training=shares.get("training", DataFiles().training),

@@ -198,7 +198,8 @@ class DataTable(Table):
     ``inputs`` says which array, field or columns are which input; ``label``, ``slice``, ``cluster`` name others;
     ``classes`` are the names of the classes (of folders too) in the order of the model's; ``training`` and
     ``validation`` are shares of ``file``, or files next to that of ``evaluation``. A folder of pictures or recordings
-    may be there in place of a file; ``pictures`` is the folder of those that a COCO file names. ``delimiter`` divides
+    may be there in place of a file; ``pictures`` is the folder of those that a COCO file names; ``masks``, next to a
+    folder of pictures, has a mask for each, whose pixels of the value ``ignore`` do not count. ``delimiter`` divides
     the columns of a table; ``missing`` = "nan" permits empty cells in it.
     """
 
@@ -213,6 +214,8 @@ class DataTable(Table):
     cluster: Name = "cluster"
     classes: list[str] = Field(default_factory=list)
     pictures: str | None = None
+    masks: Annotated[str, StringConstraints(min_length=1)] | None = None
+    ignore: Annotated[int, Field(ge=0, le=255)] = 255
     delimiter: Literal[",", ";", "\t", "|"] | None = None
     missing: Literal["nan"] | None = None
 

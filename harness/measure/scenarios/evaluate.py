@@ -136,7 +136,9 @@ class Evaluate(TensorScenario, ProducesOutputs):
             checked.finish()
             again = ((taken(split, asked[number]), kept) for number, kept in before.items())
             depends = max((replay(run, feeds, kept, checked.spread) for feeds, kept in again), default=0.0)
-        found = joined(read).astype(np.float32)
+        found = joined(read)
+        # Classes of pixels stay bytes.
+        found = found if found.dtype == np.uint8 else found.astype(np.float32)
         # In the order of the split, whatever the batches were.
         logits = found[np.argsort(np.concatenate(asked))]
         return _Answers(logits, samples, depends)

@@ -13,8 +13,9 @@ from harness.core.libraries import require
 from harness.workloads.checkpoint import remembered_digest
 from harness.workloads.files.coco_file import CocoFile, Entry
 from harness.workloads.files.coco_masks import mask_of
+from harness.workloads.files.masked import MOST, NONE
 from harness.workloads.files.objects import packed, runs_of
-from harness.workloads.files.pictures import Fitted, PictureInput, fitted, upright_size
+from harness.workloads.files.pictures import Fitted, PictureInput, fitted, mask_as_input, upright_size
 from harness.workloads.files.samples import Rows, Samples
 
 if TYPE_CHECKING:
@@ -34,18 +35,19 @@ class CocoSamples(Samples):
     """The pictures of a COCO file in its order; what is drawn in them is in pixels of the model's input.
 
     ``labels`` are (pictures, most boxes, 7): x, y, width, height, number of the class, area, 1 for a crowd; NaN fills
-    up. With masks they are packed, (pictures, ...), see ``objects``. Classes are numbered in the order of ``classes``,
-    else in that of their ids. Raises KpiError, with the place in the file, for what is no such file, or does not fit.
+    up. Objects with masks are packed, (pictures, ...), see ``objects``; classes of pixels are (pictures, height,
+    width), 0 where nothing is drawn unless ``classes`` say what that is. Classes are numbered in the order of
+    ``classes``, else in that of their ids. Raises KpiError, with the place in the file, for what does not fit.
     """
 
     def __init__(self, file: Path, signature: Signature, model: str, data: DataFiles) -> None:
         require("PIL", "pillow", "Pillow")
         self._file, self._data = file, data
-        self._tables = CocoFile(file, data.classes)
+        self._tables = CocoFile(file, data.classes, bare=data.drawn == "pixels")
         self._images = self._tables.images
         self._folder = file.parent / data.pictures if data.pictures else file.parent
         self._input = PictureInput(signature, model, data.preprocess, file.name)
-        if self._input.how.resize is not None:
+        if self._input.how.resize is not None and data.drawn != "pixels":
             raise KpiError(
                 f"{file.name}: preprocess.resize cuts out the middle of a picture, and boxes with it",
                 'leave resize out, or keep all of it: fit = "letterbox"',
@@ -82,15 +84,20 @@ class CocoSamples(Samples):
         return [self._input.digest(file) for file in self.files]
 
     @cached_property
-    def labels(self) -> npt.NDArray[np.float64]:
+    def labels(self) -> npt.NDArray[Any]:
         import numpy as np
 
         pictures = list(zip(self._images, self._tables.drawn, strict=True))
         places = [self._place(image) for image in self._images]
+        if self._data.drawn == "pixels":
+            return np.stack([self._classes(image, drawn) for image, drawn in pictures])
         if self._data.drawn == "objects":
             return packed(
                 [
-                    [(np.array(self._told(one, where)), runs_of(self._mask(image, one, where))) for one in drawn]
+                    [
+                        (np.array(self._told(one, where)), runs_of(self._mask(image, one, where, self._input.how.size)))
+                        for one in drawn
+                    ]
                     for (image, drawn), where in zip(pictures, places, strict=True)
                 ]
             )
@@ -148,8 +155,27 @@ class CocoSamples(Samples):
             float(one.get("iscrowd", 0)),
         )
 
-    def _mask(self, image: Entry, one: Entry, where: Fitted) -> npt.NDArray[np.bool_]:
+    def _mask(self, image: Entry, one: Entry, where: Fitted, whole: tuple[int, int]) -> npt.NDArray[np.bool_]:
         try:
-            return mask_of(one.get("segmentation"), (image["height"], image["width"]), where, self._input.how.size)
+            return mask_of(one.get("segmentation"), (image["height"], image["width"]), where, whole)
         except ValueError as error:
             raise self._tables.wrong(one, str(error)) from None
+
+    def _classes(self, image: Entry, drawn: list[Entry]) -> npt.NDArray[np.uint8]:
+        """Classes of pixels in the input: smaller objects lie upon larger ones."""
+        import numpy as np
+
+        names, size = self._data.classes, (image["height"], image["width"])
+        first = 0 if names else 1
+        background = NONE if names else 0
+        if "background" in names:
+            background = names.index("background")
+        if max(self._tables.number.values(), default=0) + first >= MOST:
+            raise KpiError(
+                f"{self._file.name} has more than {MOST - first} classes", "name those of the model: data.classes"
+            )
+        whole, same = np.full(size, background, np.uint8), Fitted(size[::-1], 1.0, 1.0, 0, 0)
+        masks = [(self._mask(image, one, same, size), self._tables.number[one["category_id"]]) for one in drawn]
+        for mask, number in sorted(masks, key=lambda one: -int(one[0].sum())):
+            whole[mask] = number + first
+        return mask_as_input(whole, self._input.how, NONE)

@@ -16,6 +16,7 @@ from harness.workloads.files.class_folders import files_below
 from harness.workloads.files.coco import SUFFIX, CocoSamples
 from harness.workloads.files.images import PICTURES, ImageSamples
 from harness.workloads.files.lines import LINES
+from harness.workloads.files.masked import MaskedPictures
 from harness.workloads.files.recordings import RECORDINGS, RecordingSamples
 from harness.workloads.files.tables import TableSamples
 from harness.workloads.files.texts import TextSamples
@@ -37,6 +38,8 @@ def open_samples(place: Path, signature: Signature, model: str, data: DataFiles)
     if place.is_dir():
         _refuse_parts(place)
         made = RecordingSamples if _holds_recordings(place, data) else ImageSamples
+        if data.drawn == "pixels" or data.masks is not None:
+            made = MaskedPictures
     elif isinstance(data.preprocess, TextPreprocess):
         if place.suffix.lower() != LINES:
             raise KpiError(f"{place.name}: texts are read from JSON lines", f"give a {LINES} file, one sample a line")

@@ -13,7 +13,10 @@ from harness.workloads.base import TensorSpec
 from harness.workloads.checkpoint import file_digest
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
+    from PIL.Image import Image as Picture
+    from PIL.Image import Resampling
 
     from harness.core.data_files import AnyPreprocess
     from harness.workloads.files.signature import Signature
@@ -50,27 +53,13 @@ def as_input(file: Path, how: Preprocess, dtype: str) -> npt.NDArray[Any]:
     import numpy as np
     from PIL import Image, ImageOps
 
-    height, width = how.size
-    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-    chosen = filters.get(how.interpolation, Image.Resampling.NEAREST)
     try:
         with Image.open(file) as opened:
             picture = ImageOps.exif_transpose(opened).convert("L" if how.colour == "L" else "RGB")
     except Exception as error:
         raise KpiError(f"picture {file.name} can't be read: {reason(error)}", "repair it or leave it out") from error
-    if how.resize is None:
-        where = fitted(picture.size, how)
-        picture = picture.resize(where.size, chosen)
-        if how.fit != "stretch":
-            whole = Image.new(picture.mode, (width, height), how.fill if how.colour == "L" else (how.fill,) * 3)
-            whole.paste(picture, (where.left, where.top))
-            picture = whole
-    else:
-        short = min(picture.size)
-        wide, high = (how.resize if side == short else int(how.resize * side / short) for side in picture.size)
-        picture = picture.resize((wide, high), chosen)
-        left, top = round((wide - width) / 2), round((high - height) / 2)
-        picture = picture.crop((left, top, left + width, top + height))
+    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+    picture = _framed(picture, how, filters.get(how.interpolation, Image.Resampling.NEAREST), how.fill)
     values = np.asarray(picture)
     values = values[..., None] if values.ndim == 2 else values  # noqa: PLR2004 - grey has no axis of channels
     if how.colour == "BGR":
@@ -79,6 +68,34 @@ def as_input(file: Path, how: Preprocess, dtype: str) -> npt.NDArray[Any]:
         mean, std = (np.array(numbers, dtype=np.float32) for numbers in (how.mean, how.std))
         values = ((values.astype(np.float32) / how.scale - mean) / std).astype(dtype)
     return np.ascontiguousarray(values.transpose(2, 0, 1) if how.layout == "NCHW" else values)
+
+
+def mask_as_input(mask: npt.NDArray[np.uint8], how: Preprocess, fill: int) -> npt.NDArray[np.uint8]:
+    """Classes of pixels (height, width) where the picture lies in the input, by the nearest; ``fill`` around it."""
+    import numpy as np
+    from PIL import Image
+
+    return np.asarray(_framed(Image.fromarray(mask), how, Image.Resampling.NEAREST, fill))
+
+
+def _framed(picture: Picture, how: Preprocess, resampling: Resampling, fill: int) -> Picture:
+    """A picture with one number or three a pixel, made to fit."""
+    from PIL import Image
+
+    height, width = how.size
+    if how.resize is not None:
+        short = min(picture.size)
+        wide, high = (how.resize if side == short else int(how.resize * side / short) for side in picture.size)
+        picture = picture.resize((wide, high), resampling)
+        left, top = round((wide - width) / 2), round((high - height) / 2)
+        return picture.crop((left, top, left + width, top + height))
+    where = fitted(picture.size, how)
+    picture = picture.resize(where.size, resampling)
+    if how.fit == "stretch":
+        return picture
+    whole = Image.new(picture.mode, (width, height), fill if picture.mode == "L" else (fill,) * 3)
+    whole.paste(picture, (where.left, where.top))
+    return whole
 
 
 def upright_size(file: Path) -> tuple[int, int]:

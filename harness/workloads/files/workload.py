@@ -82,7 +82,9 @@ class FileWorkload(TensorWorkload):
 
     @property
     def read_outputs(self) -> tuple[str, ...]:
-        return self._reading.outputs(self.outputs) if self._reading else super().read_outputs
+        if self._reading is None:
+            return super().read_outputs
+        return self._reading.outputs(self.outputs if self.scored is None else (self.scored_output,))
 
     def even(self, outputs: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[Any]]:
         return self._reading.even(outputs) if self._reading else outputs

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.core.errors import KpiError, Unavailable
 from harness.tasks.segmentation.masks import ious, mean_iou
-from harness.tasks.segmentation.metrics import Miou, ParityPixels
+from harness.tasks.segmentation.metrics.video import Miou, ParityPixels
 from harness.tasks.segmentation.scenarios.segment import Segmented
 from harness.workloads.torchvision_compat import import_torchvision
 

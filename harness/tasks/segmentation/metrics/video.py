@@ -1,18 +1,21 @@
-"""How fast and how well a clip is segmented: times of frames, dropped frames, streams, intersection over union."""
+"""How fast and how well a clip is segmented: times of frames, dropped frames, streams, overlap, parity of pixels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import KpiError, Unavailable
 from harness.core.units import COUNT, SHARE
 from harness.judge.metrics.base import ProcessMetric, SampleMetric
 from harness.judge.metrics.latency import LatencyP50, LatencyP95, LatencyP99
 from harness.judge.metrics.throughput import ThroughputSingle
-from harness.tasks.segmentation import SEGMENTATION
+from harness.measure.records import Outputs
+from harness.tasks.segmentation import PICTURES, SEGMENTATION
 from harness.tasks.segmentation.masks import mean_iou
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from harness.measure.records import ProcessRecord
     from harness.tasks.segmentation.scenarios.segment import Segmented
 
@@ -118,15 +121,22 @@ class Miou(_Segmented):
 
 
 class ParityPixels(_Segmented):
-    """Formula: per frame the share of pixels with the class that the reference recipe gives them, then the mean."""
+    """Formula: per frame (picture) the share of pixels with the class that the reference gives them, then the mean."""
 
     name = "parity.pixels"
     title = "pixels classified as by the reference"
     needs_reference = True
+    tasks = SEGMENTATION | PICTURES
 
     @classmethod
-    def scores(cls, outputs: Segmented, reference: Segmented | None) -> list[float]:
-        if reference is None or reference.found.shape != outputs.found.shape:
-            raise KpiError("the two recipes segmented different clips")
-        same = outputs.found == reference.found
+    def scores(cls, outputs: Segmented | Outputs, reference: Segmented | Outputs | None) -> list[float]:
+        own, other = _classes(outputs), None if reference is None else _classes(reference)
+        if other is None or own.shape != other.shape:
+            raise KpiError("the two recipes segmented different clips or pictures")
+        same = own == other
         return [float(share) for share in same.reshape(len(same), -1).mean(axis=1)]
+
+
+def _classes(outputs: Segmented | Outputs) -> npt.NDArray[Any]:
+    """The class of each pixel of each frame or picture."""
+    return outputs.logits if isinstance(outputs, Outputs) else outputs.found
