@@ -198,7 +198,11 @@ def unmeasured(target: Json, evidence: Json) -> Iterator[str]:
     metric, verdict, wanted = target["metric"], target["verdict"], f"{target['workload']}/{target['recipe']}"
     if verdict == UNDECIDED:
         raise Unknown("not measured")
-    if verdict not in ("UNAVAILABLE", "ERROR"):
+    kpi = {kpi["name"]: kpi for kpi in evidence["kpis"]}[target["kpi"]]
+    if target.get("cause") == "first-release" and verdict in ("PASS", "OFF_TARGET") and kpi.get("first_release"):
+        if any(m["recipe"] == f"{target['workload']}/{target['versus']}" for m in evidence["measurements"]):
+            yield f"{verdict} as a first release, but {target['versus']} was measured"
+    elif verdict not in ("UNAVAILABLE", "ERROR"):
         yield f"{verdict} without a value"
     elif target.get("cause") == "no-device" and not no_device(target, evidence):
         yield f"{verdict} because of a missing {target['device']}, which the machine has"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from harness.core.formats import REFERENCE
     from harness.core.registry import NoOptions, check_counts, options_table
     from harness.core.units import BYTES, COUNT, ENERGY, NUMBER, SHARE, TIME, Dimension
+    from harness.evidence.releases.base import Place
+    from harness.evidence.releases.moves import Move
     from harness.judge.metrics.artifact import ArtifactMetric
     from harness.judge.metrics.base import Metric, ProcessMetric, ProofMetric, SampleMetric
     from harness.judge.metrics.whole_set import SetMetric
@@ -35,6 +37,8 @@ _PLACES = {
     "harness.core.formats": ("REFERENCE",),
     "harness.core.registry": ("NoOptions", "check_counts", "options_table"),
     "harness.core.units": ("BYTES", "COUNT", "ENERGY", "NUMBER", "SHARE", "TIME", "Dimension"),
+    "harness.evidence.releases.base": ("Place",),
+    "harness.evidence.releases.moves": ("Move",),
     "harness.judge.metrics.artifact": ("ArtifactMetric",),
     "harness.judge.metrics.base": ("Metric", "ProcessMetric", "ProofMetric", "SampleMetric"),
     "harness.judge.metrics.whole_set": ("SetMetric",),
@@ -62,10 +66,12 @@ __all__ = [
     "Dimension",
     "KpiError",
     "Metric",
+    "Move",
     "NoOptions",
     "Outputs",
     "Pass",
     "PassContext",
+    "Place",
     "ProcessMetric",
     "ProcessRecord",
     "ProducesOutputs",

@@ -23,6 +23,7 @@ from harness.judge.machine_ratio import Side, judge_machines, processes_needed
 from harness.judge.metrics.artifact import ArtifactMetric
 from harness.judge.metrics.base import ProcessMetric, ProofMetric, SampleMetric
 from harness.judge.metrics.priced import MachineRatioMetric
+from harness.judge.released import NOTHING, first_note, release_notes
 from harness.judge.samples import samples_per_scenario
 from harness.judge.scoring import Scorer
 from harness.judge.trial import ProcessTrial
@@ -55,6 +56,7 @@ class Measured:
     seconds: float
     order: Order | None = None
     attempt: int = 1
+    cause: Cause | None = None
 
 
 class Gate:
@@ -128,7 +130,9 @@ class Gate:
         if not issubclass(metric, ArtifactMetric):
             self._require_device(target)
         recipes = self.spec.recipes_of(target)
-        artifacts = [self.builder.artifact(recipe) for recipe in recipes]
+        artifacts, missing = self._artifacts(target, recipes)
+        if missing:
+            return Measured(NOTHING, artifacts[0], (), "", (first_note(missing),), 0.0, cause=Cause.FIRST_RELEASE)
         other = artifacts[1] if target.bound.versus else None
         disturbed = ""
         trial: ProcessTrial | None = None
@@ -153,7 +157,7 @@ class Gate:
             else:
                 raise TypeError(f"{metric} is of no known kind")
             measurements = tuple(self.campaign.reference(subject) for subject in subjects)
-        notes += tuple(artifacts[0].remarks)
+        notes += (*artifacts[0].remarks, *release_notes(artifacts[1:], self.spec.kpi(target.kpi)))
         notes += tuple(too_near(target.bound, judgement))
         if issubclass(metric, ProcessMetric) and judgement.verdict is Verdict.FAIL:
             notes += tuple(self._look_inside(target, recipes[0], artifacts[0]))
@@ -162,6 +166,17 @@ class Gate:
             seconds, order, attempt = trial.spent_s, trial.order(), self._attempt(target, trial.subjects)
             notes += (*back_to_back(order), *too_alike(order), *attempt_note(attempt, self.spec.measure.attempts))
         return Measured(judgement, artifacts[0], measurements, disturbed, notes, seconds, order, attempt)
+
+    def _artifacts(self, target: Target, recipes: Sequence[Recipe]) -> tuple[list[Artifact], str]:
+        """Those of the recipes; where nothing was released yet, and the KPI declares that, what is missing."""
+        found = [self.builder.artifact(recipes[0])]
+        try:
+            found += [self.builder.artifact(recipe) for recipe in recipes[1:]]
+        except Unavailable as error:
+            if error.cause is not Cause.NO_RELEASE or not self.spec.kpi(target.kpi).first_release:
+                raise
+            return found, error.message
+        return found, ""
 
     def _measure_machines(self, target: Target, metric: type[MachineRatioMetric], start: float) -> Measured:
         """Measures the sides of a ratio that this machine is; decided here only where it is both.
@@ -220,6 +235,7 @@ class Gate:
             seconds=round(finding.seconds, 3),
             order=finding.order,
             attempt=finding.attempt,
+            cause=finding.cause,
         )
         why = self.standing(target)
         return off_target(answer, why) if why else answer

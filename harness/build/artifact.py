@@ -44,6 +44,11 @@ class Artifact:
         return [*self.notes.get("before", ()), *([self.notes["step"]] if "step" in self.notes else [])]
 
     @property
+    def released(self) -> str:
+        """Which release it is, in a few words; empty for what was built here."""
+        return str(self.notes.get("released", ""))
+
+    @property
     def remarks(self) -> list[str]:
         """What a person should know of how it was made."""
         return [f"{step['pass']}: {text}" for step in self.steps for text in step.get("remarks", ())]

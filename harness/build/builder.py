@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from harness.core.registry import source_files
 from harness.spec.model import PassSpec, Recipe, Spec, WorkloadSpec
 from harness.workloads.base import Settings
 from harness.workloads.chat_template import NONE, read_file
-from harness.workloads.checkpoint import file_digest
 
 _MODULE = "harness.build.worker"
 _PASS_TIMEOUT_S = 2 * 3600.0
@@ -42,6 +41,7 @@ class Builder:
         self.progress = progress
         self._described: dict[str, dict[str, Any] | KpiError] = {}
         self._failed: dict[str, KpiError] = {}
+        self._settled: dict[str, tuple[Mapping[str, Any], Mapping[str, str]]] = {}
 
     def settings(self, workload: WorkloadSpec) -> dict[str, Any]:
         """The workload's settings as a worker reads them."""
@@ -108,34 +108,29 @@ class Builder:
             versions = {name: interpreter.version(name) for name in cls.requires}
             if missing := " ".join(name for name, version in versions.items() if version is None):
                 raise Unavailable(f'pass "{step.name}" needs {missing}', _remedy(cls, missing))
+            options, digests = self._settle(cls, step)
             identity = {
                 "workload": origin,
                 "before": made.digest if made else None,
                 "pass": step.name,
                 "code": code_digest(*source_files(cls)),
                 "comparison": code_digest(*source_files(faithful.Comparison)),
-                "options": {**step.options, **self._files(cls, step)},
+                "options": {**options, **digests},
                 "libraries": versions,
             }
-            made = self._step(recipe, step, made, _key(identity), interpreter)
+            if cls.by_name:
+                identity["name"] = recipe.workload
+            made = self._step(recipe, replace(step, options=options), made, _key(identity), interpreter)
         if made is None:
             raise KpiError(f"recipe {recipe.key} has no passes")
         return made
 
-    def _files(self, cls: type[Pass], step: PassSpec) -> dict[str, str]:
-        """What the files that the options name hold, as digests."""
-        found = {}
-        for option in cls.files:
-            file = self.spec.root / step.options[option]
-            try:
-                read = [file_digest(one) for one in cls.belonging(file)]
-                found[option] = read[0] if len(read) == 1 else hashlib.sha256("".join(read).encode()).hexdigest()
-            except OSError as error:
-                raise KpiError(
-                    f'pass "{step.name}": {option} {step.options[option]} can\'t be read: {error.strerror}',
-                    "paths are relative to the TOML's folder",
-                ) from None
-        return found
+    def _settle(self, cls: type[Pass], step: PassSpec) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        """What the pass is run with, and digests of what its options name: what moves is looked up once."""
+        key = json.dumps([step.name, dict(step.options)], sort_keys=True, default=str)
+        if key not in self._settled:
+            self._settled[key] = cls.settled(self.spec.root, step.options)
+        return self._settled[key]
 
     def _step(
         self, recipe: Recipe, step: PassSpec, source: Artifact | None, key: str, interpreter: Interpreter

@@ -66,6 +66,8 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
     versions = {name: metadata.version(name) for name in cls.requires}
     step = {"pass": cls.name, "options": request["options"], "versions": versions, "notes": notes}
     naming = notes.pop("naming", None) or (source and read_artifact(source).notes.get("naming"))
+    made, before = notes.pop("format", cls.output_format), notes.pop("before", [])
+    released = notes.pop("released", None)
     if compared := notes.pop("compared", None):
         step["compared"] = compared
     if seen := notes.pop("seen", None):
@@ -77,7 +79,8 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
         "workload": request["settings"]["name"],
         "about": {what: _portable(said, request["root"]) for what, said in workload.about().items()},
         "step": step,
-        "before": read_artifact(source).steps if source else [],
+        "before": read_artifact(source).steps if source else before,
+        **({"released": released} if released else {}),
     }
     if isinstance(workload, TensorWorkload) and (signature := signature_of(out)):
         plain = signature.without(workload.state)
@@ -87,7 +90,7 @@ def run_pass(request: Mapping[str, Any], progress: Callable[[str], None]) -> dic
             kept["naming"] = naming
         if workload.state:
             kept["state"] = [asdict(one) for one in workload.state]
-    write_manifest(out, request["key"], cls.output_format, kept)
+    write_manifest(out, request["key"], made, kept)
     return {}
 
 

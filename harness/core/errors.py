@@ -17,6 +17,10 @@ class Cause(StrEnum):
     """No test asked for it before the run ended."""
     NO_DEVICE = "no-device"
     """The machine has no device of this kind."""
+    NO_RELEASE = "no-release"
+    """Nothing was released yet at the place that a recipe names."""
+    FIRST_RELEASE = "first-release"
+    """It is held against what was released, nothing was, and its KPI declares that."""
 
 
 class KpiError(Exception):

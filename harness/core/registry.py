@@ -1,7 +1,7 @@
-"""Finds passes, runtimes, scenarios, metrics and ways to machines by name: a new one is a new file in a folder.
+"""Finds passes, runtimes, scenarios, metrics, ways to machines, places of releases: a new one is a new file in a folder.
 
 The general ones are part of the harness; those of one family of tasks come from plug-ins. A plug-in is a package with
-modules or folders named ``passes``, ``runtimes``, ``scenarios``, ``metrics`` or ``reach``. The families in
+modules or folders named ``passes``, ``runtimes``, ``scenarios``, ``metrics``, ``reach`` or ``releases``. The families in
 ``harness.tasks`` are plug-ins; others are found by the entry points ``kpi_tests.plugins``, or named by ``plugins`` in
 ``kpis.toml``.
 """
@@ -25,7 +25,7 @@ from harness.core.imports import closure, code_digest
 from harness.core.own_metrics import OwnMetric
 
 T = TypeVar("T")
-Kind = Literal["passes", "runtimes", "scenarios", "metrics", "reach"]
+Kind = Literal["passes", "runtimes", "scenarios", "metrics", "reach", "releases"]
 
 GENERAL: Mapping[Kind, str] = MappingProxyType(
     {
@@ -34,6 +34,7 @@ GENERAL: Mapping[Kind, str] = MappingProxyType(
         "scenarios": "harness.measure.scenarios",
         "metrics": "harness.judge.metrics",
         "reach": "harness.measure.reach",
+        "releases": "harness.evidence.releases",
     }
 )
 """The packages of what is not of one family of tasks."""

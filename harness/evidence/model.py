@@ -140,7 +140,8 @@ class KpiLine:
     """One KPI; ``elsewhere`` says why it does not gate on this machine, empty where it does.
 
     ``other_processor`` is the processor that it was written for where that is not this one, ``usd_per_hour`` the price
-    of its machine, ``against`` the KPI that its ``cost.ratio`` is about.
+    of its machine, ``against`` the KPI that its ``cost.ratio`` is about; ``first_release`` that there may be nothing
+    yet that it is held against.
     """
 
     name: str
@@ -153,6 +154,7 @@ class KpiLine:
     other_processor: str = ""
     usd_per_hour: float | None = None
     against: str | None = None
+    first_release: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,6 +102,7 @@ def _kpi_line(spec: Spec, kpi: Kpi, machine: Detected) -> KpiLine:
         other_processor="" if wanted.reach else other_processor(wanted, machine),
         usd_per_hour=wanted.price.usd_per_hour if wanted.price else None,
         against=kpi.against,
+        first_release=kpi.first_release,
     )
 
 

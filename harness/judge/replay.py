@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.build.artifact import Artifact
 from harness.core.attempts import confidence_of
 from harness.core.bounds import parse_bound
+from harness.core.errors import Cause
 from harness.core.score_bounds import METHOD
 from harness.judge.case import Case, NotReproducible
 from harness.judge.metrics import metrics
@@ -39,7 +40,7 @@ def recheck(target: TargetLine, evidence: Evidence, artifact: Artifact | None = 
         yield f"the bound {target.bound!r} does not read as {said}"
     if not target.known:
         if verdict in (*_DECIDED, Verdict.OFF_TARGET):
-            yield f"{verdict} without a value"
+            yield from _first(target, evidence)
         return
     yield from _standing(target, evidence, metric, verdict)
     if metric.per_process:
@@ -57,6 +58,16 @@ def recheck(target: TargetLine, evidence: Evidence, artifact: Artifact | None = 
         stated, found = float(getattr(target, name)), float(getattr(judged, name))
         if not _alike(stated, found):
             yield f"{name} is said to be {stated:g}, {found:g} follows from the samples"
+
+
+def _first(target: TargetLine, evidence: Evidence) -> Iterator[str]:
+    """Whether a verdict may be without a value: its KPI declares a first release, and nothing was measured of one."""
+    kpi, compared = evidence.by_kpi.get(target.kpi), f"{target.workload}/{target.versus}"
+    declared = kpi is not None and kpi.first_release and target.cause is Cause.FIRST_RELEASE
+    if not declared or Verdict.FAIL in (target.verdict, target.would_be):
+        yield f"{target.verdict} without a value"
+    elif target.versus and evidence.of_recipe(compared):
+        yield f"{target.verdict} without a value, but {compared} was measured"
 
 
 def _alike(a: float, b: float) -> bool:

@@ -1,4 +1,4 @@
-"""What ``kpis.toml`` may name: metrics, passes, runtimes, scenarios, environments, ways to machines.
+"""What ``kpis.toml`` may name: metrics, passes, runtimes, scenarios, environments, ways to machines, places of releases.
 
 They are found by name when the file is read. The packages that hold them come later in the flow of data and are not
 imported here.
@@ -7,10 +7,12 @@ imported here.
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import harness
+from harness.core.errors import KpiError, suggest
 from harness.core.registry import GENERAL, Kind
 
 if TYPE_CHECKING:
@@ -18,10 +20,15 @@ if TYPE_CHECKING:
 
     from harness.build.passes.base import Pass
     from harness.build.passes.model_file import ModelFile
+    from harness.evidence.releases.base import Place
     from harness.judge.metrics.base import Metric
     from harness.measure.reach.base import Reach
     from harness.measure.runtimes.base import Runtime
     from harness.measure.scenarios.base import Scenario
+
+FILES = "file"
+"""The scheme of what lies in folders, which is left out."""
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
 
 
 def metrics() -> Mapping[str, type[Metric]]:
@@ -53,6 +60,22 @@ def scenarios() -> Mapping[str, type[Scenario[Any]]]:
 def reach() -> Mapping[str, type[Reach]]:
     """Every way to a machine that is not this one, by its scheme."""
     return cast("Mapping[str, type[Reach]]", _found("reach"))
+def releases() -> Mapping[str, type[Place]]:
+    """Every kind of place that keeps releases, by the scheme of its references."""
+    return cast("Mapping[str, type[Place]]", _found("releases"))
+
+
+def scheme_of(reference: str) -> str:
+    """What is before the colon of a reference to a release; ``file`` for a path, a drive's letter in it or not."""
+    found = _SCHEME.match(reference)
+    return found[1] if found else FILES
+
+
+def release_place(reference: str, root: Path) -> Place:
+    """The place that a reference names, a path from ``root`` on. Raises KpiError where its kind is not known."""
+    if (scheme := scheme_of(reference)) not in releases():
+        raise KpiError(suggest(scheme, releases(), "kind of place"), f'in "{reference}"')
+    return releases()[scheme](reference.removeprefix(f"{scheme}:"), root)
 
 
 def environment_folders(root: Path) -> tuple[Path, ...]:

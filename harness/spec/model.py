@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from harness.judge.metrics.base import Metric
 
 DEVICES = ("cpu", "gpu", "npu", "edge")
+RELEASED = "package"
+"""The pass that takes what was released: the only one of a recipe with a ``package``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,12 @@ class Recipe:
     def format(self) -> str:
         """The format of the artifact that the last pass writes."""
         return passes()[self.passes[-1].name].output_format
+
+    @property
+    def released(self) -> str:
+        """Where what was released is, for a recipe that is that; else empty."""
+        first = self.passes[0] if self.passes else None
+        return str(first.options["package"]) if first and first.name == RELEASED else ""
 
     @property
     def key(self) -> str:
@@ -170,6 +178,8 @@ class Kpi:
     targets: tuple[Target, ...]
     description: str = ""
     against: str | None = None
+    first_release: bool = False
+    """Whether there may be nothing yet that it is held against."""
     marks: tuple[str, ...] = ()
     """pytest markers of one's own, without that of the machine's device."""
 

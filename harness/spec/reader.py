@@ -245,6 +245,7 @@ class _Reader(Workloads):
                 targets,
                 table.description,
                 table.against,
+                table.first_release,
                 tuple(dict.fromkeys(table.marks)),
             )
 

@@ -11,10 +11,10 @@ from harness.core.errors import suggest
 from harness.core.formats import REFERENCE
 from harness.core.placement import Placement
 from harness.spec import schema
-from harness.spec.catalog import environments, passes, runtimes, scenarios
+from harness.spec.catalog import FILES, environments, passes, releases, runtimes, scenarios, scheme_of
 from harness.spec.data_table import model_pass, placed, unknown_format
 from harness.spec.hints import misplaced_pass, misplaced_runtime
-from harness.spec.model import PassSpec, Recipe
+from harness.spec.model import RELEASED, PassSpec, Recipe
 from harness.spec.sources import Sources
 from harness.spec.tables import Tables
 
@@ -100,6 +100,8 @@ class Recipes(Tables):
                 continue
             if table.model is None:
                 self.say(where, f"{key}: names those of the recipe's own model, and it has none", key)
+        if table.package is not None or table.package_sha256 is not None:
+            return self.released(where, workload, table)
         if table.model is not None:
             file, digest = self.from_root(table.model, workload), table.model_sha256
         elif workload in self.models:
@@ -113,6 +115,24 @@ class Recipes(Tables):
             return None
         named = {key: _plain(getattr(table, key)) for key in ("inputs", "outputs") if getattr(table, key)}
         return PassSpec(reader, {"file": file, "sha256": digest, **named})
+
+    def released(self, where: str, workload: str, table: schema.RecipeTable) -> PassSpec | None:
+        """The step that takes what was released; nothing is looked up yet."""
+        if table.package is None:
+            self.say(where, "package_sha256: pins the recipe's package, and it has none", "package_sha256")
+            return None
+        for key in ("model", "passes"):
+            if getattr(table, key):
+                self.say(where, f"{key}: a package is taken as it was released; leave out {key}, or package", key)
+        scheme = scheme_of(table.package)
+        if scheme not in releases():
+            self.say(where, f"package: {suggest(scheme, releases(), 'kind of place')}", "package")
+        elif scheme == FILES and model_pass(table.package) is not None:
+            self.say(where, f"package: {table.package!r} is a model file; write model = {table.package!r}", "package")
+        reference = table.package
+        if scheme == FILES:
+            reference = self.from_root(table.package.removeprefix(f"{FILES}:"), workload)
+        return PassSpec(RELEASED, {"package": reference, "sha256": table.package_sha256})
 
     def passes(
         self, where: str, table: schema.RecipeTable, folder: Path, begin: PassSpec | None, *, unknown: bool = False

@@ -96,7 +96,8 @@ class PortTable(Table):
 class RecipeTable(Table):
     """``[workload.NAME.recipe.NAME]``: passes in order, the runtime, settings per scenario.
 
-    ``inputs`` and ``outputs`` say what the workload calls those of the recipe's own ``model``.
+    ``inputs`` and ``outputs`` say what the workload calls those of the recipe's own ``model``. ``package`` is what was
+    released: a package in a folder or an archive, a pointer to one, or a reference with a scheme.
     """
 
     stand_ins: ClassVar[dict[str, Any]] = {"runtime": ""}
@@ -104,6 +105,8 @@ class RecipeTable(Table):
     passes: list[PassTable] = Field(default_factory=list)
     model: Annotated[str, StringConstraints(min_length=1)] | None = None
     model_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
+    package: Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=_PLAIN)] | None = None
+    package_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
     inputs: dict[Name, Name | PortTable] = Field(default_factory=dict)
     outputs: dict[Name, Name | PortTable] = Field(default_factory=dict)
     environment: Name | None = None
@@ -277,6 +280,7 @@ class KpiTable(Table):
     targets: dict[str, str | list[str]] = Field(min_length=1)
     description: str = ""
     against: Name | None = None
+    first_release: bool = False
     marks: list[Mark] = Field(default_factory=list)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harness.core.errors import KpiError
 from harness.core.registry import NoOptions
 from harness.workloads.base import TensorWorkload, Workload
+from harness.workloads.checkpoint import file_digest
 
 if TYPE_CHECKING:
     import torch
@@ -63,6 +65,7 @@ class Pass(ABC):
     on: what such a file holds belongs to the identity, not what it is called. ``any_names`` says that it can read a
     file that calls inputs and outputs otherwise than the workload (``tensor_facts(source).naming``), and keeps these.
     ``hub`` is what the Hugging Face hub calls the library of what it writes; one pass of a format says it.
+    ``by_name`` says that what it takes belongs to a workload of that name, whatever that holds.
     """
 
     name: ClassVar[str]
@@ -74,6 +77,7 @@ class Pass(ABC):
     environment: ClassVar[str | None] = None
     files: ClassVar[tuple[str, ...]] = ()
     any_names: ClassVar[bool] = False
+    by_name: ClassVar[bool] = False
     effort: ClassVar[float] = 10.0
     Options: ClassVar[type[Any]] = NoOptions
 
@@ -103,6 +107,26 @@ class Pass(ABC):
         """A file that an option names, with others that are read with it; what all hold belongs to the identity."""
         return [file]
 
+    @classmethod
+    def settled(cls, root: Path, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        """The options as the pass is run with them, and what the things that they name hold, as digests.
+
+        Asked once in a run. Where an option names something that moves, what it is now takes its place. ``root`` is
+        the TOML's folder. Raises KpiError where something can't be read.
+        """
+        found = {}
+        for option in cls.files:
+            file = root / options[option]
+            try:
+                read = [file_digest(one) for one in cls.belonging(file)]
+                found[option] = read[0] if len(read) == 1 else hashlib.sha256("".join(read).encode()).hexdigest()
+            except OSError as error:
+                raise KpiError(
+                    f'pass "{cls.name}": {option} {options[option]} can\'t be read: {error.strerror}',
+                    "paths are relative to the TOML's folder",
+                ) from None
+        return options, found
+
     def source_network(self, job: PassContext) -> torch.nn.Module | None:
         """The network in the files that it reads, where they are in a format of its own; else None."""
         del job
@@ -118,7 +142,8 @@ class Pass(ABC):
         """Writes ``job.out``; what it returns (plain JSON) is kept in the manifest as this pass's notes.
 
         ``compared`` among them says how far it differs from what it read, where the pass compares that itself; the
-        files of tensor models are compared after it.
+        files of tensor models are compared after it. Of files that were made elsewhere ``format`` is theirs, ``before``
+        holds what the passes that made them left, ``released`` says in a few words what they are.
         """
 
 

@@ -114,10 +114,10 @@ def check(job: PassContext, chosen: Pass) -> dict[str, Any] | None:
     return comparison.finish(lambda: _cause(job, samples, read, written))
 
 
-def check_alone(job: PassContext, chosen: Pass, naming: Naming) -> dict[str, Any]:
+def check_alone(job: PassContext, chosen: Pass, naming: Naming, made: str = "") -> dict[str, Any]:
     """Runs real samples through a file that no pass made: alone, again, and in a batch.
 
-    ``naming`` is what the workload calls its inputs and outputs.
+    ``naming`` is what the workload calls its inputs and outputs; ``made`` is its format, by default that of the pass.
 
     Returns for the manifest by how much the answer to a sample depends on the others of its batch. Raises KpiError
     where the file does not run or answers differently when it is asked again, or as :class:`Comparison` does.
@@ -129,7 +129,7 @@ def check_alone(job: PassContext, chosen: Pass, naming: Naming) -> dict[str, Any
     count = len(next(iter(samples.values())))
     job.progress(f"looking at {count} samples")
     try:
-        run = _by_names(_readers()[type(chosen).output_format].open(job.out, job.tensors), naming)
+        run = _by_names(_readers()[made or type(chosen).output_format].open(job.out, job.tensors), naming)
         run = _sequenced(run, job.tensors)
     except Exception as error:
         raise KpiError(f'pass "{name}": the file does not run: {reason(error)}', chosen.remedy(error)) from error
@@ -330,6 +330,11 @@ class _Reader(NamedTuple):
 
     file: str
     open: Callable[[Path, TensorWorkload], Run]
+
+
+def can_ask(made: str) -> bool:
+    """Whether files of a format can be asked here."""
+    return made in _readers()
 
 
 def _readers() -> dict[str, _Reader]:

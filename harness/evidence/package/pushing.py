@@ -120,15 +120,23 @@ class Oci(Push):
         return f"oci://{reference}"
 
 
-def oras_command(tool: str, target: str, contents: Contents, written: Path) -> tuple[list[str], str]:
-    """What is called in the package's folder, and the reference; the tag is the root digest unless one is named."""
+def oras_options(repository: str) -> list[str]:
+    """What each call about a repository needs: a registry of this machine speaks plain HTTP."""
+    return ["--plain-http"] if repository.partition("/")[0].partition(":")[0] in ("localhost", "127.0.0.1") else []
+
+
+def oras_command(
+    tool: str, target: str, contents: Contents, written: Path, labels: Mapping[str, str] | None = None
+) -> tuple[list[str], str]:
+    """What is called in the package's folder, and the reference; the tag is the root digest unless one is named.
+
+    ``labels`` are annotations besides those that every package has.
+    """
     reference = target.removeprefix("//")
     if ":" not in reference.rpartition("/")[2]:
         reference += f":{contents.digest[:_SHORT]}"
-    command = [tool, "push", "--artifact-type", _TYPE]
-    if reference.partition("/")[0].partition(":")[0] in ("localhost", "127.0.0.1"):
-        command.append("--plain-http")
-    for name, value in _labels(contents).items():
+    command = [tool, "push", "--artifact-type", _TYPE, *oras_options(reference)]
+    for name, value in {**_labels(contents), **(labels or {})}.items():
         command += ["--annotation", f"{name}={value}"]
     names = [written.name] if suffix_of(written) else sorted(contents.files)
     # With its media type named, a name may hold colons of its own.

@@ -1,0 +1,141 @@
+"""Releases in a folder, or in git: a pointer, which is a small JSON file, and the packages next to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from harness.core.errors import KpiError
+from harness.core.files import write_atomically
+from harness.evidence.package.contents import Contents
+from harness.evidence.package.members import opened, unsafe
+from harness.evidence.package.verifying import manifest_of
+from harness.evidence.package.writing import refused, write
+from harness.evidence.releases.base import NoRelease, Place
+from harness.evidence.releases.moves import RELEASE, Move, parsed, written
+
+_MOST = 16 << 20
+_SHORT = 12
+
+
+class Files(Place):
+    """A pointer ``NAME.json``, whose history is in it; or a package itself, which stays what it is."""
+
+    name = "file"
+    own = True
+
+    def __init__(self, reference: str, root: Path) -> None:
+        super().__init__(reference, root)
+        try:
+            self.path = root / Path(os.path.expandvars(reference)).expanduser()
+        except RuntimeError as error:
+            raise KpiError(f'package "{reference}": {error}', "name a path from the TOML's folder on") from None
+        self._brought: set[Path] = set()
+
+    def __str__(self) -> str:
+        return self.reference
+
+    @property
+    def is_pointer(self) -> bool:
+        """Whether it can be moved."""
+        return self.path.suffix.lower() == ".json" and not self.path.is_dir()
+
+    def current(self) -> Move:
+        if self.is_pointer:
+            moves = self.moves()
+            if not moves:
+                raise NoRelease(f"nothing was released at {self} yet")
+            return moves[-1]
+        if not self.path.exists():
+            raise NoRelease(f"the package {self} is not here")
+        with opened(self.path) as package:
+            manifest = manifest_of(self.path, package)
+        try:
+            found = [manifest["artifact"]["digest"], manifest["evidence"]["seal"], manifest["evidence"]["commit"]]
+        except (KeyError, TypeError):
+            raise KpiError(f"{self} is not a package that can be read", "`kpi verify` says why") from None
+        return Move(RELEASE, "", manifest["digest"], self.reference, str(manifest["kpi"]), *map(str, found))
+
+    def fixed(self, move: Move) -> str:
+        if not self.is_pointer:
+            return self.reference
+        return Path(os.path.relpath(self._next_to(move), self.root)).as_posix()
+
+    def package(self, digest: str, scratch: Path) -> Path:
+        del scratch
+        if not self.is_pointer:
+            return self.path
+        found = next((move for move in reversed(self.moves()) if move.digest == digest), None)
+        if found is None:
+            raise KpiError(f"{self} never pointed to {digest[:_SHORT]}")
+        return self._next_to(found)
+
+    def moves(self) -> Sequence[Move]:
+        if not self.is_pointer:
+            raise self.not_moved()
+        try:
+            with self.path.open("rb") as file:
+                text = file.read(_MOST)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise KpiError(f"{self} can't be read: {error.strerror}") from error
+        return parsed(str(self), text)
+
+    def put(self, contents: Contents, move: Move, scratch: Path) -> Move:
+        del scratch
+        if not self.is_pointer:
+            raise self.not_moved()
+        out = self.path.with_name(f"{contents.name}-{contents.digest[:_SHORT]}.tar.gz")
+        if not out.exists():
+            self._brought.add(out)
+            write(contents, out)
+        return replace(move, place=out.name)
+
+    def move(self, before: Move | None, after: Move) -> None:
+        if not self.is_pointer:
+            raise self.not_moved()
+        with self._alone():
+            moves = self.moves()
+            now = moves[-1] if moves else None
+            if (now and now.digest) != (before and before.digest):
+                raise self.moved_meanwhile(before, now)
+            try:
+                write_atomically(self.path, written([*moves, after]))
+            except OSError as error:
+                raise refused(self.path, error) from None
+
+    def forget(self, move: Move) -> None:
+        out = self.path.with_name(move.place)
+        if out in self._brought:
+            out.unlink(missing_ok=True)
+
+    def is_same(self, other: Place) -> bool:
+        return isinstance(other, Files) and self.path.resolve() == other.path.resolve()
+
+    def _next_to(self, move: Move) -> Path:
+        """The package of a move; KpiError where its name leads out of the pointer's folder."""
+        if wrong := unsafe(move.place):
+            raise KpiError(f"{self} points to {move.place!r}, which {wrong}", "restore it as `kpi release` wrote it")
+        return self.path.parent / move.place
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps other jobs off while the pointer moves, also those on other hosts that share the folder."""
+        mark = self.path.with_name(f".{self.path.name}.moving")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        except FileExistsError:
+            raise KpiError(
+                f"{self} is being moved by another job", f"try again; remove {mark.name} if a job was killed there"
+            ) from None
+        except OSError as error:
+            raise refused(self.path, error) from None
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)

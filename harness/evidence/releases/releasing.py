@@ -1,0 +1,129 @@
+"""Moves a pointer: to what a run proved, or back to what was released before; refuses everything else."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.build.store import Store
+from harness.core.errors import Cause, KpiError
+from harness.evidence.model import Evidence
+from harness.evidence.package.contents import NotProven, collect
+from harness.evidence.reader import read_evidence
+from harness.evidence.releases.base import Place
+from harness.evidence.releases.moves import RELEASE, ROLLBACK, Move, previous
+from harness.evidence.text import why
+from harness.judge.verdict import Verdict
+from harness.spec.catalog import release_place
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a pointer pointed to ``before``, if anything, and points to now; the same where nothing was to be done.
+
+    ``compared`` says whether the KPI was held against what was released before.
+    """
+
+    before: Move | None
+    now: Move
+    compared: bool = True
+
+
+def release(kpi: str, evidence_file: Path, store: Store, place: Place, against: Collection[str]) -> Moved:
+    """Packs what a run proved of a KPI, brings the package to the place, and points to it.
+
+    ``against`` are the recipes of the KPI's workload that are what this place points to. Raises KpiError, in one line,
+    where the ledger is not green for the KPI, or something else is released by now than what it was held against; the
+    pointer then stays where it is.
+    """
+    try:
+        contents = collect(kpi, evidence_file, store, force=False)
+    except NotProven as error:
+        raise KpiError(error.message, f"nothing was released; {place} stays as it is") from None
+    evidence, _ = read_evidence(evidence_file, None)
+    _check_green(kpi, evidence)
+    before = place.now()
+    move = Move(
+        action=RELEASE,
+        moved=_now(),
+        digest=contents.digest,
+        place="",
+        kpi=kpi,
+        artifact=contents.artifact,
+        evidence=evidence.digest,
+        commit=evidence.commit,
+    )
+    if before is not None and before.digest == move.digest:
+        return Moved(before, before)
+    compared = _held_against(kpi, evidence, against, before, place)
+    with tempfile.TemporaryDirectory(prefix="kpi-release-") as scratch:
+        after = place.put(contents, move, Path(scratch))
+        try:
+            _check_whole(place, after, Path(scratch))
+            place.move(before, after)
+        except BaseException:
+            place.forget(after)
+            raise
+    return Moved(before, after, compared)
+
+
+def rollback(place: Place) -> Moved:
+    """Points to what was released before; KpiError where there was nothing, or it is not there any more."""
+    moves, before = place.moves(), place.current()
+    if not moves or moves[-1].digest != before.digest:
+        raise KpiError(
+            f"{place} points to {before.digest[:12]}, its history ends elsewhere: it was moved by other means",
+            "point it to one of the releases that `kpi release --history` shows, by those means",
+        )
+    after = replace(previous(moves, str(place)), action=ROLLBACK, moved=_now())
+    with tempfile.TemporaryDirectory(prefix="kpi-release-") as scratch:
+        _check_whole(place, after, Path(scratch))
+    place.move(before, after)
+    return Moved(before, after)
+
+
+def _check_green(kpi: str, evidence: Evidence) -> None:
+    """Whether another KPI speaks against the same recipe, though this one is proven."""
+    own = evidence.by_kpi[kpi]
+    for target in evidence.targets:
+        same = (target.workload, target.recipe) == (own.workload, own.recipe)
+        if same and target.verdict in (Verdict.FAIL, Verdict.ERROR):
+            raise KpiError(
+                f"{kpi} is proven, but {target.id}, about the same recipe, is {target.verdict}: {why(target)}",
+                "what ships must keep all that is asked of it",
+            )
+
+
+def _held_against(kpi: str, evidence: Evidence, against: Collection[str], before: Move | None, place: Place) -> bool:
+    """Whether the KPI was held against what is released; KpiError where that was something else than is now."""
+    asked = [target for target in evidence.targets if target.kpi == kpi and target.versus in against]
+    if not asked:
+        return False
+    if before is None:
+        return False  # a package that is gone can't have passed: only first_release can
+    if any(target.cause is Cause.FIRST_RELEASE for target in asked):
+        raise KpiError(
+            f"{kpi} was judged as a first release, but {place} points to {before.digest[:12]}",
+            "run it again, against that",
+        )
+    measured = {m.artifact for target in asked for m in evidence.of_recipe(f"{target.workload}/{target.versus}")}
+    if measured - {before.artifact}:
+        raise KpiError(
+            f"{kpi} was held against another release than {place} points to now: {before.told()}",
+            "run it again, against that",
+        )
+    return True
+
+
+def _check_whole(place: Place, move: Move, scratch: Path) -> None:
+    """Fetches a package as a user of the pointer would; KpiError where it is not whole there."""
+    out = scratch / "unpacked"
+    out.mkdir()
+    release_place(place.fixed(move), place.root).unpacked(move.digest, scratch, out)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
