@@ -30,6 +30,7 @@ class Options:
     prompts: Path | None
     resume: bool
     attempt: int
+    decided: bool
     collect_only: bool
     reach: tuple[str, ...] = ()
 
@@ -52,6 +53,7 @@ class Options:
             prompts=here / config.getoption("kpi_prompts") if config.getoption("kpi_prompts") else None,
             resume=config.getoption("kpi_resume"),
             attempt=config.getoption("kpi_attempt"),
+            decided=config.getoption("kpi_decided"),
             collect_only=config.getoption("collectonly"),
             reach=tuple(config.getoption("kpi_reach")),
         )
@@ -90,6 +92,11 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         help="measure what is promised for MACHINE where it is reached, such as edge=ssh:pi@board; may be repeated",
+    )
+    group.addoption(
+        "--kpi-decided",
+        action="store_true",
+        help="exit code 1 also where a target stayed undecided, so that a pipeline measures again what it runs again",
     )
     group.addoption("--kpi-install", action="store_true", help="make the environments that recipes name when missing")
 

@@ -370,7 +370,8 @@ class KpiPlugin:
             return
         stopped = "the run stopped at an earlier failure" if session.shouldfail or session.shouldstop else ""
         recorder.finish("the run was interrupted first" if exitstatus == pytest.ExitCode.INTERRUPTED else stopped)
-        if self.options.release and exitstatus == pytest.ExitCode.OK and not recorder.ledger.proven:
+        unproven = self.options.release and not recorder.ledger.proven
+        if exitstatus == pytest.ExitCode.OK and (unproven or (self.options.decided and recorder.ledger.undecided)):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter, exitstatus: int) -> None:

@@ -56,12 +56,41 @@ def attempt_note(attempt: int, attempts: str) -> Iterator[str]:
         yield f"attempt {attempt} with the same artifact, bound and machine: it must be surer than the ones before"
 
 
-def several(name: str, answers: Sequence[tuple[str, str]], attempts: str) -> str:
-    """Why no verdict can be picked of several attempts on one machine; empty where they agree, or error was spent.
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One file's answer to a target: its ``verdict``, which ``attempt`` it says it was, when and on which machine."""
 
-    ``answers`` are the files with the verdict of each.
+    file: str
+    verdict: str
+    attempt: int
+    started: str
+    machine: str
+
+
+def several(name: str, tries: Sequence[Try], attempts: str) -> str:
+    """Why no verdict can be picked of several attempts at a target; empty where they agree, or error was spent.
+
+    With ``counted`` attempts that differ prove nothing, on one machine or, where one says that it is a second attempt,
+    on several. With ``spent`` a PASS counts that was judged as surely as the attempts before it on its machine ask.
     """
-    if len({verdict for _, verdict in answers}) < 2 or attempts == SPENT:  # noqa: PLR2004
+    if attempts == COUNTED:
+        joined = any(one.attempt > 1 for one in tries)
+        for machine in dict.fromkeys(one.machine for one in tries):
+            own = [one for one in tries if joined or one.machine == machine]
+            if len({one.verdict for one in own}) > 1:
+                said = ", ".join(f"{one.verdict} in {one.file}" for one in own)
+                where = " on one machine" if len({one.machine for one in own}) == 1 else ""
+                return f'{name}: several attempts{where}: {said}; give the last alone, or set attempts = "{SPENT}"'
         return ""
-    said = ", ".join(f"{verdict} in {file}" for file, verdict in answers)
-    return f'{name}: several attempts on one machine: {said}; give the last alone, or set attempts = "{SPENT}"'
+    bought = ""
+    for one in tries:
+        before = sum(other.machine == one.machine and other.started < one.started for other in tries)
+        if one.verdict != "PASS":
+            continue
+        if one.attempt > before:
+            return ""
+        bought = (
+            f"{name}: {one.file} says that it is attempt {one.attempt}, but {before} before it are given; a run that "
+            f"is started again is told so with --kpi-attempt={before + 1}"
+        )
+    return bought

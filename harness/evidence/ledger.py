@@ -63,6 +63,14 @@ class Ledger:
         """Whether every promised target was proven: what a release needs."""
         return bool(self._targets) and self.counts()[Verdict.PASS] == len(self._targets)
 
+    @property
+    def undecided(self) -> bool:
+        """Whether a target that was asked for has no verdict that another run could not change."""
+        return any(
+            answer.verdict is Verdict.INCONCLUSIVE and answer.cause is not Cause.UNSELECTED
+            for _, answer in self.lines()
+        )
+
 
 def off_target(answer: TargetResult, why: str) -> TargetResult:
     """The answer of a target that was measured on another machine than it was promised for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.core.attempts import COUNTED, SPENT, several
+from harness.core.attempts import COUNTED, SPENT, Try, several
 from harness.core.bounds import parse_bound
 from harness.evidence.machine_name import machine_id
 from harness.evidence.model import Evidence, TargetLine
@@ -58,7 +58,7 @@ def merge(files: Mapping[str, tuple[Evidence, str]]) -> Merged:
         for name, data in pieces.items()
         if data.commit.endswith("-dirty")
     ]
-    problems += [f"{name}: the run did not come to its end" for name, data in pieces.items() if not data.complete]
+    problems += _stopped(pieces)
     problems += _artifacts(pieces)
     by_key = {name: {target.key: target for target in data.targets} for name, data in pieces.items()}
     targets = []
@@ -124,15 +124,29 @@ def _choose(name: str, answers: Sequence[Answer], classes: Mapping[str, str]) ->
 
 
 def _attempts(name: str, answers: Sequence[Answer], pieces: Mapping[str, Evidence]) -> str:
-    """Why no verdict can be picked of several attempts on one machine; empty where there is only one, or they agree."""
-    by_machine: dict[str, list[Answer]] = {}
-    for file, answer in answers:
-        if answer.of in OF_PROCESSES and answer.verdict in (*_DECIDED, Verdict.INCONCLUSIVE):
-            by_machine.setdefault(machine_id(pieces[file].machine_of(answer.machine)), []).append((file, answer))
-    attempts = {data.settings.attempts for data in pieces.values()}
-    rule = COUNTED if COUNTED in attempts else SPENT
-    tried = ([(file, target.verdict) for file, target in found] for found in by_machine.values())
-    return next(filter(None, (several(name, found, rule) for found in tried)), "")
+    """Why no verdict can be picked of several attempts; empty where there is only one, or they agree."""
+    tries = [
+        Try(file, answer.verdict, answer.attempt, pieces[file].started, machine_id(pieces[file].machine_of(answer.machine)))
+        for file, answer in answers
+        if answer.of in OF_PROCESSES and answer.verdict in (*_DECIDED, Verdict.INCONCLUSIVE)
+    ]
+    return several(name, tries, _rule(pieces))
+
+
+def _rule(pieces: Mapping[str, Evidence]) -> str:
+    """What attempts mean: the stricter rule where files differ."""
+    return COUNTED if any(data.settings.attempts == COUNTED for data in pieces.values()) else SPENT
+
+
+def _stopped(pieces: Mapping[str, Evidence]) -> list[str]:
+    """Runs that were stopped; where error is spent, a later attempt on the same machine makes up for one."""
+    later = {(machine_id(data.machine), data.started) for data in pieces.values() if data.complete}
+    return [
+        f"{name}: the run did not come to its end"
+        for name, data in pieces.items()
+        if not data.complete
+        and not (_rule(pieces) == SPENT and any(m == machine_id(data.machine) and s > data.started for m, s in later))
+    ]
 
 
 def _between_machines(

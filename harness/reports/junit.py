@@ -1,25 +1,83 @@
-"""What JUnit carries for each target besides its outcome: properties of the test case."""
+"""JUnit's XML: what pytest's own carries for each target, and that of evidence that was merged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from xml.etree import ElementTree as ET
 
-from harness.evidence.model import TargetResult
+from harness.core.text import plain
+from harness.core.units import DIMENSIONS
+from harness.evidence.model import Evidence, TargetLine, TargetResult
+from harness.evidence.text import why
+from harness.judge.verdict import Verdict
 from harness.measure.machine.detect import Detected
 from harness.spec.model import Target
 
 
 def properties(target: Target, answer: TargetResult, machine: Detected | None) -> Iterator[tuple[str, object]]:
-    """What JUnit carries for each target; ``machine`` is what the target's turned out to be."""
-    show = target.shown_in.format
+    """What JUnit carries for each target of a run; ``machine`` is what the target's turned out to be."""
+    on = f"{target.machine} on {machine.cpu}" if machine else f"{target.machine}, not reached"
+    return _properties(answer, target.metric_name, target.bound.text, target.shown_in.format, on)
+
+
+def _properties(
+    answer: TargetResult, metric: str, bound: str, show: Callable[[float], str], machine: str
+) -> Iterator[tuple[str, object]]:
     yield "kpi.verdict", answer.verdict.value
-    yield "kpi.metric", target.metric_name
-    yield "kpi.bound", target.bound.text
+    yield "kpi.metric", metric
+    yield "kpi.bound", bound
     if answer.n:
         yield "kpi.value", show(answer.value)
         yield "kpi.interval", f"{show(answer.low)} to {show(answer.high)}"
-    yield "kpi.machine", f"{target.machine} on {machine.cpu}" if machine else f"{target.machine}, not reached"
+    yield "kpi.machine", machine
     if answer.artifact:
         yield "kpi.artifact", answer.artifact
     if answer.reason:
         yield "kpi.reason", answer.reason
+
+
+def render(evidence: Evidence, problems: Sequence[str] = ()) -> str:
+    """Merged evidence, judged as a release: each target is a test case under the name that it has in a run.
+
+    What is not PASS failed, or is an error. ``problems`` that are no target's own are a case each.
+    """
+    ids = {target.id for target in evidence.targets}
+    others = [said for said in problems if not any(said.startswith(f"{name}: ") for name in ids)]
+    cases = [*map(_case, evidence.targets, [evidence] * len(evidence.targets)), *map(_problem, others)]
+    counts = {kind: sum(case.find(kind) is not None for case in cases) for kind in ("failure", "error")}
+    seconds = sum(target.seconds for target in evidence.targets)
+    root = ET.Element("testsuites", name="kpi merge")
+    about = {
+        "name": "kpis",
+        "tests": len(cases),
+        "failures": counts["failure"],
+        "errors": counts["error"],
+        "skipped": 0,
+    }
+    about |= {"time": f"{seconds:.3f}", "timestamp": evidence.started}
+    suite = ET.SubElement(root, "testsuite", {name: str(value) for name, value in about.items()})
+    suite.extend(cases)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _case(target: TargetLine, evidence: Evidence) -> ET.Element:
+    kind = target.metric.partition(".")[0]
+    name = plain(f"test_{kind}[{target.id}]")
+    case = ET.Element("testcase", classname=plain(f"kpi_tests.test_{kind}"), name=name, time=f"{target.seconds:.3f}")
+    there = evidence.reached.get(target.machine) or (evidence.machines or {}).get(target.file, evidence.machine)
+    machine = f"{target.machine} on {there.cpu}"
+    told = ET.SubElement(case, "properties")
+    for key, value in _properties(target, target.metric, target.bound, DIMENSIONS[target.unit].format, machine):
+        ET.SubElement(told, "property", name=key, value=plain(value))
+    if target.verdict is not Verdict.PASS:
+        said = plain(f"{target.verdict}: {why(target)}")
+        what = ET.SubElement(case, "error" if target.verdict is Verdict.ERROR else "failure", message=said)
+        what.text = said
+    return case
+
+
+def _problem(said: str) -> ET.Element:
+    case = ET.Element("testcase", classname="kpi_tests.merge", name=plain(said), time="0")
+    ET.SubElement(case, "failure", message=plain(said)).text = plain(said)
+    return case

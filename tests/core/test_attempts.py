@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.core.attempts import COUNTED, SPENT, Attempts, attempt_note, confidence_of, several
+from harness.core.attempts import COUNTED, SPENT, Attempts, attempt_note, confidence_of
 from harness.core.statistics import plan_looks
 from tests.support.edited_evidence import forge
 from tests.support.project import FEW_LOOKS, Project
@@ -44,14 +44,6 @@ def test_later_attempts_are_told() -> None:
     assert not list(attempt_note(1, COUNTED))
     assert "attempt 3 with the same artifact" in next(attempt_note(3, COUNTED))
     assert "surer than the ones before" in next(attempt_note(3, SPENT))
-
-
-def test_of_attempts_that_differ_none_is_picked() -> None:
-    first, second = ("a.json", "INCONCLUSIVE"), ("b.json", "PASS")
-    said = several("k:p50", [first, second], COUNTED)
-    assert said.startswith("k:p50: several attempts on one machine: INCONCLUSIVE in a.json, PASS in b.json;")
-    assert not several("k:p50", [first, second], SPENT)
-    assert not several("k:p50", [second, second], COUNTED)
 
 
 def answers(project: Project) -> dict[str, dict[str, object]]:

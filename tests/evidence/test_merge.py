@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.core.attempts import COUNTED, SPENT, Try, several
+from harness.evidence.merge import merge
+from harness.evidence.model import Evidence
 from tests.support.edited_evidence import Edit, forge
+from tests.support.made_runs import Made, evidence
 from tests.support.project import Project, make_project
 
 TWO = """
@@ -137,3 +142,44 @@ def test_what_is_no_evidence_is_one_line(project: Project, tmp_path: Path, conte
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
+
+
+def tried(*tries: tuple[str, int, str]) -> list[Try]:
+    """Verdict, attempt and machine of each file, in the order in which they were started."""
+    return [Try(f"f{n}", verdict, attempt, f"t{n}", machine) for n, (verdict, attempt, machine) in enumerate(tries)]
+
+
+@pytest.mark.parametrize(
+    ("tries", "rule", "said"),
+    [
+        ([("INCONCLUSIVE", 1, "a"), ("PASS", 1, "a")], COUNTED, "several attempts on one machine"),
+        ([("INCONCLUSIVE", 1, "a"), ("PASS", 2, "b")], COUNTED, "several attempts: INCONCLUSIVE in f0, PASS in f1"),
+        ([("INCONCLUSIVE", 1, "a"), ("PASS", 1, "b")], COUNTED, ""),
+        ([("PASS", 1, "a"), ("PASS", 2, "a")], COUNTED, ""),
+        ([("INCONCLUSIVE", 1, "a"), ("PASS", 2, "a")], SPENT, ""),
+        ([("INCONCLUSIVE", 1, "a"), ("PASS", 1, "a")], SPENT, "f1 says that it is attempt 1, but 1 before it"),
+        ([("INCONCLUSIVE", 1, "a"), ("INCONCLUSIVE", 2, "a"), ("PASS", 2, "a")], SPENT, "--kpi-attempt=3"),
+        ([("PASS", 1, "a"), ("PASS", 1, "a")], SPENT, ""),
+        ([("INCONCLUSIVE", 1, "a")], SPENT, ""),
+    ],
+)
+def test_a_rerun_does_not_buy_a_pass(tries: list[tuple[str, int, str]], rule: str, said: str) -> None:
+    problem = several("a:p50", tried(*tries), rule)
+    assert said in problem
+    assert bool(said) is bool(problem)
+
+
+def made(values: list[float], day: int, *, attempts: str, complete: bool = True) -> Evidence:
+    run = evidence([Made("a", values)], f"2026-01-{day:02}T00:00:00.000+00:00")
+    return replace(run, complete=complete, settings=replace(run.settings, attempts=attempts))
+
+
+@pytest.mark.parametrize(("attempts", "told"), [(COUNTED, 1), (SPENT, 0)])
+def test_a_run_that_was_stopped_is_made_up_for_where_error_is_spent(attempts: str, told: int) -> None:
+    pieces = {
+        "stopped": (made([0.001] * 12, 1, attempts=attempts, complete=False), ""),
+        "whole": (made([0.001] * 12, 2, attempts=attempts), ""),
+    }
+    found = merge(pieces)
+    assert sum("did not come to its end" in said for said in found.problems) == told
+    assert any("did not come to its end" in said for said in merge({"stopped": pieces["stopped"]}).problems)

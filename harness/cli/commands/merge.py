@@ -27,6 +27,7 @@ class Merge(Command):
         parser.add_argument(
             "--out", type=Path, help="a folder for the merged evidence.json, summary.md, report.html and badge"
         )
+        parser.add_argument("--junit-xml", "--junitxml", type=Path, metavar="FILE", help="the ledger as JUnit's XML")
         parser.add_argument("--annotations", choices=FORMS, default="off", help="remarks at the lines of the promises")
 
     @classmethod
@@ -37,6 +38,7 @@ class Merge(Command):
         from harness.evidence.reader import read_evidence
         from harness.reports.badge import write_badge
         from harness.reports.html import write as write_report
+        from harness.reports.junit import render as junit
         from harness.reports.markdown import render as markdown
         from harness.reports.terminal import render
 
@@ -53,6 +55,9 @@ class Merge(Command):
             write_badge(evidence, chosen.out)
             if unwritten := write_report(chosen.out / "report.html", evidence):
                 print(unwritten, file=sys.stderr)
+        if chosen.junit_xml:
+            chosen.junit_xml.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(chosen.junit_xml, junit(merged.evidence, merged.problems))
         if chosen.annotations != "off":
             chosen.remarks = annotate(merged.evidence, chosen.kpis)
         if chosen.annotations == "gitlab":
