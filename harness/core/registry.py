@@ -1,9 +1,9 @@
-"""Finds passes, runtimes, scenarios, metrics, ways to machines, places of releases: a new one is a new file in a folder.
+"""Finds passes, runtimes, scenarios, metrics and more by name: a new one is a new file in a folder.
 
 The general ones are part of the harness; those of one family of tasks come from plug-ins. A plug-in is a package with
-modules or folders named ``passes``, ``runtimes``, ``scenarios``, ``metrics``, ``reach`` or ``releases``. The families in
-``harness.tasks`` are plug-ins; others are found by the entry points ``kpi_tests.plugins``, or named by ``plugins`` in
-``kpis.toml``.
+modules or folders named ``passes``, ``runtimes``, ``scenarios``, ``metrics``, ``reach`` (ways to machines) or
+``releases`` (places that keep them). The families in ``harness.tasks`` are plug-ins; others are found by the entry
+points ``kpi_tests.plugins``, or named by ``plugins`` in ``kpis.toml``.
 """
 
 from __future__ import annotations

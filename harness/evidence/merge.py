@@ -126,7 +126,13 @@ def _choose(name: str, answers: Sequence[Answer], classes: Mapping[str, str]) ->
 def _attempts(name: str, answers: Sequence[Answer], pieces: Mapping[str, Evidence]) -> str:
     """Why no verdict can be picked of several attempts; empty where there is only one, or they agree."""
     tries = [
-        Try(file, answer.verdict, answer.attempt, pieces[file].started, machine_id(pieces[file].machine_of(answer.machine)))
+        Try(
+            file,
+            answer.verdict,
+            answer.attempt,
+            pieces[file].started,
+            machine_id(pieces[file].machine_of(answer.machine)),
+        )
         for file, answer in answers
         if answer.of in OF_PROCESSES and answer.verdict in (*_DECIDED, Verdict.INCONCLUSIVE)
     ]

@@ -1,4 +1,4 @@
-"""What ``kpis.toml`` may name: metrics, passes, runtimes, scenarios, environments, ways to machines, places of releases.
+"""What ``kpis.toml`` may name: metrics, passes, runtimes, scenarios, environments, ways to machines, releases.
 
 They are found by name when the file is read. The packages that hold them come later in the flow of data and are not
 imported here.
@@ -60,6 +60,8 @@ def scenarios() -> Mapping[str, type[Scenario[Any]]]:
 def reach() -> Mapping[str, type[Reach]]:
     """Every way to a machine that is not this one, by its scheme."""
     return cast("Mapping[str, type[Reach]]", _found("reach"))
+
+
 def releases() -> Mapping[str, type[Place]]:
     """Every kind of place that keeps releases, by the scheme of its references."""
     return cast("Mapping[str, type[Place]]", _found("releases"))

@@ -61,13 +61,13 @@ class Verified:
     differences: list[str] = field(default_factory=list)
 
 
-def verify(path: Path, keys: PublicKeys | None = None, *, own: bool = False) -> Verified:
+def verify(path: Path, keys: PublicKeys | None = None, *, trusted: bool = False) -> Verified:
     """Checks a folder or an archive; KpiError when it is not a package at all.
 
-    With ``keys`` it must be signed with them, whatever its seals say. ``own``: it is trusted as the promises are, so
-    that no secret need prove where it comes from.
+    With ``keys`` it must be signed with them, whatever its seals say. One that is ``trusted``, as the promises are,
+    needs no secret to prove where it comes from.
     """
-    key = None if own else os.environ.get(KEY_VARIABLE)
+    key = None if trusted else os.environ.get(KEY_VARIABLE)
     with opened(path) as package:
         manifest = manifest_of(path, package)
         count = len(manifest["files"]) + 1  # the manifest does not list itself

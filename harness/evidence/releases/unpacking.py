@@ -43,7 +43,7 @@ def unpack(path: Path, digest: str, out: Path, *, told: str, own: bool) -> Unpac
     Raises KpiError, in one line, where it is not the package of this root digest, or anything in it is not as listed;
     ``told`` names it. ``own``: it lies among the project's files, so that no key need prove where it comes from.
     """
-    found = verify(path, own=own)
+    found = verify(path, trusted=own)
     if found.differences:
         more = f" (and {len(found.differences) - 1} more)" if len(found.differences) > 1 else ""
         raise KpiError(f"{told}: {found.differences[0]}{more}", f"`kpi verify {path.name}` says all; fetch it again")
