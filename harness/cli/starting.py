@@ -16,7 +16,7 @@ from harness.core.formats import TABLES
 from harness.core.units import BYTES
 from harness.judge.metrics.latency import LatencyP50
 from harness.judge.metrics.size import Size
-from harness.measure.runtimes.base import Proposal
+from harness.measure.runtimes.base import Proposal, Runtime
 from harness.spec.catalog import model_files as model_passes
 from harness.spec.catalog import runtimes
 from harness.spec.tasks import Guess, Starter, tasks
@@ -183,10 +183,14 @@ def _random_data(signature: Signature, file: Path, shapes: Mapping[str, Shape]) 
         raise KpiError(f"--shape: {suggest(min(unknown), names, 'input')}")
     chance, arrays = np.random.default_rng(0), dict[str, Any]()
     for port in signature.inputs:
-        if not port.shape:
-            raise KpiError(f"{port}: no data can be made for it", "give real samples: --data data.npz")
-        usual = _SIDE if len(port.shape) == _PICTURE else _LENGTH
-        shape = (_MADE, *shapes.get(port.name, [size or usual for size in port.shape[1:]]))
+        own = port.shape or ()
+        if not own and port.name not in shapes:
+            remedy = (
+                f"say the sizes of one sample, --shape {port.name}=3x224x224, or give real samples: --data data.npz"
+            )
+            raise KpiError(f"{port}: no data can be made for it", remedy)
+        usual = _SIDE if len(own) == _PICTURE else _LENGTH
+        shape = (_MADE, *shapes.get(port.name, [size or usual for size in own[1:]]))
         whole = port.dtype.startswith(("int", "uint", "bool"))
         values = chance.integers(0, 2, shape) if whole else chance.random(shape)
         arrays[port.name] = values.astype(port.dtype)
@@ -204,11 +208,11 @@ def proposals(found: Found) -> Iterator[tuple[Proposal, list[Starter]]]:
     """The model as delivered, then what each installed runtime proposes; each with the targets of its KPI."""
     made, task = model_passes()[found.model.suffix.lower()].output_format, tasks()[found.task]
     here = [cls for cls in runtimes().values() if cls.available_here()]
-    runtime = next(filter(None, (cls.as_delivered(made) for cls in here)), None)
-    if runtime is None:
+    table = next(filter(None, (_as_delivered(cls, made) for cls in (*here, *runtimes().values()))), None)
+    if table is None:
         raise KpiError(f"no runtime for {found.model.name} is installed", "`kpi doctor` says what is missing")
     yield (
-        Proposal(DELIVERED, "the file as it is", {"runtime": runtime}),
+        Proposal(DELIVERED, "the file as it is", table),
         [
             (Size.name, f"<= {BYTES.format(1.05 * found.size)}", "5 % above the file that was delivered"),
             (LatencyP50.name, "< 100 ms", "a starting point: write what your service needs"),
@@ -217,6 +221,14 @@ def proposals(found: Found) -> Iterator[tuple[Proposal, list[Starter]]]:
     )
     for one in (one for cls in here if not found.signature.fixed for one in cls.proposals(made)):
         yield one, list(_compared(found, one))
+
+
+def _as_delivered(cls: type[Runtime], made: str) -> dict[str, Any]:
+    """The recipe of a file as it is; empty where the runtime does not say one, or can't be had."""
+    chosen = cls.as_delivered(made)
+    if chosen is None or cls.available_here():
+        return {"runtime": chosen} if chosen else {}
+    return {"runtime": chosen, "environment": cls.environment} if cls.environment else {}
 
 
 def _compared(found: Found, one: Proposal) -> Iterator[Starter]:

@@ -10,12 +10,10 @@ from harness.build.artifact import tensor_facts
 from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.narrow import network_of
 from harness.build.passes.network import named_outputs
-from harness.build.passes.onnx_files import session_of
 from harness.core.errors import KpiError, reason
 from harness.core.naming import Naming
-from harness.core.ports import names_of
 from harness.core.state import play
-from harness.core.tflite import TfliteModel
+from harness.spec.catalog import model_files
 from harness.workloads.base import TensorWorkload
 from harness.workloads.errors import located
 from harness.workloads.files.signature import read_signature, signature_of
@@ -24,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import torch
+
+    from harness.build.passes.model_file import ModelFile
 
     Arrays = Mapping[str, npt.NDArray[np.generic]]
     Run = Callable[[Arrays], dict[str, npt.NDArray[np.generic]]]
@@ -338,40 +338,13 @@ def can_ask(made: str) -> bool:
 
 
 def _readers() -> dict[str, _Reader]:
-    return {
-        "onnx": _Reader("model.onnx", _of_onnx),
-        "openvino": _Reader("model.xml", _of_openvino),
-        "torch": _Reader("model.pt2", _of_program),
-        "tflite": _Reader("model.tflite", _of_tflite),
-    }
+    """By format: a recipe's first file says itself how it is asked; a program is what its network answers."""
+    known = {cls.output_format: _Reader(f"model{cls.suffixes[0]}", _by_file(cls)) for cls in model_files().values()}
+    return {**known, "torch": _Reader("model.pt2", _of_program)}
 
 
-def _of_onnx(folder: Path, _: TensorWorkload) -> Run:
-    session = session_of(folder / "model.onnx")
-    names = [output.name for output in session.get_outputs()]
-    return lambda feeds: dict(zip(names, session.run(None, dict(feeds)), strict=True))
-
-
-def _of_openvino(folder: Path, _: TensorWorkload) -> Run:
-    import openvino as ov
-
-    # Processors with BF16 would round otherwise.
-    core = ov.Core()
-    model = core.read_model(folder / "model.xml")
-    names = names_of(model.outputs)
-    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-
-    def run(feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
-        said = compiled(dict(feeds))
-        return {name: said[place].copy() for name, place in names}
-
-    return run
-
-
-def _of_tflite(folder: Path, _: TensorWorkload) -> Run:
-    model = TfliteModel(folder / "model.tflite")
-    model.prepare(1)
-    return model.run
+def _by_file(cls: type[ModelFile]) -> Callable[[Path, TensorWorkload], Run]:
+    return lambda folder, _: cls.opened(folder)
 
 
 def _of_program(folder: Path, workload: TensorWorkload) -> Run:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.build.passes import faithful
 from harness.build.passes.base import Pass, PassContext
@@ -18,6 +18,9 @@ from harness.core.registry import options_table
 from harness.workloads.checkpoint import file_digest
 from harness.workloads.files.shared import constants_of
 from harness.workloads.files.signature import Signature, read_signature
+
+if TYPE_CHECKING:
+    from harness.build.passes.faithful import Run
 
 
 class ModelFile(Pass):
@@ -66,6 +69,14 @@ class ModelFile(Pass):
         """What a file that belongs to the model's is called next to it, as the model names it."""
         return one.relative_to(file.parent).as_posix()
 
+    @classmethod
+    @abstractmethod
+    def opened(cls, folder: Path) -> Run:
+        """How the model file of an artifact in ``folder`` is asked: outputs for inputs, by the file's own names.
+
+        A pass that wrote such a file is held against what it read by it. Raises what the library raises.
+        """
+
     def run(self, job: PassContext) -> dict[str, Any]:
         file = job.root / self.options.file
         signature = read_signature(file)
@@ -108,8 +119,13 @@ class ModelFile(Pass):
     def fix(self, model: Path, constants: Mapping[str, Any]) -> None:
         """Makes inputs constants of the model."""
 
+    @classmethod
+    def digest(cls, file: Path) -> str:
+        """What `model_sha256` pins."""
+        return file_digest(file)
+
     def _check_digest(self, file: Path) -> None:
-        digest, pinned = file_digest(file), self.options.sha256
+        digest, pinned = self.digest(file), self.options.sha256
         if pinned is not None and digest != pinned:
             raise KpiError(
                 f"{file.name} has the digest {digest[:16]}..., pinned is {pinned[:16]}...",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.build.passes.model_file import ModelFile
+from harness.build.passes.onnx_files import session_of
 from harness.core.errors import KpiError, reason
 from harness.workloads.files.signature import Port, Signature
+
+if TYPE_CHECKING:
+    from harness.build.passes.faithful import Run
 
 _CLASSICAL = "ai.onnx.ml"
 """The operators of trees, linear models and the like; quantizers and most runtimes know none of them."""
@@ -42,6 +46,12 @@ class OnnxFile(ModelFile):
     def belonging(cls, file: Path) -> list[Path]:
         """The graph, and its external weights."""
         return [file, *_external(file)]
+
+    @classmethod
+    def opened(cls, folder: Path) -> Run:
+        session = session_of(folder / "model.onnx")
+        names = [output.name for output in session.get_outputs()]
+        return lambda feeds: dict(zip(names, session.run(None, dict(feeds)), strict=True))
 
     def fix(self, model: Path, constants: Mapping[str, Any]) -> None:
         import onnx

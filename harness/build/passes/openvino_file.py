@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.build.passes.model_file import ModelFile
 from harness.core.errors import KpiError, reason
+from harness.core.ports import names_of
 from harness.workloads.files.signature import Port, Shape, Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from harness.build.passes.faithful import Arrays, Run
 
 
 class OpenVinoFile(ModelFile):
@@ -47,6 +54,22 @@ class OpenVinoFile(ModelFile):
     def copied_to(cls, one: Path, file: Path) -> str:
         del one, file
         return "model.bin"
+
+    @classmethod
+    def opened(cls, folder: Path) -> Run:
+        import openvino as ov
+
+        # Processors with BF16 would round otherwise.
+        core = ov.Core()
+        model = core.read_model(folder / "model.xml")
+        names = names_of(model.outputs)
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+        def run(feeds: Arrays) -> dict[str, npt.NDArray[np.generic]]:
+            said = compiled(dict(feeds))
+            return {name: said[place].copy() for name, place in names}
+
+        return run
 
     def fix(self, model: Path, constants: Mapping[str, Any]) -> None:
         import openvino as ov

@@ -14,6 +14,7 @@ from harness.workloads.files.signature import Port, Signature
 
 if TYPE_CHECKING:
     from harness.build.passes.base import PassContext
+    from harness.build.passes.faithful import Run
 
 _MUCH = 0.001
 
@@ -56,6 +57,12 @@ class TfliteFile(ModelFile):
                 lost = f"; {outside:.1%} of the samples' numbers lie outside" if outside > _MUCH else ""
                 job.remark(f"{one} says numbers from {low:.4g} to {high:.4g}{lost}")
         return notes
+
+    @classmethod
+    def opened(cls, folder: Path) -> Run:
+        model = TfliteModel(folder / "model.tflite")
+        model.prepare(1)
+        return model.run
 
     def fix(self, model: Path, constants: Mapping[str, Any]) -> None:
         raise KpiError(

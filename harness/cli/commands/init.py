@@ -35,7 +35,7 @@ class Init(Command):
 
     @classmethod
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("model", type=Path, help="an .onnx or .tflite file, or the .xml of an OpenVINO model")
+        parser.add_argument("model", type=Path, help="a model file; docs/files.md names the formats")
         said = (
             "arrays named as the inputs, and `label` (.npz, .npy, .safetensors), a table (.csv, .parquet), or a "
             "COCO file (.json); default: random numbers"

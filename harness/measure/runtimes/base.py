@@ -74,7 +74,8 @@ class TensorSession(Session):
 class Runtime(ABC):
     """Loads artifacts of the formats in ``formats`` on the devices in ``devices``.
 
-    ``profiles`` says whether it can play the scenario that looks inside.
+    ``profiles`` says whether it can play the scenario that looks inside; ``environment`` is where its library is, None
+    where the harness is: ``kpi init`` names it where the library is not here.
     """
 
     name: ClassVar[str]
@@ -83,6 +84,7 @@ class Runtime(ABC):
     devices: ClassVar[frozenset[str]]
     distributions: ClassVar[tuple[str, ...]]
     profiles: ClassVar[bool] = True
+    environment: ClassVar[str | None] = None
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Any, *, timed: bool = True) -> None:
