@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
 import venv
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +18,9 @@ import harness
 from harness.build.store import Store
 from harness.core.errors import KpiError, Unavailable, suggest
 from harness.spec.catalog import environments
+
+_LEAST = re.compile(r"^# python >= 3\.(\d+)$", re.MULTILINE)
+_NEWEST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,11 @@ class Interpreter:
 
 
 class Environments:
-    """Pinned requirement files in the repository, made into virtual environments under the store, by content."""
+    """Pinned requirement files in the repository, made into virtual environments under the store, by content.
+
+    A file with the line ``# python >= 3.12`` is for an interpreter of that version or later: this one, else the first
+    that is found on the PATH.
+    """
 
     def __init__(self, store: Store, root: Path, *, install: bool = False) -> None:
         self.store = store
@@ -59,7 +68,9 @@ class Environments:
         file = self.names().get(name)
         if file is None:
             raise KpiError(suggest(name, self.names(), "environment"))
-        key = hashlib.sha256(file.read_bytes() + sys.version.encode()).hexdigest()[:16]
+        content = file.read_bytes()
+        _, version = _base(content.decode("utf-8")) or ("", "")
+        key = hashlib.sha256(content + version.encode()).hexdigest()[:16]
         return self.store.root / "env" / f"{name}-{key}"
 
     def exists(self, name: str) -> bool:
@@ -84,7 +95,7 @@ class Environments:
                 return target
             shutil.rmtree(target, ignore_errors=True)
             say(f"creating {name}")
-            venv.create(target, with_pip=True, symlinks=sys.platform != "win32")
+            self._create(name, target)
             say(f"installing {self.names()[name].name}")
             # A requirement file pins every package: pip must not look further than the file says.
             done = subprocess.run(
@@ -100,6 +111,25 @@ class Environments:
             (target / "complete").touch()
         return target
 
+    def _create(self, name: str, target: Path) -> None:
+        found = _base(text := self.names()[name].read_text(encoding="utf-8"))
+        if found is None:
+            least = _LEAST.search(text)
+            raise Unavailable(
+                f'environment "{name}" needs Python 3.{least[1] if least else "?"} or later, this one is '
+                f"{sys.version.partition(' ')[0]}",
+                "install such a Python, so that it is on the PATH as python3.N",
+            )
+        if found[0] == sys.executable:
+            venv.create(target, with_pip=True, symlinks=sys.platform != "win32")
+            return
+        command = [found[0], "-m", "venv", str(target)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            shutil.rmtree(target, ignore_errors=True)
+            said = " ".join((done.stdout + done.stderr).split())[:300]
+            raise KpiError(f'environment "{name}": {found[0]} can\'t make one: {said}')
+
     def _shim(self) -> Path:
         """A folder that holds the harness alone, so that the main environment's packages are not found through it."""
         home = Path(harness.__file__).resolve().parent
@@ -114,6 +144,22 @@ class Environments:
                 except OSError:
                     shutil.copytree(home, link)  # where links need a privilege
         return shim
+
+
+@cache
+def _base(text: str) -> tuple[str, str] | None:
+    """The interpreter that a requirement file is for, and its version; None where there is none."""
+    least = _LEAST.search(text)
+    if least is None or sys.version_info >= (3, int(least[1])):
+        return sys.executable, sys.version
+    for minor in range(int(least[1]), _NEWEST):
+        # A name on the PATH may lead to nothing, as those of version managers do.
+        if program := shutil.which(f"python3.{minor}"):
+            command = [program, "-c", "import sys; print(sys.version)"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                return program, done.stdout.strip()
+    return None
 
 
 def _python(target: Path) -> Path:

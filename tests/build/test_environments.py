@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,33 @@ def test_a_failed_installation_leaves_nothing_and_says_why(environments: Environ
         environments.create("broken", lambda _: None)
     assert not environments.exists("broken")
     assert not environments.path("broken").exists()
+
+
+def program(folder: Path, minor: int, line: str) -> None:
+    file = folder / f"python3.{minor}"
+    file.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+    file.chmod(0o755)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="programs are scripts of a shell")
+def test_a_later_python_is_looked_for_on_the_path(
+    environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = sys.version_info.minor + 1
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    text = f"# python >= 3.{later}\n"
+    file = environments.root / "environments" / "later.txt"
+    file.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("PATH", str(folder))
+    with pytest.raises(Unavailable, match=rf'"later" needs Python 3\.{later} or later, this one is 3\.') as caught:
+        environments.create("later", lambda _: None)
+    assert "python3.N" in caught.value.remedy
+    assert not environments.exists("later")
+    # Names of version managers that lead to nothing are passed over.
+    program(folder, later, "exit 127")
+    program(folder, later + 1, f'exec {sys.executable} "$@"')
+    file.write_text(f"{text}# again\n", encoding="utf-8")
+    made = environments.create("later", lambda _: None)
+    assert environments.exists("later")
+    assert (made / "bin" / "python").exists()
