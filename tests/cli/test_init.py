@@ -11,6 +11,7 @@ from onnx import TensorProto, helper
 from harness.cli.main import main
 from harness.spec.reader import read_spec
 from tests.support.model_files import digits_data, digits_model, save
+from tests.support.ncnn_files import dense
 from tests.support.project import Project
 
 TWICE = [helper.make_node("Add", ["x", "x"], ["y"])]
@@ -54,6 +55,29 @@ def test_random_numbers_are_called_so(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "RANDOM NUMBERS" in (tmp_path / "kpis.toml").read_text(encoding="utf-8")
     with np.load(tmp_path / "m-random.npz") as arrays:
         assert arrays["x"].dtype == np.int64
+
+
+def test_files_of_ncnn_are_recognized(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ncnn")
+    model = dense(tmp_path / "m.param", np.eye(10, 64, dtype=np.float32), sizes=False)
+    assert init(tmp_path, str(model)) == 1
+    assert "--shape image=3x224x224" in capsys.readouterr().err
+    assert init(tmp_path, str(model), "--data", str(digits_data(tmp_path / "digits.npz"))) == 0
+    spec = read_spec(tmp_path / "kpis.toml")
+    assert spec.workloads["m"].task == "tabular-classification"
+    assert spec.recipe("m", "as-delivered").runtime == "ncnn"
+    (tmp_path / "kpis.toml").unlink()
+    model.with_suffix(".bin").unlink()
+    assert init(tmp_path, str(model), "--shape", "image=64") == 1
+    assert "m.param needs its weights, m.bin, next to it" in capsys.readouterr().err
+
+
+def test_sizes_that_a_file_does_not_say_are_given(tmp_path: Path) -> None:
+    pytest.importorskip("ncnn")
+    model = dense(tmp_path / "m.param", np.eye(10, 64, dtype=np.float32), sizes=False)
+    assert init(tmp_path, str(model), "--shape", "image=64") == 0
+    with np.load(tmp_path / "m-random.npz") as arrays:
+        assert arrays["image"].shape == (64, 64)
 
 
 def test_labels_under_another_name(tmp_path: Path) -> None:

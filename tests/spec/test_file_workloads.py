@@ -120,7 +120,11 @@ MISTAKES = {
     "neither": (MODEL + DATA, "", 'the key "fixture" is missing; a workload without a fixture needs both'),
     "no data": (DATA, "", 'the key "data" is missing; a workload without a fixture needs both'),
     "no model": (MODEL, "", 'the key "model" is missing'),
-    "format": ("models/mine.onnx", "models/mine.pkl", "not a model file that is known; .onnx, .xml, .tflite, .pt2 are"),
+    "format": (
+        "models/mine.onnx",
+        "models/mine.pkl",
+        "not a model file that is known; .param, .onnx, .xml, .pte, .tflite, .pt2 are",
+    ),
     "a recipe's format": ("vendor/mine.xml", "vendor/mine.h5", "recipe.vendor]: model = 'vendor/mine.h5'"),
     "an export": ('passes = ["onnx-static-int8"]', 'passes = ["onnx"]', "exports a torch network, but the model is a"),
     "a task": ("tabular-classification", "translation", "a workload of the task translation needs a fixture"),
