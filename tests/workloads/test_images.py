@@ -169,3 +169,20 @@ def test_the_classes_are_those_of_all_splits(tmp_path: Path) -> None:
         "val": [0, 2],
         "train": [0, 1, 2],
     }
+
+
+@pytest.mark.parametrize(("dtype", "suffix"), [(np.uint16, ".png"), (np.int32, ".tiff"), (np.float32, ".tiff")])
+def test_pictures_of_more_than_8_bits_are_refused(tmp_path: Path, dtype: type, suffix: str) -> None:
+    file = tmp_path / f"deep{suffix}"
+    Image.fromarray(np.full((40, 40), 300, dtype)).save(file)
+    with pytest.raises(KpiError, match=f"deep{suffix} has more than 8 bits a channel"):
+        as_input(file, HOW, "float32")
+
+
+def test_files_that_are_not_read_are_told(folder: Path) -> None:
+    (folder / "notes.txt").touch()
+    assert not samples(folder, DataFiles(folder, preprocess=HOW)).remarks
+    for number in range(2):
+        (folder / f"{number}.heic").touch()
+    (said,) = samples(folder, DataFiles(folder, preprocess=HOW)).remarks
+    assert said == "2 other files in pictures are no pictures, such as 0.heic"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _HIDDEN = (".", "__MACOSX")
 """How names begin of what file managers and notebooks leave."""
+
+
+_WITH_THEM = ("", ".csv", ".db", ".ini", ".json", ".md", ".txt", ".tsv", ".xml", ".yaml", ".yml")
+"""How names of files end that tell something of the samples."""
 
 
 def files_below(folder: Path, suffixes: Collection[str]) -> list[Path]:
@@ -85,6 +89,15 @@ class ClassFolders(Samples):
             return None
         place = {name: number for number, name in enumerate(self._classes)}
         return np.array([place[self._class(file)] for file in self._files], dtype=np.int64)
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Files that are none of the samples, such as recordings in a format that is not read."""
+        known = {*self._suffixes, *_WITH_THEM}
+        others = [file for file in _shown(self._folder, frozenset()) if file.suffix.lower() not in known]
+        if not others:
+            return ()
+        return (f"{len(others)} other files in {self._folder.name} are no {self._what}, such as {min(others).name}",)
 
     def needs_labels(self) -> KpiError:
         return KpiError(

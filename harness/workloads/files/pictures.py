@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from harness.workloads.files.signature import Signature
 
 
+_MORE_BITS = ("I", "F")
+"""How Pillow's names of whole numbers and of floating point begin."""
 _LYING = frozenset({5, 6, 7, 8})
 """The values of EXIF's orientation of pictures that were taken with the camera on its side."""
 
@@ -55,9 +57,15 @@ def as_input(file: Path, how: Preprocess, dtype: str) -> npt.NDArray[Any]:
 
     try:
         with Image.open(file) as opened:
+            kind = opened.mode
             picture = ImageOps.exif_transpose(opened).convert("L" if how.colour == "L" else "RGB")
     except Exception as error:
         raise KpiError(f"picture {file.name} can't be read: {reason(error)}", "repair it or leave it out") from error
+    if kind.startswith(_MORE_BITS):
+        raise KpiError(
+            f"picture {file.name} has more than 8 bits a channel ({kind}): what is above 255 would be white",
+            "save it with 8 bits, as the model was trained on, or give arrays",
+        )
     filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
     picture = _framed(picture, how, filters.get(how.interpolation, Image.Resampling.NEAREST), how.fill)
     values = np.asarray(picture)

@@ -143,7 +143,7 @@ class RecordingSamples(ClassFolders):
             f"are shorter than {self._how.seconds:g} s and were filled up with zeros": filled,
         }
         where = f"of {self.count} recordings in {self._folder.name}"
-        return tuple(f"{where} {count} {what}" for what, count in said.items() if count)
+        return (*super().remarks, *(f"{where} {count} {what}" for what, count in said.items() if count))
 
     def _fitting(self, port: Port, model: str) -> tuple[int, ...]:
         """The shape of one sample. Raises KpiError where the model takes no waveform, or one of another length."""
