@@ -96,6 +96,15 @@ def test_what_knows_nothing_is_refused_as_a_reference(name: str) -> None:
         of.check_compared(CASES[name](found=False), "w/reference")
 
 
+def test_a_tagger_whose_classes_were_permuted_is_refused() -> None:
+    """It finds entities where there are some, with a wrong class for nearly all other words."""
+    given = words(found=True)
+    permuted = Outputs(given.logits[..., [1, 0, 2]], given.labels, None, TAGS)
+    assert metric("accuracy.entity_f1").figure(permuted, None) > 0.1
+    with pytest.raises(KpiError, match="always the most frequent class"):
+        metric("accuracy.entity_f1").check_compared(permuted, "w/reference")
+
+
 def test_few_samples_are_not_shuffled() -> None:
     given = boxes(found=False)
     metric("accuracy.map").check_compared(Outputs(given.logits[:10], given.labels[:10]), "w/reference")

@@ -61,6 +61,13 @@ def check_outputs(outputs: Outputs, recipe: str) -> None:
         raise KpiError("no word has a label", "give each line a list of tags")
 
 
+def check_words(outputs: Outputs, recipe: str) -> None:
+    """Raises KpiError where a recipe that others are compared with decides no better than always the same class."""
+    import numpy as np
+
+    check_decisions(np.concatenate(decided(outputs)), np.concatenate(right(outputs)), recipe, "words")
+
+
 def decided(outputs: Outputs) -> Rows:
     """For each sample the class that each word gets, in the order of the words."""
     import numpy as np
@@ -91,10 +98,7 @@ class TokenMetric(SampleMetric):
 
     @classmethod
     def check_compared(cls, outputs: Outputs, recipe: str) -> None:
-        """What others are held against decides better than always the same class."""
-        import numpy as np
-
-        check_decisions(np.concatenate(decided(outputs)), np.concatenate(right(outputs)), recipe, "words")
+        check_words(outputs, recipe)
 
     @classmethod
     def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
@@ -185,6 +189,7 @@ class EntityF1(SetMetric):
     @classmethod
     def check_compared(cls, outputs: Outputs, recipe: str) -> None:
         """What others are held against finds what is in a sentence, not what is in any."""
+        check_words(outputs, recipe)
         check_better_than_shuffled(getattr(cls, "whole", cls), outputs, recipe)
 
     @classmethod
