@@ -29,6 +29,7 @@ _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _ACCEPTED = "application/vnd.oci.image.manifest.v1+json"
 _NOT_THERE, _LARGEST = 404, 4 << 20
 _INTERNAL = 3
+_TIMEOUT_S = 60.0
 
 
 class Refused(Exception):
@@ -119,9 +120,20 @@ def _remote(reference: str, *, plain: bool) -> tuple[Any, Any]:
     from oras.provider import Registry
 
     container = Container(reference)
-    remote = Registry(hostname=container.registry, insecure=plain)
+    login = _login(container.registry, plain=plain)
+    remote = Registry(hostname=container.registry, insecure=plain, auth_backend=login)
     remote.auth.load_configs(container)
+    if login == "basic" and not getattr(remote.auth, "_basic_auth", None):
+        raise Refused(f"{container.registry} wants a login; ~/.docker/config.json has none for it")
     return remote, container
+
+
+def _login(registry: str, *, plain: bool) -> str:
+    """How a registry wants to be told who is there: by name and password each time, or by a token got with them."""
+    import requests
+
+    answer = requests.get(f"{'http' if plain else 'https'}://{registry}/v2/", timeout=_TIMEOUT_S)
+    return "basic" if answer.headers.get("Www-Authenticate", "").lower().startswith("basic") else "token"
 
 
 def _asked(remote: Any, container: Any) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib.util
+import json
 import shutil
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -38,24 +39,36 @@ def script() -> ModuleType:
     return module
 
 
+LOGIN = "kpi:$2b$04$WOH8QPpp0wjU32KjHZ3wbeI5FUL0FSrL5kdAKwriRCIvuL6.RTK3."
+"""The line of a registry's file for the name `kpi` and the password `open sesame`."""
+
+
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A registry that runs: its address, and where it keeps what it is given."""
+    with serving(tmp_path) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def serving(tmp_path: Path, more: str = "") -> Iterator[tuple[str, Path]]:
+    """The same with more lines in its settings."""
     if SERVER is None:
         pytest.skip("no registry is installed: apt-get install docker-registry")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+        port = free.getsockname()[1]
+    address = f"127.0.0.1:{port}"
     kept = tmp_path / "registry"
     config = tmp_path / "registry.yml"
     config.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {kept}}}}}\nhttp: {{addr: '{address}'}}\n"
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {kept}}}}}\nhttp: {{addr: '{address}'}}\n{more}"
     )
     log = (tmp_path / "registry.log").open("wb")
     with log, subprocess.Popen([SERVER, "serve", str(config)], stdout=log, stderr=log) as server:
         try:
             for _ in range(100):
-                with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/v2/"):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                     break
                 time.sleep(0.1)
             yield address, kept
@@ -122,6 +135,25 @@ def test_the_exit_code_of_what_is_run_is_kept(
     assert script.main(["--plain-http", *late]) == 1
     assert capsys.readouterr().err == f"not there after 0 s: {address}/kpi/run:r2\n"
     assert (tmp_path / "r1/key/model.onnx").exists()
+
+
+def test_a_registry_that_wants_a_login_gets_that_of_docker(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logins").write_text(LOGIN + "\n")
+    store = some_store(tmp_path / "store")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with serving(tmp_path, f"auth: {{htpasswd: {{realm: kpi, path: {tmp_path}/logins}}}}\n") as (address, _):
+        push = ["--plain-http", "push", str(store), f"{address}/kpi/store"]
+        assert script.main(push) == 3
+        assert capsys.readouterr().err.startswith(f"error: {address} wants a login; ~/.docker/config.json has none")
+        login = base64.b64encode(b"kpi:open sesame").decode()
+        (tmp_path / ".docker").mkdir()
+        (tmp_path / ".docker/config.json").write_text(json.dumps({"auths": {address: {"auth": login}}}))
+        assert script.main(push) == 0
+        reference = capsys.readouterr().out.strip()
+        assert script.main(["--plain-http", "pull", reference, str(tmp_path / "pulled")]) == 0
+        assert (tmp_path / "pulled/key/model.onnx").read_bytes() == b"a model"
 
 
 def through(address: str, store: str) -> dict[str, Any]:
