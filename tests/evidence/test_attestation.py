@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,12 @@ from benchmarks.changed_bytes import main as changed_bytes
 from harness.build.artifact import files_digest
 from harness.core.strict_json import canonical
 from harness.evidence.attestation.envelope import PAYLOAD_TYPE, signed
-from harness.evidence.attestation.keys import make_keys, read_private, read_public
+from harness.evidence.attestation.keys import PASSPHRASE, make_keys, read_private, read_public
 from harness.evidence.package.verifying import verify
 from harness.evidence.seal import KEY_VARIABLE, sealed_record
 from tests.support.edited_evidence import forge
 from tests.support.packages import PROVEN, kpi
-from tests.support.project import Project
+from tests.support.project import ROOT, Project
 
 pytestmark = pytest.mark.suite  # each starts from a run that proved a KPI
 
@@ -322,3 +324,34 @@ def test_an_envelope_without_a_signature_or_with_two(folder: Path, keys: Path) -
         (folder / STATEMENT).write_bytes(canonical({**data, "signatures": signatures}))
         relist(folder)
         assert any(f"{STATEMENT} {said}" in line for line in differences(folder, keys))
+
+
+def test_a_key_with_a_passphrase_signs_as_any_other(here: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSPHRASE, "open sesame")
+    make_keys(here.folder / "k")
+    assert kpi(here, "package", PROVEN, "--out", "p", "--key", "k.pem").returncode == 0
+    monkeypatch.delenv(PASSPHRASE)
+    assert kpi(here, "verify", "p", "--public-key", "k.pub").returncode == 0
+    done = kpi(here, "package", PROVEN, "--out", "q", "--key", "k.pem")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"error: k.pem is protected by a passphrase (set {PASSPHRASE})\n",
+    )
+
+
+@pytest.mark.long
+def test_a_stranger_verifies_in_a_fresh_environment_without_torch(packed: Path, keys: Path, tmp_path: Path) -> None:
+    """It has the package, the public key and what `pip install .[verify]` brings, nothing else."""
+    home = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", home], check=True)
+    install = [home / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{ROOT}[verify]"]
+    subprocess.run(install, check=True, cwd=tmp_path)
+    shutil.copytree(packed, tmp_path / "p")
+    shutil.copy(keys / "k.pub", tmp_path)
+    call = [home / "bin/kpi", "verify", "p", "--public-key", "k.pub"]
+    variables = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(call, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"OK: {PROVEN}, 9 files, ")
+    folders = {path.name for path in (home / "lib").glob("python*/site-packages/*")}
+    assert not {"torch", "openvino", "model_signing", "sigstore"} & folders
