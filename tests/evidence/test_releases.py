@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -291,3 +293,30 @@ def test_what_to_release_and_where_must_be_clear(copy: Project) -> None:
     done = kpi(copy, "release", "digits-ships", "--to", "elsewhere/digits.json")
     assert done.returncode == 0, done.stderr
     assert "the first release" in done.stdout
+
+
+@pytest.mark.suite
+def test_an_alias_of_mlflow_is_a_pointer_too(copy: Project, tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    copy.environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{(tmp_path / 'mlflow.db').as_posix()}"
+    place = "mlflow:models:/digits@champion"
+    refused(kpi(copy, "release", "--to", place, "--rollback"), f"nothing was released at {place} yet")
+    done = kpi(copy, "release", "digits-ships", "--to", place)
+    assert done.returncode == 0, done.stderr
+    assert "(the first release)" in done.stdout
+    assert "as before" in kpi(copy, "release", "digits-ships", "--to", place).stdout
+    refused(kpi(copy, "release", "--to", place, "--rollback"), "has no release before this one")
+    # Another release, of other evidence: the pointer moves, and goes back.
+    copy.change("releases/digits.json", place)
+    assert copy.pytest().returncode == 0
+    latency = next(t for t in copy.evidence()["targets"] if t["metric"] == "latency.p50")
+    assert any(note.startswith("held against release ") for note in latency["notes"])
+    assert kpi(copy, "release", "digits-ships").returncode == 0
+    assert kpi(copy, "release", "digits-ships", "--rollback").returncode == 0
+    lines = kpi(copy, "release", "digits-ships", "--history").stdout.splitlines()
+    assert [line.split()[1] for line in lines] == ["release", "release", "rollback"]
+    assert lines[0].split()[2] == lines[2].split()[2] != lines[1].split()[2]
+    with patch.dict(os.environ, copy.environment), pytest.raises(KpiError, match="MLflow refused"):
+        release_place("mlflow:models:/digits/77", copy.folder).current()
+    refused(kpi(copy, "release", "--to", "mlflow:models:/digits/1", "digits-ships"), "is a package, not a pointer")
