@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.build.passes.tuning import Tuning, check_drop
-from harness.core.data_files import DataFiles
+from harness.build.passes.tuning import Tuning, asked_outputs, check_drop
+from harness.core.data_files import DataFiles, Preprocess
 from harness.core.errors import KpiError
+from harness.core.state import StateInput, play
 from harness.workloads.files.workload import FileWorkload
-from tests.support.model_files import digits_data, digits_model, file_settings
+from tests.support.detectors import squares_data, squares_model
+from tests.support.model_files import WIDTH, digits_data, digits_model, file_settings, memory
 from tests.support.small_models import apply
 
 
@@ -74,3 +76,80 @@ def test_a_broken_candidate_is_told(folder: Path) -> None:
 
     with pytest.raises(KpiError, match="NaN or infinity"):
         tuning.begin(broken)
+
+
+SEQUENCES, FRAMES = 60, 4
+
+
+def remembering(folder: Path, task: str) -> FileWorkload:
+    """A model that keeps state; its labels are what it answers itself, so that INT8 has an error."""
+    import onnxruntime
+
+    file = memory(folder / "memory.onnx")
+    given = np.random.default_rng(3).uniform(-1, 1, (SEQUENCES, FRAMES, WIDTH)).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(file))
+    gain, state = np.array(0.5, np.float32), (StateInput("h", "hN", (None, WIDTH), "float32"),)
+    said = play(
+        lambda feeds: dict(zip(("y", "hN"), session.run(["y", "hN"], {**feeds, "gain": gain}), strict=True)),
+        {"x": given},
+        state,
+    )
+    np.savez(folder / "sequences.npz", x=given, label=said["y"])
+    data = DataFiles(folder / "sequences.npz")
+    return FileWorkload(file_settings(task, file, data, folder / "cache", constants={"gain": 0.5}, state={"h": "hN"}))
+
+
+@pytest.mark.parametrize("step", ["onnx-static-int8", "nncf"])
+@pytest.mark.parametrize(("task", "drop"), [("regression", "0.005"), ("tensors", "0.5 pp"), ("tensors", "50 pp")])
+def test_a_model_that_keeps_state_is_tuned_on_sequences(tmp_path: Path, step: str, task: str, drop: str) -> None:
+    made = remembering(tmp_path, task)
+    options: dict[str, Any] = {"max_drop": drop, "tuning": 12, "calibration": 24}
+    file = str(tmp_path / "memory.onnx")
+    source, _ = apply("onnx-file", tmp_path / "file", made, file=file)
+    out, notes = apply(step, tmp_path / "int8", made, source, **options)
+    before = notes.get("validation_fp32", notes.get("floor", 0) + Tuning(made, 12).permitted(drop))
+    assert before == pytest.approx(0, abs=1e-6)
+    assert notes["validation"] >= -Tuning(made, 12).permitted(drop) - 1e-6
+    # What was promised is what the file that was written answers, played again.
+    tuning = Tuning(made, 12)
+    tuning.begin(_asked(source, made))
+    assert tuning.score(_asked(out, made)) == pytest.approx(notes["validation"], abs=1e-4)
+    if drop == "50 pp":
+        assert notes["validation"] < 0
+
+
+def test_a_limit_that_can_not_be_kept_is_told(tmp_path: Path) -> None:
+    made = remembering(tmp_path, "tensors")
+    source, _ = apply("onnx-file", tmp_path / "file", made, file=str(tmp_path / "memory.onnx"))
+    with pytest.raises(KpiError, match=r"with all 1 heavy operators in floating point 0\.00\d+ more is lost"):
+        apply("onnx-static-int8", tmp_path / "int8", made, source, max_drop="0.01 pp", tuning=12, calibration=24)
+
+
+def _asked(folder: Path, made: FileWorkload) -> Any:
+    import openvino as ov
+
+    file = next(folder / name for name in ("model.xml", "model.onnx") if (folder / name).exists())
+    compiled = ov.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda feeds: {name: compiled(feeds)[name] for name in asked_outputs(made)}
+
+
+def test_a_part_without_a_figure_says_nothing(tmp_path: Path) -> None:
+    data = DataFiles(squares_data(tmp_path / "pictures", 60), preprocess=Preprocess((96, 96), fit="letterbox"))
+    file = squares_model(tmp_path / "squares.onnx")
+    options = {"layout": "yolov8", "iou": 0.45}
+    made = FileWorkload(file_settings("object-detection", file, data, tmp_path / "cache", task_options=options))
+    tuning, name = Tuning(made, 12, 1), "output0"
+    compiled = _asked_file(file)
+    whole = tuning.begin(lambda feeds: {name: compiled(feeds)})
+    drawn = [bool((labels[..., 0] == labels[..., 0]).any()) for _, labels in tuning.samples]
+    assert not all(drawn)
+    each = [tuning.score(lambda feeds: {name: compiled(feeds)}, [sample]) for sample in tuning.samples]
+    assert all(score == whole for score, seen in zip(each, drawn, strict=True) if not seen)
+    assert any(score != whole for score in each)
+
+
+def _asked_file(file: Path) -> Any:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file))
+    return lambda feeds: session.run(None, dict(feeds))[0]

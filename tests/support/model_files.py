@@ -108,6 +108,8 @@ def plain_settings(settings: Settings) -> dict[str, Any]:
     return plain
 
 
+WIDTH = 32
+"""Numbers of a frame, and of the state, of the model that keeps state."""
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
@@ -161,4 +163,24 @@ def tagger(file: Path, weights: Array, length: int | str = "tokens") -> Path:
 def write_lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     """A file of JSON lines."""
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def memory(file: Path, batch: int | str = "n") -> Path:
+    """hN = gain * h + x W, y = tanh(hN): what it answers depends on all frames before."""
+    weights = np.random.default_rng(0).normal(0, 0.2, (WIDTH, WIDTH)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["new"]),
+        helper.make_node("Mul", ["h", "gain"], ["old"]),
+        helper.make_node("Add", ["new", "old"], ["hN"]),
+        helper.make_node("Tanh", ["hN"], ["y"]),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, WIDTH]),
+        helper.make_tensor_value_info("h", TensorProto.FLOAT, [batch, WIDTH]),
+        helper.make_tensor_value_info("gain", TensorProto.FLOAT, []),
+    ]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, WIDTH]) for name in ("y", "hN")]
+    graph = helper.make_graph(nodes, "memory", inputs, outputs, [numpy_helper.from_array(weights, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), file)
     return file

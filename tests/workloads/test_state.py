@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from harness.build.artifact import tensor_facts
 from harness.core.data_files import DataFiles
@@ -18,10 +18,10 @@ from harness.workloads.base import Settings
 from harness.workloads.files.shared import constants_of, state_of
 from harness.workloads.files.signature import read_signature
 from harness.workloads.files.workload import FileWorkload
-from tests.support.model_files import file_settings, plain_settings
+from tests.support.model_files import WIDTH, file_settings, memory, plain_settings
 from tests.support.project import Project
 
-FRAMES, WIDTH = 5, 32
+FRAMES = 5
 TOML = """
 [machine.any-cpu]
 device = "cpu"
@@ -83,26 +83,6 @@ recipe = "int8-openvino"
 machine = "any-cpu"
 targets = { "parity.relative_error" = "<= 10 %" }
 """
-
-
-def memory(file: Path, batch: int | str = "n") -> Path:
-    """hN = gain * h + x W, y = tanh(hN): what it answers depends on all frames before."""
-    weights = np.random.default_rng(0).normal(0, 0.2, (WIDTH, WIDTH)).astype(np.float32)
-    nodes = [
-        helper.make_node("MatMul", ["x", "w"], ["new"]),
-        helper.make_node("Mul", ["h", "gain"], ["old"]),
-        helper.make_node("Add", ["new", "old"], ["hN"]),
-        helper.make_node("Tanh", ["hN"], ["y"]),
-    ]
-    inputs = [
-        helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, WIDTH]),
-        helper.make_tensor_value_info("h", TensorProto.FLOAT, [batch, WIDTH]),
-        helper.make_tensor_value_info("gain", TensorProto.FLOAT, []),
-    ]
-    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, WIDTH]) for name in ("y", "hN")]
-    graph = helper.make_graph(nodes, "memory", inputs, outputs, [numpy_helper.from_array(weights, "w")])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), file)
-    return file
 
 
 def settings(folder: Path, **more: object) -> Settings:

@@ -25,8 +25,8 @@ def quantize_within(
 
     ``attempt(excluded)`` builds the model and gives its accuracy; ``rank()`` gives each node's harm and is asked only
     when the first attempt fails. The number of excluded nodes doubles until the floor is kept, then is narrowed by
-    bisection; accuracy is close to monotonic in it, so the result is the fewest up to noise. With every node
-    excluded the model is the FP32 one: there is always an answer.
+    bisection; accuracy is close to monotonic in it, so the result is the fewest up to noise. Where even
+    that of all nodes excluded is below the floor, it is that.
     """
     best = attempt(())
     if best >= floor:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from harness.build.passes.base import PassContext, Quantizer
 from harness.build.passes.frames import calibration
 from harness.build.passes.ignored import check_ignored, named_operators, select
-from harness.build.passes.tuning import Infer, Tuning, check_drop
+from harness.build.passes.tuning import Infer, Tuning, asked_outputs, check_drop
 from harness.core.errors import KpiError
 from harness.core.registry import check_counts, options_table
 
@@ -94,7 +94,7 @@ class Nncf(Quantizer):
         import openvino as ov
 
         tuning = Tuning(job.tensors, self.options.tuning, 1)
-        limit, names = tuning.permitted(str(self.options.max_drop)), job.tensors.read_outputs
+        limit, names = tuning.permitted(str(self.options.max_drop)), asked_outputs(job.tensors)
 
         def asked(compiled: Any, feeds: Any) -> dict[str, Any]:
             said = compiled(feeds)

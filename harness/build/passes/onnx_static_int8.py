@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.build.passes.base import PassContext, Quantizer
-from harness.build.passes.data import Arrays, Calibration, batches
+from harness.build.passes.data import Arrays, Calibration
 from harness.build.passes.faithful import fixed_batch
 from harness.build.passes.frames import calibration
 from harness.build.passes.ignored import check_ignored, ignored_in_onnx
 from harness.build.passes.mixed_precision import quantize_within
 from harness.build.passes.onnx_files import has_external_weights, prepare, remove, session_of
-from harness.build.passes.tuning import Infer, Tuning, check_drop
+from harness.build.passes.tuning import Infer, Tuning, asked_outputs, check_drop
+from harness.core.errors import KpiError
 from harness.core.registry import check_counts, options_table
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _HEAVY = ("Conv", "Gemm", "MatMul")
 _AXIS = 13  # the first opset in which a scale for each channel can be written down
+_RANKED = 32  # samples on which operators are ranked
 _STRIDE = 4  # samples whose activations are in memory at once while histograms are made
 
 
@@ -91,12 +93,18 @@ class OnnxStaticInt8(Quantizer):
             quantizer.write(final, exclude=exclude)
             return tuning.score(_infer(job, final))
 
-        found = quantize_within(nodes, floor, attempt, lambda: _harm(job, quantizer, nodes), job.progress)
+        found = quantize_within(nodes, floor, attempt, lambda: _harm(job, quantizer, nodes, samples), job.progress)
+        if found.accuracy < floor:
+            raise KpiError(
+                f"with all {len(nodes)} heavy operators in floating point {floor - found.accuracy:.4g} more is lost on "
+                f"validation samples than max_drop = {self.options.max_drop} permits: others are in INT8",
+                "name those in ignored, or permit a larger max_drop",
+            )
         return {**notes, "returned_to_fp32": list(found.excluded), "validation": found.accuracy, "floor": floor}
 
 
 def _infer(job: PassContext, model: Path) -> Infer:
-    session, names = session_of(model), job.tensors.read_outputs
+    session, names = session_of(model), asked_outputs(job.tensors)
     return lambda feeds: dict(zip(names, session.run(names, feeds), strict=True))
 
 
@@ -147,10 +155,9 @@ class _Quantizer:
         )
 
 
-def _harm(job: PassContext, quantizer: _Quantizer, nodes: Sequence[str]) -> dict[str, float]:
-    """Mean squared error of the logits when only that one operator is quantized."""
-    feeds, _ = next(batches(job.tensors, "training", 32, size=32))
-    name = job.tensors.read_outputs[0]
+def _harm(job: PassContext, quantizer: _Quantizer, nodes: Sequence[str], samples: Calibration) -> dict[str, float]:
+    """Mean squared error of the logits when only that one operator is quantized, on some calibration samples."""
+    feeds, name = samples[:_RANKED], job.tensors.read_outputs[0]
     wanted = _logits(quantizer.prepared, feeds, name)
     trial = job.scratch / "trial.onnx"
     harm = {}
@@ -160,9 +167,12 @@ def _harm(job: PassContext, quantizer: _Quantizer, nodes: Sequence[str]) -> dict
     return harm
 
 
-def _logits(model: Path, feeds: Arrays, name: str) -> npt.NDArray[np.float32]:
-    logits: npt.NDArray[np.float32] = session_of(model).run([name], feeds)[0]
-    return logits
+def _logits(model: Path, feeds: Sequence[Arrays], name: str) -> npt.NDArray[np.float32]:
+    """The values of all answers, one after another, whatever their shapes."""
+    import numpy as np
+
+    session = session_of(model)
+    return np.concatenate([np.ravel(session.run([name], one)[0]) for one in feeds])
 
 
 def _reader(samples: Calibration, stride: int) -> Any:
