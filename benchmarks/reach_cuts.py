@@ -18,19 +18,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.support.board_project import TRUE_AND_FALSE, board_project
+from tests.support.board_project import TRUE_AND_FALSE, board_project, wrong
 from tests.support.boards import serving
 from tests.support.cutting import Cutter
-from tests.support.project import Project
-
-WRONG = {("PASS", False), ("FAIL", True)}
-
-
-def wrong(project: Project) -> list[str]:
-    """The targets with a verdict that can't be right: what holds fails, or what does not passes."""
-    truth = {bound: holds for _, bound, holds in TRUE_AND_FALSE}
-    found = project.evidence()["targets"]
-    return [line["id"] for line in found if (line["verdict"], truth.get(line["bound"])) in WRONG]
 
 
 def main() -> int:
@@ -58,7 +48,7 @@ def main() -> int:
                     ended = project.pytest(timeout=600)
                 found = Counter(project.verdicts().values())
                 verdicts += found
-                if bad := wrong(project):
+                if bad := wrong(project.evidence()):
                     faults.append(f"run {runs}: wrong: {', '.join(bad)}")
                 if not board.nothing_left():
                     faults.append(f"run {runs}: left there: {[process.cmdline() for process in board.agents()]}")

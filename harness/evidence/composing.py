@@ -76,8 +76,9 @@ def _written(folder: Path, head: Evidence, found: Found, key: str | None) -> Evi
     return read_evidence(path, None)[0]
 
 
-def _with_reached(head: Evidence, machines: Mapping[str, ReachedMachine]) -> Evidence:
+def _with_reached(head: Evidence, found: Mapping[str, bytes]) -> Evidence:
     """Adds what was found at machines that were reached, which the process that describes a run need not have done."""
+    machines = {name: decode(met, ReachedMachine) for name, met in found.items()}
     kpis = tuple(
         replace(kpi, elsewhere=met.elsewhere, other_processor=met.other_processor)
         if (met := machines.get(kpi.machine))

@@ -186,7 +186,7 @@ class Found:
     run: bytes = b""
     answers: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
     measurements: dict[str, Journaled] = field(default_factory=dict)
-    machines: dict[str, ReachedMachine] = field(default_factory=dict)
+    machines: dict[str, bytes] = field(default_factory=dict)
 
 
 def read_journals(folder: Path) -> Found:
@@ -198,7 +198,7 @@ def read_journals(folder: Path) -> Found:
         elif event.event == VERDICT:
             found.answers.setdefault(event.key, bytes(event.answer))
         elif event.event == MACHINE:
-            found.machines[event.name] = decode(bytes(event.machine), ReachedMachine)
+            found.machines[event.name] = bytes(event.machine)
         elif event.event == _MEASUREMENT:
             found.measurements[event.measurement] = Journaled(bytes(event.facts))
         elif own := found.measurements.get(event.measurement):

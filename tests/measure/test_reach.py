@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import random
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.board_project import HERE, board_project
-from tests.support.boards import NAME, Board, needs_sshd, serving
+from tests.support.board_project import HERE, TRUE_AND_FALSE, board_project, wrong
+from tests.support.boards import NAME, Board, may_mount, needs_sshd, serving
+from tests.support.cutting import Cutter
 from tests.support.project import Project
 
+if TYPE_CHECKING:
+    import psutil
+
+needs_mount = pytest.mark.skipif(not may_mount(), reason="needs the right to mount")
 pytestmark = [pytest.mark.suite, needs_sshd]
 
 
@@ -212,11 +218,7 @@ def test_a_killed_run_leaves_nothing_behind(project: Project, board: Board) -> N
     assert not [path for path in (board.store / "work").iterdir() if (path / "alive").exists()]
 
 
-def root_may_mount() -> bool:
-    return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
-
-
-@pytest.mark.skipif(sys.platform != "linux" or not root_may_mount(), reason="needs the right to mount")
+@needs_mount
 def test_a_full_disk_is_an_error_that_says_so(tmp_path: Path, shared_store: Path) -> None:
     there = tmp_path / "there"
     there.mkdir()
@@ -229,3 +231,74 @@ def test_a_full_disk_is_an_error_that_says_so(tmp_path: Path, shared_store: Path
             assert small.nothing_left()
     finally:
         subprocess.run(["umount", "-l", there], check=True)
+
+
+@needs_mount
+def test_a_board_that_restarts_is_an_error(tmp_path: Path, shared_store: Path, board: Board) -> None:
+    boot = tmp_path / "boot"
+    boot.write_text("11111111-1111-4111-8111-111111111111\n", encoding="ascii")
+    with serving(tmp_path / "board", board.store, boot) as restarting:
+        project = board_project(tmp_path / "project", shared_store, restarting)
+        project.change("looks = [2]", "looks = [2, 3]")
+
+        def restart() -> None:
+            while not (working := restarting.workers()):
+                time.sleep(0.02)
+            boot.write_text("22222222-2222-4222-8222-222222222222\n", encoding="ascii")
+            for process in [p for p in restarting.agents() if p not in working]:
+                process.kill()
+
+        thread = threading.Thread(target=restart)
+        thread.start()
+        project.pytest("-k", "p50")
+        thread.join()
+        verdict, reason = reasons(project)["latency.p50"]
+        assert (verdict, "was started again while it was measured" in reason) == ("ERROR", True)
+        assert project.evidence()["reached"]["edge"]["boot"].startswith("1111")
+
+
+def test_several_boards_are_in_one_ledger(tmp_path: Path, shared_store: Path, board: Board) -> None:
+    more = '[machine.other]\ndevice = "edge"\nreach = "ssh:other"\n\n[[kpi]]\nname = "other"\nworkload = "digits"\n'
+    more += 'recipe = "float"\nmachine = "other"\ntargets = { "latency.p50" = "< 1 s" }\n'
+    with serving(tmp_path / "second", board.store) as second:
+        config = (second.folder / "client").read_text(encoding="ascii").replace(f"Host {NAME}", "Host other")
+        (tmp_path / "client").write_text((board.folder / "client").read_text(encoding="ascii") + config)
+        project = board_project(tmp_path / "project", shared_store, board, more)
+        project.environment["KPI_SSH"] = f"ssh -F {tmp_path / 'client'}"
+        done = project.pytest("-k", "p50")
+        assert set(project.verdicts().values()) == {"PASS", "INCONCLUSIVE"}, done.stdout
+        evidence = project.evidence()
+        assert sorted(evidence["reached"]) == ["edge", "other"]
+        assert {m["machine"] for m in evidence["measurements"]} == {"edge", "other"}
+
+
+def test_cuts_at_random_moments_make_no_wrong_verdict(tmp_path: Path, shared_store: Path, board: Board) -> None:
+    project = board_project(tmp_path, shared_store, board, kpis=TRUE_AND_FALSE)
+    cutter = Cutter(board, random.Random(5), (0.5, 4.0), 6)  # noqa: S311 - moments, not secrets
+    with cutter.cutting():
+        project.pytest()
+    assert cutter.count
+    assert wrong(project.evidence()) == []
+    assert board.nothing_left()
+    assert project.recomputed().returncode == 0
+
+
+@pytest.mark.long
+def test_a_silent_connection_is_given_up_on_both_sides(project: Project, board: Board) -> None:
+    stopped: list[psutil.Process] = []
+
+    def stop() -> None:
+        while not board.workers():
+            time.sleep(0.02)
+        stopped.extend(board.sessions())
+        for session in stopped:
+            session.suspend()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    done = project.pytest("-k", "p50")
+    thread.join()
+    assert reasons(project)["latency.p50"][0] == "PASS", done.stdout
+    assert board.nothing_left(60)
+    for session in stopped:
+        session.kill()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.support.boards import NAME, Board
 from tests.support.model_files import FAST, digits_data, digits_model
@@ -49,6 +50,13 @@ recipe = "float"
 machine = "any-cpu"
 targets = { "latency.p50" = "< 1 s" }
 """
+
+
+def wrong(evidence: Mapping[str, Any]) -> list[str]:
+    """The targets of TRUE_AND_FALSE whose verdict can't be right: what holds fails, or what does not passes."""
+    truth = {bound: holds for _, bound, holds in TRUE_AND_FALSE}
+    never = {("PASS", False), ("FAIL", True)}
+    return [line["id"] for line in evidence["targets"] if (line["verdict"], truth[line["bound"]]) in never]
 
 
 def _edge(kpis: Sequence[tuple[object, ...]]) -> str:

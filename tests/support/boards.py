@@ -71,6 +71,12 @@ class Board:
         return False
 
 
+def may_mount() -> bool:
+    """Whether this process may mount file systems."""
+    tool = shutil.which("unshare")
+    return os.geteuid() == 0 and tool is not None and subprocess.run([tool, "-m", "true"], check=False).returncode == 0
+
+
 def _all() -> list[psutil.Process]:
     return list(psutil.process_iter(["pid", "name"]))
 
@@ -103,8 +109,11 @@ def _of_store(process: psutil.Process, store: Path) -> bool:
 
 
 @contextmanager
-def serving(folder: Path, store: Path, **variables: str) -> Iterator[Board]:
-    """Starts the server; the login there has a home, temporary files and variables of its own."""
+def serving(folder: Path, store: Path, boot: Path | None = None, **variables: str) -> Iterator[Board]:
+    """Starts the server; the login there has a home, temporary files and variables of its own.
+
+    The kernel names the boot as the file ``boot`` does, which takes the right to mount.
+    """
     assert SSHD is not None
     folder.mkdir(parents=True, exist_ok=True)
     store.mkdir(parents=True, exist_ok=True)
@@ -133,7 +142,11 @@ def serving(folder: Path, store: Path, **variables: str) -> Iterator[Board]:
         encoding="ascii",
     )
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "server")], stderr=log)
+        command = [SSHD, "-D", "-e", "-f", str(folder / "server")]
+        if boot is not None:
+            mount = f"mount --bind {boot} /proc/sys/kernel/random/boot_id"
+            command = ["unshare", "-m", "sh", "-c", f"{mount} && exec {shlex.join(command)}"]
+        server = subprocess.Popen(command, stderr=log)
     try:
         board = Board(folder, store, port)
         _wait(board)

@@ -11,7 +11,7 @@ import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,13 +55,13 @@ class Link:
     Python.
     """
 
-    def __init__(self, way: Reach, errors: Path) -> None:
+    def __init__(self, way: Reach, errors: Path, environments: Sequence[str] = ()) -> None:
         self._errors, self._start = errors, errors.stat().st_size if errors.exists() else 0
         self._asked: dict[int, _Asked] = {}
         self._numbers = itertools.count(1)
         self._lost = ""
         self._ended = threading.Event()
-        self._process = way.start(_command(), errors)
+        self._process = way.start(_command(environments), errors)
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise RuntimeError("the way to the machine was started without pipes")
@@ -232,12 +232,16 @@ def _checked(hello: dict[str, Any]) -> dict[str, Any]:
     return hello
 
 
-def _command() -> str:
-    """What is started on the machine: the first Python that is new enough, told to read its program."""
+def _command(environments: Sequence[str]) -> str:
+    """What is started on the machine: the first Python that is new enough, told to read its program.
+
+    Those of the environments are asked first.
+    """
     new_enough = f"import sys; sys.exit(sys.version_info < {_LEAST})"
+    pythons = [*(f'"$S/env/{name}/bin/python"' for name in environments), *_PYTHONS]
     boot = f"exec({_BOOT!r})"
     script = (
-        f'S={STORE}; for p in "$S/env/current/bin/python" {" ".join(_PYTHONS)}; do '
+        f"S={STORE}; for p in {' '.join(pythons)}; do "
         f'if "$p" -c {shlex.quote(new_enough)} 2>/dev/null; then '
         f'exec "$p" -I -u -c {shlex.quote(boot)} "$S"; fi; done; '
         f'printf \'{{"{agent.HELLO}": 0, "python": "%s"}}\\n\' "$(python3 -V 2>&1 | tr -d \'"\\\\\' | head -n 1)"'

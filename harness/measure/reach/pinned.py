@@ -16,6 +16,8 @@ from harness.measure.reach.link import Link, Say
 from harness.measure.reach.sending import Parcel, of_files
 
 _OWN = Path(__file__).resolve().parent / "requirements"
+PYTHONS = ("3.14", "3.13", "3.12", "3.11")
+"""Newest first; what the harness runs under, and the light environment therefore may."""
 _OLDEST_LIBC = 17
 """manylinux2014: glibc 2.17."""
 
@@ -33,10 +35,17 @@ def requirement_file(arch: str, root: Path) -> Path:
     return file
 
 
-def environment_key(requirements: Path, hello: Mapping[str, Any]) -> str:
-    """The name of the environment's folder there: the same for the same requirements, architecture and Python."""
-    minor = str(hello["python"]).rpartition(".")[0]
-    return hashlib.sha256(f"{hello['arch']} {minor}\n".encode() + requirements.read_bytes()).hexdigest()[:16]
+def environment_key(requirements: Path, arch: str, python: str) -> str:
+    """The name of the environment's folder there; ``python`` is a version, of which the first two numbers count."""
+    minor = ".".join(python.split(".")[:2])
+    return hashlib.sha256(f"{arch} {minor}\n".encode() + requirements.read_bytes()).hexdigest()[:16]
+
+
+def environment_keys(root: Path) -> list[str]:
+    """The names that an environment may have there, before it is known what is there."""
+    own = {path.stem.removeprefix("reach-") for path in (root / "environments").glob("reach-*.txt")}
+    known = sorted(own | {path.stem for path in _OWN.glob("*.txt")})
+    return [environment_key(requirement_file(arch, root), arch, python) for arch in known for python in PYTHONS]
 
 
 def make(link: Link, requirements: Path, store: Path, say: Say) -> str:
@@ -44,7 +53,7 @@ def make(link: Link, requirements: Path, store: Path, say: Say) -> str:
 
     Returns its path there. Raises KpiError with pip's last line where a wheel can't be had, or does not install.
     """
-    key = environment_key(requirements, link.hello)
+    key = environment_key(requirements, link.hello["arch"], link.hello["python"])
     wheels = _wheels(requirements, link.hello, store / "data" / f"reach-{key}", say)
     folder = wheels.send(link, say)
     path: str = link.call("environment", key=key, wheels=folder, progress=say)
@@ -65,7 +74,8 @@ def _wheels(requirements: Path, hello: Mapping[str, Any], folder: Path, say: Say
                 check=False,
             )  # fmt: skip
             if done.returncode:
-                lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
+                said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
+                lines = [line for line in said if line.startswith("ERROR")] or said or ["pip failed"]
                 raise KpiError(f"the wheels of {requirements.name} can't be fetched: {lines[-1][:300]}")
             shutil.copy2(requirements, aside / "requirements.txt")
             aside.rename(folder)

@@ -20,7 +20,7 @@ from harness.measure.place import Place, Say
 from harness.measure.reach import reach
 from harness.measure.reach.base import Lost, Reach
 from harness.measure.reach.link import Link
-from harness.measure.reach.pinned import environment_key, make, requirement_file
+from harness.measure.reach.pinned import environment_key, environment_keys, make, requirement_file
 from harness.measure.reach.sending import Parcel, of_artifact, of_harness, of_plugins, of_workload
 from harness.measure.scenarios import scenarios
 
@@ -231,25 +231,26 @@ class Reached(Place):
             raise self._gone
         if self._link is not None and self._link.alive:
             return self._link
-        pauses = _PAUSES_S if self._machine is not None else ()
-        for pause in (*pauses, None):
-            if self._link is not None:
-                self._link.close()
-                self._link = None
-                self.way.renew()
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+            self.way.renew()
+        pauses = iter(_PAUSES_S)
+        while self._link is None:
             try:
                 self._link = self._connect()
             except Lost as error:
+                # What never answered is told at once; what did may come back.
+                pause = next(pauses, None) if self._greeting else None
                 if pause is None:
                     self._gone = Unavailable(error.message, error.remedy)
                     raise self._gone from error
                 time.sleep(pause)
+                self.way.renew()
             except KpiError as error:
                 self._gone = error
                 raise
-            else:
-                return self._link
-        raise AssertionError("the last pause is none")
+        return self._link
 
     def _connect(self) -> Link:
         self._progress(f"connecting to {self.name}")
@@ -266,7 +267,7 @@ class Reached(Place):
 
     def _open(self) -> Link:
         try:
-            link = Link(self.way, self._errors)
+            link = Link(self.way, self._errors, environment_keys(self._root))
         except Lost:
             raise
         except KpiError as error:
@@ -277,7 +278,7 @@ class Reached(Place):
     def _ready(self, link: Link) -> bool:
         """Whether the agent runs in the right environment; False where that was made now."""
         requirements = requirement_file(link.hello["arch"], self._root)
-        if Path(link.hello["prefix"]).name == environment_key(requirements, link.hello):
+        if Path(link.hello["prefix"]).name == environment_key(requirements, link.hello["arch"], link.hello["python"]):
             return True
         if not self._install:
             raise Unavailable(

@@ -48,6 +48,8 @@ class Agent:
 
     def __init__(self, store: Path, wire: Wire) -> None:
         self.files = Files(store)
+        if Path(sys.prefix).is_relative_to(store):
+            os.utime(sys.prefix)  # an environment that is used is not swept away
         self.files.sweep()
         self.wire = wire
         self.work = Path(tempfile.mkdtemp(dir=store / "work"))
@@ -136,9 +138,6 @@ class Agent:
             listed = ["--find-links", str(wheels), "-r", str(wheels / "requirements.txt")]
             self._run([str(target / "bin" / "python"), pip, *install, *listed])
             (target / "complete").touch()
-        aside = self.work / "current"
-        aside.symlink_to(target.name)
-        os.replace(aside, self.files.root / "env" / "current")
         return str(target)
 
     def _run(self, command: list[str]) -> None:

@@ -92,7 +92,7 @@ class Files:
         for path in (self.root / "work").iterdir():
             if not _held(path):
                 remove(path)
-        for path in (*(self.root / "trees").iterdir(), *(self.root / "files").iterdir()):
+        for path in (path for name in ("trees", "files", "env") for path in (self.root / name).iterdir()):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _MONTH_S:
                     remove(path)
