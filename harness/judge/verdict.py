@@ -274,7 +274,7 @@ def too_small(
         least = LEAST_GROUPS if scores.jackknife else LEAST
         yield (
             f"{judgement.n} {what} tell nothing of others: the two recipes must differ on {least} or more, since the "
-            "figure is no mean of scores between two ends"
+            "figure has no ends between which a sample counts"
         )
     elif found is None:
         yield f"{judgement.n} {what} can't decide it, nor would {_FAR} times as many: the figure is at its bound"

@@ -140,7 +140,7 @@ def numbered(value: Any, classes: Sequence[str], where: str) -> int | float:
         raise KpiError(f"{where} is {str(value).replace('nan', 'NaN')}", "repair it or leave the line out")
     if isinstance(value, int | float):
         if abs(value) >= _MOST:
-            raise KpiError(f"{where} is {value:.3g}, which is no label", "repair it or leave the line out")
+            raise KpiError(f"{where} is {value:.3g}, which can't be a label", "repair it or leave the line out")
         if isinstance(value, int) and classes and not 0 <= value < len(classes):
             raise KpiError(f"{where} is {value}, there are {len(classes)} classes, counted from 0")
         return value
