@@ -273,8 +273,8 @@ def too_small(
     if found is None and math.isinf(judgement.low) and math.isinf(judgement.high):
         least = LEAST_GROUPS if scores.jackknife else LEAST
         yield (
-            f"{judgement.n} {what} tell nothing of others: the two recipes must differ on {least} or more, since the "
-            "figure has no ends between which a sample counts"
+            f"{judgement.n} {what} tell nothing of others: for a figure of this kind the two recipes must differ on "
+            f"{least} or more of them"
         )
     elif found is None:
         yield f"{judgement.n} {what} can't decide it, nor would {_FAR} times as many: the figure is at its bound"
