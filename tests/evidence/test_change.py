@@ -146,3 +146,13 @@ def test_the_study_notices_a_comparison_that_gets_it_wrong() -> None:
     done = run_study("changes.py", pooled, 60)
     assert done.returncode == 1, done.stderr
     assert "called changed" in done.stdout
+
+
+@pytest.mark.parametrize(("better", "called"), [("higher", State.BETTER), ("lower", State.WORSE)])
+def test_scores_between_two_ends_that_rise_are_better_where_more_is(better: str, called: State) -> None:
+    """Of right or wrong answers the ends of an interval are Python's numbers, of these they are NumPy's."""
+    chance = np.random.default_rng(0)
+    base, new = chance.uniform(0, 0.4, 300), chance.uniform(0.6, 1, 300)
+    before, after = (Scores(values.tolist(), ends=(0.0, 1.0)) for values in (base, new))
+    assert state(paired_change(before, after, 0.97), better) is called
+    assert state(unpaired_change(before, after, 0.97), better) is called

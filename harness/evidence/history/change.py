@@ -57,7 +57,8 @@ def state(change: Change, better: str, margin: float = 0.0) -> State:
     top = 1 + margin if change.ratio else 0.0
     bottom = 1 / top if change.ratio else 0.0
     if change.low > top or change.high < bottom:
-        return State.BETTER if (change.low > top) is (better == "higher") else State.WORSE
+        # Ends may be NumPy's numbers, whose comparisons are never the same object as True.
+        return State.BETTER if bool(change.low > top) is (better == "higher") else State.WORSE
     return State.SAME if bottom <= change.low and change.high <= top else State.UNCLEAR
 
 

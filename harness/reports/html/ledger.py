@@ -130,7 +130,7 @@ def _spare(where: Drawn | None, *, upper: bool) -> str:
     if where is None or where.margin is None:
         return ""
     far = abs(where.margin)
-    if far > 1 and (where.margin < 0) is upper:
+    if far > 1 and bool(where.margin < 0) is upper:
         return f"{1 + far:.3g} x the bound"
     far = min(far, 1.0)  # a gain where a loss was allowed
     share = f"{100 * far:.0f}" if far >= 0.1 else f"{100 * far:.2g}"  # noqa: PLR2004 - two figures either way
