@@ -97,11 +97,15 @@ def look(model: Path, data: Path | None, folder: Path, shapes: Mapping[str, Shap
 
 
 def _arrays(signature: Signature, file: Path) -> DataFiles:
-    """Which arrays of a file are inputs, which is the label."""
+    """Which arrays of a file are inputs, which is the label, what its classes are where it names them."""
     arrays = Arrays(file)
     files = DataFiles(whole=file, inputs=_same_names(signature, arrays))
     label = next((one for one in _LABELS if one in arrays and one not in files.inputs.values()), None)
-    return files if label in (None, files.label) else replace(files, label=str(label))
+    if label is None:
+        return files
+    named = arrays[label].dtype.kind in "US"
+    classes = tuple(sorted(set(arrays[label].astype(str).ravel().tolist()))) if named else ()
+    return replace(files, label=str(label), classes=classes)
 
 
 def _table(signature: Signature, file: Path) -> DataFiles:
@@ -169,8 +173,6 @@ def _unused(labels: npt.NDArray[Any], port: Port) -> str:
         return f"{said}; class numbers: save label.astype(int)"
     if labels.ndim == 2 and labels.shape[1] == 1:  # noqa: PLR2004 - a column
         return f"{said}; one column: save label[:, 0]"
-    if labels.dtype.kind in "US":
-        return f"{said}; names of classes: save their numbers, in the order of the model's outputs"
     return said
 
 

@@ -94,7 +94,6 @@ def test_labels_under_another_name(tmp_path: Path) -> None:
 UNUSED = {
     "one-hot": (np.eye(10, dtype=np.int64)[np.arange(40) % 10], "save label.argmax(axis=1)"),
     "numbers as floats": ((np.arange(40) % 10).astype(float), "save label.astype(int)"),
-    "names": (np.array(["cat", "dog"] * 20), "in the order of the model's outputs"),
     "too large": (np.arange(40), "labels go from 0 to 39, scores has 10 classes"),
 }
 
@@ -109,6 +108,18 @@ def test_labels_that_do_not_fit_are_told(
     assert said in capsys.readouterr().out
     assert said in (tmp_path / "kpis.toml").read_text(encoding="utf-8")
     assert read_spec(tmp_path / "kpis.toml").workloads["digits"].task == "tensors"
+
+
+@pytest.mark.parametrize("kind", ["U3", "S3"])
+def test_labels_that_are_names_are_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    model = digits_model(tmp_path / "digits.onnx")
+    label = np.array(["dog", "cat"] * 20).astype(kind)
+    np.savez(tmp_path / "d.npz", image=np.random.default_rng(0).random((40, 64), np.float32), label=label)
+    assert init(tmp_path, str(model), "--data", str(tmp_path / "d.npz")) == 0
+    assert "hold it against the order of the model's outputs" in capsys.readouterr().out
+    found = read_spec(tmp_path / "kpis.toml").workloads["digits"]
+    assert found.data_files is not None
+    assert (found.task, found.data_files.classes) == ("tabular-classification", ("cat", "dog"))
 
 
 def test_numbers_are_a_regression(tmp_path: Path) -> None:
