@@ -91,14 +91,16 @@ def check_labels(labels: Array, count: int) -> None:
 
 
 def remarks(outputs: Outputs) -> list[str]:
-    """What a person should know of the labels: classes without a sample."""
+    """What a person should know: classes without a sample; answers that are no better than always the same class."""
+    several = len(set(outputs.labels.tolist())) > 1
+    said = [guess] if several and (guess := _no_better(decisions(outputs.logits), outputs.labels, "samples")) else []
     if outputs.logits.ndim != 2 or outputs.logits.shape[1] < 2:  # noqa: PLR2004
-        return []
+        return said
     missing = sorted(set(range(outputs.logits.shape[1])) - set(outputs.labels.tolist()))
     if not missing:
-        return []
+        return said
     named = ", ".join(map(str, missing[:_NAMED])) + (" ..." if len(missing) > _NAMED else "")
-    return [f"{len(missing)} of {outputs.logits.shape[1]} classes have no evaluation sample: {named}"]
+    return [*said, f"{len(missing)} of {outputs.logits.shape[1]} classes have no evaluation sample: {named}"]
 
 
 def check_better_than_guessing(outputs: Outputs, recipe: str) -> None:
@@ -108,14 +110,21 @@ def check_better_than_guessing(outputs: Outputs, recipe: str) -> None:
 
 def check_decisions(found: Array, labels: Array, recipe: str, what: str) -> None:
     """The same of decisions and labels, (n,), of which ``what`` says what they are about."""
+    if said := _no_better(found, labels, what):
+        raise KpiError(
+            f"{recipe} is {said}: a comparison with it proves nothing",
+            "check its labels, what its inputs are normalized with, and its weights",
+        )
+
+
+def _no_better(found: Array, labels: Array, what: str) -> str:
+    """How often decisions are right, and always the same class would be; empty where they are right more often."""
     import numpy as np
 
     right = float((found == labels).mean())
     guessed = float(np.bincount(labels).max()) / len(labels)
     if right > guessed + 2 * math.sqrt(guessed * (1 - guessed) / len(labels)):
-        return
-    raise KpiError(
-        f"{recipe} is right on {100 * right:.3g} % of the {what}, always the most frequent class would be on "
-        f"{100 * guessed:.3g} %: a comparison with it proves nothing",
-        "check its labels, what its inputs are normalized with, and its weights",
+        return ""
+    return (
+        f"right on {100 * right:.3g} % of the {what}, always the most frequent class would be on {100 * guessed:.3g} %"
     )

@@ -80,3 +80,13 @@ def test_classes_without_a_sample_are_named() -> None:
     assert classes.remarks(Outputs(LOGITS, np.minimum(LABELS, 2))) == [
         "1 of 4 classes have no evaluation sample: 3",
     ]
+
+
+def test_answers_that_are_no_better_than_one_class_are_noted() -> None:
+    """A bound below what always the same class gets is kept by a model that knows nothing."""
+    labels = np.array([0] * 70 + [1] * 30)
+    nearly = np.column_stack([np.ones(100), np.linspace(0, 0.5, 100)])
+    assert classes.remarks(Outputs(nearly, labels)) == [
+        "right on 70 % of the samples, always the most frequent class would be on 70 %"
+    ]
+    assert classes.remarks(Outputs(np.eye(2)[labels], labels)) == []
