@@ -148,6 +148,7 @@ def test_a_statement_of_its_own(here: Project, keys: Path) -> None:
     assert done.returncode == 1
     assert "it was made of other evidence" in done.stdout
     assert kpi(here, *call[:2]).stderr.startswith("error: a statement is checked with its signer's key")
+    assert "are for a statement" in kpi(here, "verify", ".kpi", "--evidence", "other.json").stderr
 
 
 def test_a_package_signed_with_another_key_is_refused(here: Project, keys: Path) -> None:

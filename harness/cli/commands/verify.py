@@ -36,6 +36,8 @@ class Verify(Command):
         keys = read_public(chosen.public_key) if chosen.public_key else None
         if chosen.package.name.endswith(SUFFIX):
             return _statement(chosen)
+        if chosen.evidence or chosen.artifact:
+            raise KpiError("--evidence and --artifact are for a statement: a package holds its own", "leave them out")
         found = verify(chosen.package, keys)
         signer = f", signed with the key {keys.statement.keyid[:12]}" if keys else ""
         done = f"{plain(found.kpi)}, {found.files} files, sha256 {found.digest}{signer}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import KpiError
+from harness.core.errors import KpiError, Unavailable
 from harness.core.libraries import require
 
 PASSPHRASE = "KPI_KEY_PASSPHRASE"
@@ -18,6 +18,7 @@ PRIVATE, PUBLIC = ".pem", ".pub"
 _ED25519, _P256 = "Ed25519", "P-256"
 _WANTED = "an Ed25519 or a P-256 key is needed; `kpi keygen` makes a pair"
 _LARGEST = 1 << 16
+_INSTALL = "'securesystemslib[crypto]'"
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.*?-----END \1-----", re.DOTALL)
 
 
@@ -70,7 +71,7 @@ def make_keys(out: Path) -> tuple[Path, Path, str, bool]:
 
 def read_private(path: Path) -> SigningKeys:
     """The private keys in a file; KpiError in one line when it holds none that can sign."""
-    crypto, signer = _crypto(), require("securesystemslib.signer", "securesystemslib")
+    crypto, signer = _crypto(), require("securesystemslib.signer", _INSTALL)
     secret = passphrase()
 
     def load(block: bytes) -> Any:
@@ -87,14 +88,14 @@ def read_private(path: Path) -> SigningKeys:
             raise KpiError(f"{path} holds a key that can't be read: {_first(error)}", _WANTED) from None
 
     found = _read(path, "PRIVATE KEY", load)
-    made = {kind: signer.CryptoSigner(key) for kind, key in found.items()}
+    made = {kind: _made(signer.CryptoSigner, key) for kind, key in found.items()}
     first = next(iter(made))
     return SigningKeys(made.get(_ED25519) or made[_P256], made[_P256] if first == _P256 else None, path)
 
 
 def read_public(path: Path) -> PublicKeys:
     """The public keys in a file; KpiError in one line when it holds none that can be checked with."""
-    crypto, signer = _crypto(), require("securesystemslib.signer", "securesystemslib")
+    crypto, signer = _crypto(), require("securesystemslib.signer", _INSTALL)
 
     def load(block: bytes) -> Any:
         try:
@@ -102,7 +103,7 @@ def read_public(path: Path) -> PublicKeys:
         except ValueError as error:
             raise KpiError(f"{path} holds a key that can't be read: {_first(error)}", _WANTED) from None
 
-    found = {kind: signer.SSlibKey.from_crypto(key) for kind, key in _read(path, "PUBLIC KEY", load).items()}
+    found = {kind: _made(signer.SSlibKey.from_crypto, key) for kind, key in _read(path, "PUBLIC KEY", load).items()}
     return PublicKeys(found.get(_ED25519) or found[_P256], found.get(_P256))
 
 
@@ -128,6 +129,15 @@ def _loaded(path: Path, load: Callable[[bytes], Any], block: bytes) -> Any:
         return load(block)
     except unsupported:
         raise KpiError(f"{path} holds a key of a kind that is not known here", _WANTED) from None
+
+
+def _made(kind: Callable[[Any], Any], key: Any) -> Any:
+    """What `securesystemslib` makes of a key; Unavailable where its version wants a later one of `cryptography`."""
+    unsupported = require("securesystemslib.exceptions", _INSTALL).UnsupportedLibraryError
+    try:
+        return kind(key)
+    except unsupported as error:
+        raise Unavailable(f"keys can't be used: {error}", f"pip install --upgrade {_INSTALL}") from None
 
 
 def _mixed_up(label: str, wanted: str) -> str:
