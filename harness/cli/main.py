@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.cli.commands import commands
+from harness.cli.commands.base import KPIS
 from harness.core.errors import KpiError, SpecError
 from harness.reports.annotations import Guard, on_github, print_github
 from harness.spec.sources import use_plugins
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plain_text = not (chosen.for_programs or getattr(chosen, "json", False))
     guard = Guard(sys.stdout) if on_github() and plain_text else None
     try:
-        use_plugins(chosen.kpis)
+        if chosen.trusts(chosen):
+            use_plugins(chosen.kpis)
         code: int = chosen.run(chosen)
     except SpecError as error:
         for problem in error.problems:
@@ -55,11 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kpi", description="Looks at promises, machine, environments, evidence and the store of artifacts."
     )
-    parser.add_argument("--kpis", type=Path, default=Path("kpis.toml"), help="the file of promises")
+    parser.add_argument("--kpis", type=Path, default=KPIS, help="the file of promises")
     added = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in sorted(commands().items()):
         own = added.add_parser(name, help=command.title, description=command.title)
-        own.set_defaults(run=command.run, for_programs=command.for_programs)
+        own.set_defaults(run=command.run, trusts=command.trusts, for_programs=command.for_programs)
         # Also behind the command's name, where pytest's users expect it; SUPPRESS keeps what comes before it.
         own.add_argument("--kpis", type=Path, default=argparse.SUPPRESS, help="the file of promises")
         command.arguments(own)

@@ -22,6 +22,7 @@ from harness.evidence.attestation.envelope import PAYLOAD_TYPE, signed
 from harness.evidence.attestation.keys import PASSPHRASE, make_keys, read_private, read_public
 from harness.evidence.package.verifying import verify
 from harness.evidence.seal import KEY_VARIABLE, sealed_record
+from tests.evidence.test_package_archives import zipped
 from tests.support.edited_evidence import forge
 from tests.support.packages import PROVEN, kpi
 from tests.support.project import ROOT, Project
@@ -356,3 +357,19 @@ def test_a_stranger_verifies_in_a_fresh_environment_without_torch(packed: Path, 
     assert done.stdout.startswith(f"OK: {PROVEN}, 9 files, ")
     folders = {path.name for path in (home / "lib").glob("python*/site-packages/*")}
     assert not {"torch", "openvino", "model_signing", "sigstore"} & folders
+
+
+@pytest.mark.parametrize("package", [".", "../made.zip"])
+def test_no_code_of_a_package_is_run(folder: Path, keys: Path, package: str) -> None:
+    """Who unpacks a package and verifies it there has its kpis.toml in the folder of the call."""
+    zipped(folder)
+    (folder / "evil").mkdir()
+    (folder / "evil/__init__.py").write_text(f"open({str(folder.parent / 'mark')!r}, 'w')")
+    (folder / "kpis.toml").write_text('plugins = ["evil"]\n')
+    here = Project(folder, folder.parent / "s")
+    done = here.cli("verify", package, "--public-key", str(keys / "k.pub"))
+    assert not (folder.parent / "mark").exists()
+    assert done.returncode == (1 if package == "." else 0)
+    # Where the caller names it, it is the caller's own.
+    here.cli("verify", package, "--kpis", "kpis.toml")
+    assert (folder.parent / "mark").exists()
