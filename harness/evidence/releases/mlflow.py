@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,8 @@ class Mlflow(Place):
         if found is None:
             raise KpiError(f'"{self}" names no model of a registry', "write mlflow:models:/NAME@ALIAS")
         self.model, self.alias, self.version = found.groups()
-        # Its bar would be written between the lines of whatever asks.
+        # Its bar and its log would be written between the lines of whatever asks.
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         self._mlflow = require("mlflow", "mlflow-skinny", "MLflow")
 
