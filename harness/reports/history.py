@@ -18,7 +18,7 @@ from harness.core.numbers import figure
 from harness.core.statistics import median
 from harness.core.text import plain, span
 from harness.core.units import DIMENSIONS
-from harness.evidence.history.drift import Shift, series_of, shifts
+from harness.evidence.history.drift import Shift, second_opinion, series_of, shifts
 from harness.evidence.history.points import Point, Run
 from harness.evidence.text import when
 from harness.judge.metrics import metrics
@@ -26,6 +26,8 @@ from harness.judge.verdict import Basis
 from harness.reports.terminal import STYLE
 
 _MOVED = "yellow"
+_SAME_PLACE = 1
+"""So many runs apart two methods may put a change that both mean."""
 _ID = 7
 """So much of a run's id is shown, as of a commit's."""
 
@@ -67,13 +69,28 @@ def moved_text(shift: Shift) -> str:
 
 def drift_table(points: Sequence[Point]) -> list[RenderableType]:
     """Every place where a target's figures moved, a line each; the runs of each machine by themselves."""
-    found = [(own[0], shift) for own in series_of(points) for shift in shifts(own)]
+    found = [(own[0], shift, said) for own in series_of(points) for shift, said in _seen_twice(own)]
     lines: list[RenderableType] = []
-    for first, shift in sorted(found, key=lambda pair: pair[1].at.started):
+    for first, shift, said in sorted(found, key=lambda one: one[1].at.started):
         against = f" ({first.relation} against {first.versus})" if first.versus else ""
         lines.append(Text(f"{plain(first.kpi)}  {plain(first.metric)}{plain(against)} on {plain(first.machine_name)}"))
-        lines.append(Padding(Text(moved_text(shift), style=_MOVED), (0, 0, 0, 2)))
+        lines.append(Padding(Text(moved_text(shift) + said, style=_MOVED), (0, 0, 0, 2)))
     return lines or [Text("no figure was shown to have moved")]
+
+
+def _seen_twice(points: Sequence[Point]) -> Iterator[tuple[Shift, str]]:
+    """The shifts of a series, each with where ruptures puts the nearest of as many; nothing where it is not asked."""
+    found = shifts(points)
+    places = [points.index(point) for point in second_opinion(points, found)]
+    for shift in found:
+        here = points.index(shift.at)
+        near = min(places, key=lambda place: abs(place - here), default=None)
+        if near is None:
+            yield shift, ""
+        elif abs(near - here) <= _SAME_PLACE:
+            yield shift, "; ruptures puts it there too"
+        else:
+            yield shift, f"; ruptures puts it at {when(points[near].started)}"
 
 
 def _table(points: Sequence[Point]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from harness.cli.main import main
 from harness.evidence.history.database import History
-from harness.evidence.history.drift import LEVEL, Shift, series_of, shifts
+from harness.evidence.history.drift import LEVEL, Shift, second_opinion, series_of, shifts
 from harness.evidence.history.points import Point
 from harness.judge.verdict import Basis, Verdict
 from tests.support.made_runs import Made, evidence, keep, latencies
@@ -77,6 +78,18 @@ def test_few_runs_say_nothing_and_the_same_history_says_the_same() -> None:
     assert found(values) == found(values)
 
 
+def test_ruptures_says_where_it_would_put_as_many() -> None:
+    pytest.importorskip("ruptures")
+    random = np.random.default_rng(3)
+    levels = [1.0] * 14 + [1.2] * 14 + [0.9] * 14
+    points = [point(number, level * random.lognormal(0, 0.02)) for number, level in enumerate(levels)]
+    moved = shifts(points)
+    assert [one.run for one in second_opinion(points, moved)] == ["run0014", "run0028"]
+    assert second_opinion(points, []) == []
+    exact = [point(number, size, Basis.EXACT) for number, size in enumerate([5e6, 5e6, 4e6])]
+    assert second_opinion(exact, shifts(exact)) == []
+
+
 def test_figures_without_noise_move_where_they_differ() -> None:
     moved = found([5e6, 5e6, 4e6], Basis.EXACT)
     assert [(shift.at.run, shift.before, shift.since) for shift in moved] == [("run0002", 5e6, 4e6)]
@@ -105,6 +118,8 @@ def test_the_command_warns_of_what_moved(
     drift = capsys.readouterr().out
     assert "a  latency.p50" in drift
     assert "6 runs before, 6 since" in drift
+    if find_spec("ruptures"):
+        assert "ruptures puts it there too" in " ".join(drift.split())
     assert main(["history", "a", "--json", "--metric", "latency.p50", "--kpis", "kpis.toml"]) == 0
     levels = [one["level"] for one in json.loads(capsys.readouterr().out)]
     assert len(set(levels[:6])) == len(set(levels[6:])) == 1

@@ -16,6 +16,8 @@ from harness.judge.verdict import Basis
 LEVEL = 0.01
 """How often runs that did not move are said to have, for each series of runs."""
 _FEWEST, _SIDE, _SHUFFLES = 8, 3, 1999
+_LONGEST = 300
+"""Of more runs the library takes too long: its time grows with the square of their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,23 @@ def shifts(points: Sequence[Point]) -> list[Shift]:
         )
         for k, here in enumerate(places)
     ]
+
+
+def second_opinion(points: Sequence[Point], found: Sequence[Shift]) -> list[Point]:
+    """Where the library ruptures puts as many changes of the same series: the best of all placements, by ranks.
+
+    It says where, not whether: how often it would find some by chance is not known. Empty where the figures are exact
+    or the library is not installed.
+    """
+    if not found or len(points) > _LONGEST or all(point.of == Basis.EXACT for point in points):
+        return []
+    try:
+        import ruptures
+    except ImportError:
+        return []
+    values = np.array([point.value for point in points])
+    search = ruptures.Dynp(model="rank", min_size=_SIDE, jump=1).fit(values.reshape(-1, 1))
+    return [points[place] for place in search.predict(n_bkps=len(found))[:-1]]
 
 
 def _places(values: npt.NDArray[np.float64], start: int, end: int) -> Iterator[int]:
