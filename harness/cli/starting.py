@@ -300,7 +300,11 @@ def _preprocess_lines(found: Found) -> Iterator[str]:
     how = found.reading.preprocess
     if isinstance(how, Preprocess):
         yield from ("", f"[workload.{found.name}.preprocess] # as the model's card says it")
-        yield from (f"size = {list(how.size)}", f"fit = {_quoted(how.fit)}", f"layout = {_quoted(how.layout)}")
+        yield from (
+            f"size = {_toml(list(how.size) if how.size else 'each')}",
+            f"fit = {_quoted(how.fit)}",
+            f"layout = {_quoted(how.layout)}",
+        )
 
 
 def _path(file: Path, folder: Path) -> str:

@@ -14,13 +14,16 @@ SPLITS = ("training", "validation", "evaluation")
 class Preprocess:
     """How a picture becomes an input, in this order.
 
+    Without ``size`` each keeps its own: the shorter side becomes ``shortest``, unless the longer would be more than
+    ``longest``; it is filled up to a ``multiple`` on the right and below.
+
     ``resize``: the shorter side, before the middle of ``size`` (height, width) is cut out. Without it all of the
     picture is made to fit: stretched, or in proportion with ``fill`` around it ("letterbox") or to its right and below
     ("pad"). ``colour`` is the order of the channels. Values are divided by ``scale``, then ``mean`` is taken away and
     the rest divided by ``std``, by channel. ``layout`` is the order of the axes.
     """
 
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     fit: str = "stretch"
     fill: int = 114
     resize: int | None = None
@@ -30,6 +33,9 @@ class Preprocess:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     layout: str = "NCHW"
+    shortest: int | None = None
+    longest: int | None = None
+    multiple: int = 1
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Preprocess:

@@ -165,7 +165,16 @@ def _preprocess(
 
 def _picture(table: PreprocessTable, say: Say) -> Preprocess:
     """One number for mean and std counts for all channels."""
-    size = (table.size, table.size) if isinstance(table.size, int) else (table.size[0], table.size[1])
+    size = None
+    if isinstance(table.size, int | list):
+        size = (table.size, table.size) if isinstance(table.size, int) else (table.size[0], table.size[1])
+    others = {"shortest": table.shortest, "longest": table.longest, "multiple": table.multiple != 1}
+    for key, given in (others if size else {"resize": table.resize, "fit": table.fit != "stretch"}).items():
+        if given:
+            which = 'size = "each"' if size else "pictures that are brought to one size"
+            say("preprocess", f"preprocess.{key}: is for {which}")
+    if table.shortest and table.longest and table.longest < table.shortest:
+        say("preprocess", f"preprocess.longest: {table.longest} is less than shortest, {table.shortest}")
     channels = 1 if table.colour == "L" else 3
     for key in ("mean", "std"):
         if len(getattr(table, key)) not in (1, channels):
@@ -175,7 +184,7 @@ def _picture(table: PreprocessTable, say: Say) -> Preprocess:
             )
     if table.resize is not None and table.fit != "stretch":
         say("preprocess", f'preprocess.fit: "{table.fit}" keeps all of the picture, resize cuts it; leave one out')
-    if table.resize is not None and table.resize < max(size):
+    if table.resize is not None and size is not None and table.resize < max(size):
         say("preprocess", f"preprocess.resize: {table.resize} is less than the size that is cut out, {max(size)}")
     plain = table.model_dump() | {"size": size, "mean": tuple(table.mean), "std": tuple(table.std)}
     return Preprocess(**plain)

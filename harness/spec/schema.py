@@ -131,10 +131,16 @@ Side = Annotated[int, Field(ge=1, le=16384)]
 
 
 class PreprocessTable(Table):
-    """``[workload.NAME.preprocess]``: how a picture becomes an input."""
+    """``[workload.NAME.preprocess]``: how a picture becomes an input.
+
+    ``size`` = "each": each keeps its own, brought to ``shortest`` and ``longest`` sides and to a ``multiple``.
+    """
 
     stand_ins: ClassVar[dict[str, Any]] = {"size": 1}
-    size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)]
+    size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] | Literal["each"]
+    shortest: Side | None = None
+    longest: Side | None = None
+    multiple: Annotated[int, Field(ge=1, le=1024)] = 1
     fit: Literal["stretch", "letterbox", "pad"] = "stretch"
     fill: Annotated[int, Field(ge=0, le=255)] = 114
     resize: Side | None = None

@@ -291,8 +291,9 @@ class TensorWorkload(Workload):
         """What a file answers with the batch as the first axis: as it is, but for a few that find things one by one."""
         return outputs
 
-    def read(self, outputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        """What is scored of the outputs of a batch, (samples, ...)."""
+    def read(self, outputs: Mapping[str, npt.NDArray[Any]], feeds: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """What is scored of the outputs of a batch, (samples, ...), that ``feeds`` were answered with."""
+        del feeds
         return outputs[self.scored_output]
 
     @property

@@ -135,11 +135,13 @@ def squares_data(folder: Path, count: int, seed: int = 0) -> Path:
     return folder / "instances.json"
 
 
-def pixels_model(file: Path) -> Path:
-    """Maps (n, 4, 24, 24) of the background, of red, green and blue, from the mean of 4 x 4 pixels."""
+def pixels_model(file: Path, *, varies: bool = False) -> Path:
+    """Maps (n, 4, 24, 24) of the background, of red, green and blue, from the mean of 4 x 4 pixels; or of any size."""
     own = np.concatenate([np.zeros((1, 3)), 1.5 * np.eye(3) - 0.5])
     cells = np.broadcast_to(own[:, :, None, None] / STRIDE**2, (4, 3, STRIDE, STRIDE))
     weights = {"cells": np.ascontiguousarray(cells, np.float32), "least": np.float32([0.3, 0, 0, 0])}
     node = helper.make_node("Conv", ["images", "cells", "least"], ["maps"], strides=[STRIDE] * 2, name="conv")
     cut = SIDE // STRIDE
-    return save(file, [node], {"images": ["n", 3, SIDE, SIDE]}, {"maps": ["n", 4, cut, cut]}, weights)
+    whole: list[int | str] = ["h", "w"] if varies else [SIDE, SIDE]
+    small: list[int | str] = ["hs", "ws"] if varies else [cut, cut]
+    return save(file, [node], {"images": ["n", 3, *whole]}, {"maps": ["n", 4, *small]}, weights)

@@ -271,3 +271,20 @@ def test_mistakes_in_masks_are_told(tmp_path: Path, mask: Any, told: str) -> Non
     with pytest.raises(KpiError, match=told):
         _ = samples(tmp_path, edited("annotations", 0, segmentation=mask), drawn="objects").labels
     assert samples(tmp_path, edited("annotations", 0, segmentation=mask)).labels.shape == (3, 2, 7)
+
+
+def test_boxes_and_masks_of_pictures_that_keep_their_sizes(tmp_path: Path) -> None:
+    samples(tmp_path, masked())
+    free = Signature((Port("image", "float32", (None, 3, None, None)),), (), "")
+    how = Preprocess(None, shortest=40, multiple=32)
+    found = CocoSamples(tmp_path / "instances.json", free, "m.onnx", DataFiles(preprocess=how))
+    assert found.shapes == ["96 x 64", "64 x 96", "64 x 96"]
+    assert boxes(found)[0] == [[8, 16, 20, 40, 1, 400, 0]]
+    data = DataFiles(preprocess=how, drawn="objects")
+    ((_, runs), *_) = unpacked(CocoSamples(tmp_path / "instances.json", free, "m.onnx", data).labels[0], 7)
+    drawn = coded.decode(coded.merge(coded.frPyObjects([(np.array(TRIANGLE) * 2).tolist()], 96, 64)))
+    np.testing.assert_array_equal(runs, runs_of(drawn))
+    pixels = CocoSamples(tmp_path / "instances.json", free, "m.onnx", DataFiles(preprocess=how, drawn="pixels"))
+    assert pixels.labels.shape == (3, 96, 96)
+    assert (pixels.labels[0, :80, :40] != 255).all()
+    assert (pixels.labels[0, :, 40:] == 255).all()

@@ -12,12 +12,13 @@ from onnx import helper
 from PIL import Image
 
 from harness.core.data_files import DataFiles, Preprocess
-from harness.core.errors import KpiError
-from harness.workloads.base import Settings
+from harness.core.errors import KpiError, SpecError
+from harness.spec.reader import read_spec
+from harness.workloads.base import Settings, TensorSpec
 from harness.workloads.files.class_folders import digest_below
 from harness.workloads.files.images import PICTURES, ImageSamples
-from harness.workloads.files.pictures import as_input
-from harness.workloads.files.signature import read_signature
+from harness.workloads.files.pictures import as_input, fitted, input_size
+from harness.workloads.files.signature import Port, Signature, read_signature
 from harness.workloads.files.workload import FileWorkload
 from harness.workloads.torchvision_compat import import_torchvision
 from tests.support.model_files import file_settings, plain_settings, save
@@ -186,3 +187,76 @@ def test_files_that_are_not_read_are_told(folder: Path) -> None:
         (folder / f"{number}.heic").touch()
     (said,) = samples(folder, DataFiles(folder, preprocess=HOW)).remarks
     assert said == "2 other files in pictures are no pictures, such as 0.heic"
+EACH = Preprocess(None, shortest=20, longest=30, multiple=8, fill=7, scale=1.0)
+
+
+@pytest.mark.parametrize(
+    ("size", "inside", "whole"),
+    [((40, 40), (20, 20), (24, 24)), ((80, 40), (30, 15), (16, 32)), ((16, 24), (20, 30), (32, 24))],
+)
+def test_pictures_may_keep_their_proportions_and_sizes(
+    tmp_path: Path, size: tuple[int, int], inside: tuple[int, int], whole: tuple[int, int]
+) -> None:
+    assert fitted(size, EACH).size == inside
+    assert input_size(size, EACH) == whole
+    Image.new("RGB", size, (200, 100, 0)).save(tmp_path / "a.png")
+    made = as_input(tmp_path / "a.png", EACH, "float32")
+    assert made.shape == (3, *whole)
+    assert (made[:, : inside[1], : inside[0]] == np.array([200, 100, 0])[:, None, None]).all()
+    assert made.sum() == (inside[0] * inside[1] * 300 + (whole[0] * whole[1] - inside[0] * inside[1]) * 21)
+    kept = Preprocess(None)
+    assert (fitted(size, kept).size, input_size(size, kept)) == (size, size[::-1])
+
+
+def test_pictures_of_one_size_are_asked_together(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for number in range(9):
+        Image.new("RGB", (40, 20) if number % 3 else (20, 40)).save(tmp_path / "a" / f"{number}.png")
+    free = Signature((Port("image", "float32", (None, 3, None, None)),), (), "")
+    found = ImageSamples(tmp_path, free, "m.onnx", DataFiles(preprocess=Preprocess(None)))
+    assert found.shapes is not None
+    assert list(found.shapes) == ["40 x 20" if n % 3 == 0 else "20 x 40" for n in range(9)]
+    assert found.specs[0] == TensorSpec("image", (3, 40, 40), "float32", (1, 2))
+    assert not found.one_by_one
+    assert found.take(np.array([1, 2]))["image"].shape == (2, 3, 20, 40)
+    fixed = Signature((Port("image", "float32", (None, 3, 40, 40)),), (), "")
+    with pytest.raises(KpiError, match=r"takes image .*3x40x40.*, preprocess makes 3x40x20"):
+        ImageSamples(tmp_path, fixed, "m.onnx", DataFiles(preprocess=Preprocess(None)))
+    for number in range(5):
+        Image.new("RGB", (50 + number, 20)).save(tmp_path / "a" / f"x{number}.png")
+    for number in range(3, 9):
+        (tmp_path / "a" / f"{number}.png").unlink()
+    assert ImageSamples(tmp_path, free, "m.onnx", DataFiles(preprocess=Preprocess(None))).one_by_one
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ('size = "each"\nresize = 30', "preprocess.resize: is for pictures that are brought to one size"),
+        ('size = "each"\nfit = "pad"', "preprocess.fit: is for pictures that are brought to one size"),
+        ("size = 30\nshortest = 30", 'preprocess.shortest: is for size = "each"'),
+        ("size = 30\nmultiple = 32", 'preprocess.multiple: is for size = "each"'),
+        ('size = "each"\nshortest = 30\nlongest = 20', "longest: 20 is less than shortest, 30"),
+        ('size = "all"', "size"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_told(tmp_path: Path, table: str, told: str) -> None:
+    text = f"""
+[machine.any-cpu]
+device = "cpu"
+
+[workload.mine]
+task = "tensors"
+model = "m.onnx"
+data = "pictures"
+
+[workload.mine.preprocess]
+{table}
+
+[workload.mine.recipe.as-delivered]
+runtime = "onnxruntime"
+"""
+    (tmp_path / "kpis.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError) as error:
+        read_spec(tmp_path / "kpis.toml")
+    assert any(told in problem for problem in error.value.problems), error.value.problems

@@ -113,7 +113,7 @@ class Tuning:
             said = {name: np.array(array) for name, array in self._asked(infer, feeds).items()}
             if not all(np.isfinite(array).all() for array in said.values()):
                 raise KpiError(f"the model answers NaN or infinity on one of {self.count} validation samples")
-            logits.append(self.workload.read(said))
+            logits.append(self.workload.read(said, feeds))
             labels.append(right)
         return _Answers(joined(logits), np.concatenate(labels), self.workload.settings.task_options)
 

@@ -129,7 +129,7 @@ class Evaluate(TensorScenario, ProducesOutputs):
                 if number in asked_again:
                     before[number] = answer
                 if checked.sound:
-                    read.append(workload.read({name: array[: len(rows)] for name, array in answer.items()}))
+                    read.append(workload.read({name: array[: len(rows)] for name, array in answer.items()}, feeds))
                 done += len(rows)
                 if number % 20 == 0:
                     stage.progress(f"{done} of {count} samples")

@@ -15,7 +15,15 @@ from harness.workloads.files.coco_file import CocoFile, Entry
 from harness.workloads.files.coco_masks import mask_of
 from harness.workloads.files.masked import MOST, NONE
 from harness.workloads.files.objects import packed, runs_of
-from harness.workloads.files.pictures import Fitted, PictureInput, fitted, mask_as_input, upright_size
+from harness.workloads.files.pictures import (
+    Fitted,
+    PictureInput,
+    fitted,
+    input_size,
+    mask_as_input,
+    stacked,
+    upright_size,
+)
 from harness.workloads.files.samples import Rows, Samples
 
 if TYPE_CHECKING:
@@ -46,18 +54,19 @@ class CocoSamples(Samples):
         self._tables = CocoFile(file, data.classes, bare=data.drawn == "pixels")
         self._images = self._tables.images
         self._folder = file.parent / data.pictures if data.pictures else file.parent
-        self._input = PictureInput(signature, model, data.preprocess, file.name)
-        if self._input.how.resize is not None and data.drawn != "pixels":
-            raise KpiError(
-                f"{file.name}: preprocess.resize cuts out the middle of a picture, and boxes with it",
-                'leave resize out, or keep all of it: fit = "letterbox"',
-            )
         if lacking := [one for one in self._images if not self._path(one).is_file()]:
             raise KpiError(
                 f"{file.name}: picture {lacking[0]['file_name']} is not in {self._folder}"
                 + (f", nor are {len(lacking) - 1} others" if lacking[1:] else ""),
                 f'say where they are: data = {{ file = "{file.name}", pictures = "FOLDER" }}',
             )
+        self._input = PictureInput(signature, model, data.preprocess, file.name, self.files)
+        if self._input.how.resize is not None and data.drawn != "pixels":
+            raise KpiError(
+                f"{file.name}: preprocess.resize cuts out the middle of a picture, and boxes with it",
+                'leave resize out, or keep all of it: fit = "letterbox"',
+            )
+        self.one_by_one = self._input.one_by_one
 
     @property
     def count(self) -> int:
@@ -71,6 +80,10 @@ class CocoSamples(Samples):
     def files(self) -> list[Path]:
         """The pictures."""
         return [self._path(one) for one in self._images]
+
+    @property
+    def shapes(self) -> Sequence[str] | None:
+        return self._input.shapes
 
     def take(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         chosen = self.files[rows] if isinstance(rows, slice) else [self._path(self._images[row]) for row in rows]
@@ -90,12 +103,12 @@ class CocoSamples(Samples):
         pictures = list(zip(self._images, self._tables.drawn, strict=True))
         places = [self._place(image) for image in self._images]
         if self._data.drawn == "pixels":
-            return np.stack([self._classes(image, drawn) for image, drawn in pictures])
+            return stacked([self._classes(image, drawn) for image, drawn in pictures], NONE)
         if self._data.drawn == "objects":
             return packed(
                 [
                     [
-                        (np.array(self._told(one, where)), runs_of(self._mask(image, one, where, self._input.how.size)))
+                        (np.array(self._told(one, where)), runs_of(self._mask(image, one, where, self._whole(image))))
                         for one in drawn
                     ]
                     for (image, drawn), where in zip(pictures, places, strict=True)
@@ -154,6 +167,9 @@ class CocoSamples(Samples):
             area,
             float(one.get("iscrowd", 0)),
         )
+
+    def _whole(self, image: Entry) -> tuple[int, int]:
+        return input_size((image["width"], image["height"]), self._input.how)
 
     def _mask(self, image: Entry, one: Entry, where: Fitted, whole: tuple[int, int]) -> npt.NDArray[np.bool_]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,16 @@ class ImageSamples(ClassFolders):
     def __init__(self, folder: Path, signature: Signature, model: str, data: DataFiles) -> None:
         require("PIL", "pillow", "Pillow")
         super().__init__(folder, PICTURES, "pictures", data)
-        self._input = PictureInput(signature, model, data.preprocess, folder.name)
+        self._input = PictureInput(signature, model, data.preprocess, folder.name, self._files)
+        self.one_by_one = self._input.one_by_one
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
         return (self._input.spec,)
+
+    @property
+    def shapes(self) -> Sequence[str] | None:
+        return self._input.shapes
 
     def take(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         return self._input.take(self.chosen(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from harness.core.libraries import require
 from harness.workloads.checkpoint import remembered_digest
 from harness.workloads.files.class_folders import files_below
 from harness.workloads.files.images import PICTURES
-from harness.workloads.files.pictures import PictureInput, mask_as_input, upright_size
+from harness.workloads.files.pictures import PictureInput, mask_as_input, stacked, upright_size
 from harness.workloads.files.samples import Rows, Samples
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class MaskedPictures(Samples):
                 f"{lacking[0].relative_to(place)} in {place}",
                 "a mask is a .png with the name of its picture",
             )
-        self._input = PictureInput(signature, model, data.preprocess, folder.name)
+        self._input = PictureInput(signature, model, data.preprocess, folder.name, self._files)
+        self.one_by_one = self._input.one_by_one
 
     @property
     def count(self) -> int:
@@ -69,6 +71,10 @@ class MaskedPictures(Samples):
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
         return (self._input.spec,)
+
+    @property
+    def shapes(self) -> Sequence[str] | None:
+        return self._input.shapes
 
     def take(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         return self._input.take(self._files[rows] if isinstance(rows, slice) else [self._files[row] for row in rows])
@@ -82,9 +88,7 @@ class MaskedPictures(Samples):
 
     @cached_property
     def labels(self) -> npt.NDArray[np.uint8]:
-        import numpy as np
-
-        return np.stack([self._mask(*both) for both in zip(self._files, self._masks, strict=True)])
+        return stacked([self._mask(*both) for both in zip(self._files, self._masks, strict=True)], NONE)
 
     def needs_labels(self) -> KpiError:
         return KpiError(f"{self._folder.name} has no masks", "name their folder: data.masks")

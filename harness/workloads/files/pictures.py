@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,11 @@ class Fitted:
 
 def fitted(size: tuple[float, float], how: Preprocess) -> Fitted:
     """Where a picture of ``size`` (width, height) lies that is not cut: stretched, or in proportion."""
+    if how.size is None:
+        factor = how.shortest / min(size) if how.shortest else 1.0
+        factor = min(factor, how.longest / max(size)) if how.longest else factor
+        wide, high = (max(1, round(side * factor)) for side in size)
+        return Fitted((wide, high), wide / size[0], high / size[1], 0, 0)
     height, width = how.size
     if how.fit == "stretch":
         return Fitted((width, height), width / size[0], height / size[1], 0, 0)
@@ -48,6 +54,14 @@ def fitted(size: tuple[float, float], how: Preprocess) -> Fitted:
     wide, high = (max(1, round(side * factor)) for side in size)
     left, top = ((width - wide) // 2, (height - high) // 2) if how.fit == "letterbox" else (0, 0)
     return Fitted((wide, high), wide / size[0], high / size[1], left, top)
+
+
+def input_size(size: tuple[float, float], how: Preprocess) -> tuple[int, int]:
+    """Height and width of the input that a picture of ``size`` (width, height) becomes."""
+    if how.size is not None:
+        return how.size
+    width, height = (-(-side // how.multiple) * how.multiple for side in fitted(size, how).size)
+    return height, width
 
 
 def as_input(file: Path, how: Preprocess, dtype: str) -> npt.NDArray[Any]:
@@ -90,7 +104,7 @@ def _framed(picture: Picture, how: Preprocess, resampling: Resampling, fill: int
     """A picture with one number or three a pixel, made to fit."""
     from PIL import Image
 
-    height, width = how.size
+    height, width = input_size(picture.size, how)
     if how.resize is not None:
         short = min(picture.size)
         wide, high = (how.resize if side == short else int(how.resize * side / short) for side in picture.size)
@@ -99,7 +113,7 @@ def _framed(picture: Picture, how: Preprocess, resampling: Resampling, fill: int
         return picture.crop((left, top, left + width, top + height))
     where = fitted(picture.size, how)
     picture = picture.resize(where.size, resampling)
-    if how.fit == "stretch":
+    if where.size == (width, height):
         return picture
     whole = Image.new(picture.mode, (width, height), fill if picture.mode == "L" else (fill,) * 3)
     whole.paste(picture, (where.left, where.top))
@@ -126,7 +140,9 @@ class PictureInput:
     ``source`` is what messages call the data.
     """
 
-    def __init__(self, signature: Signature, model: str, how: AnyPreprocess | None, source: str) -> None:
+    def __init__(
+        self, signature: Signature, model: str, how: AnyPreprocess | None, source: str, files: Sequence[Path]
+    ) -> None:
         if len(signature.inputs) != 1:
             raise KpiError(f"{model} takes {len(signature.inputs)} inputs; a folder of pictures is for one")
         if not isinstance(how, Preprocess):
@@ -135,34 +151,66 @@ class PictureInput:
                 "write [workload.NAME.preprocess] with size, mean, std as the model's card says",
             )
         self.how: Preprocess = how
+        self._files = files
         self._port = signature.inputs[0]
         expected = f"{model} takes {self._port}"
         if self._port.dtype not in ("float16", "float32", "uint8"):
             raise KpiError(f"{expected}: pictures become float16, float32 or uint8")
-        if not self._port.fits((1, *self._shape), 1):
-            raise KpiError(
-                f"{expected}, preprocess makes {'x'.join(map(str, self._shape))}",
-                "correct size, layout or colour in [workload.NAME.preprocess]",
-            )
+        for size in dict.fromkeys(self._sizes):
+            if not self._port.fits((1, *self._shape(size)), 1):
+                raise KpiError(
+                    f"{expected}, preprocess makes {'x'.join(map(str, self._shape(size)))}",
+                    "correct size, layout or colour in [workload.NAME.preprocess]",
+                )
+
+    @cached_property
+    def _sizes(self) -> list[tuple[int, int]]:
+        """Height and width of the input of each picture; one alone where they are all the same."""
+        if self.how.size is not None:
+            return [self.how.size]
+        return [input_size(upright_size(file), self.how) for file in self._files]
+
+    @property
+    def shapes(self) -> list[str] | None:
+        """A name of each input's shape, where there are several."""
+        several = len(set(self._sizes)) > 1
+        return [f"{height} x {width}" for height, width in self._sizes] if several else None
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether two are rarely of one shape."""
+        return 2 * len(set(self._sizes)) > len(self._sizes) > 1
 
     @property
     def spec(self) -> TensorSpec:
-        """The input as pictures are made."""
-        return TensorSpec(self._port.name, self._shape, self._port.dtype)
+        """The input as pictures are made: the largest of each side."""
+        height, width = (max(sides) for sides in zip(*self._sizes, strict=True))
+        varies = () if self.how.size else (1, 2) if self.how.layout == "NCHW" else (0, 1)
+        return TensorSpec(self._port.name, self._shape((height, width)), self._port.dtype, varies)
 
-    @property
-    def _shape(self) -> tuple[int, ...]:
+    def _shape(self, size: tuple[int, int]) -> tuple[int, ...]:
         channels = 1 if self.how.colour == "L" else 3
-        return (channels, *self.how.size) if self.how.layout == "NCHW" else (*self.how.size, channels)
+        return (channels, *size) if self.how.layout == "NCHW" else (*size, channels)
 
     def take(self, files: Sequence[Path]) -> dict[str, npt.NDArray[Any]]:
-        """Pictures by the input's name, (files, ...)."""
+        """Pictures of one shape by the input's name, (files, ...)."""
         import numpy as np
 
         made = [as_input(file, self.how, self._port.dtype) for file in files]
-        return {self._port.name: np.stack(made) if made else np.zeros((0, *self._shape), self._port.dtype)}
+        return {self._port.name: np.stack(made) if made else np.zeros((0, *self.spec.shape), self._port.dtype)}
 
     @staticmethod
     def digest(file: Path) -> str:
         """What is the same for pictures that are the same."""
         return file_digest(file)
+
+
+def stacked(masks: Sequence[npt.NDArray[np.uint8]], fill: int) -> npt.NDArray[np.uint8]:
+    """Masks of several sizes, (masks, height, width), filled up on the right and below."""
+    import numpy as np
+
+    height, width = (max(sides) for sides in zip(*(mask.shape for mask in masks), strict=True))
+    made = np.full((len(masks), height, width), fill, np.uint8)
+    for whole, mask in zip(made, masks, strict=True):
+        whole[: mask.shape[0], : mask.shape[1]] = mask
+    return made

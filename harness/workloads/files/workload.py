@@ -89,8 +89,11 @@ class FileWorkload(TensorWorkload):
     def even(self, outputs: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, npt.NDArray[Any]]:
         return self._reading.even(outputs) if self._reading else outputs
 
-    def read(self, outputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        return self._reading.read(outputs, self.inputs) if self._reading else super().read(outputs)
+    def read(self, outputs: Mapping[str, npt.NDArray[Any]], feeds: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        if self._reading is None:
+            return super().read(outputs, feeds)
+        # Of inputs whose size varies that of the batch counts.
+        return self._reading.read(outputs, [replace(one, shape=feeds[one.name].shape[1:]) for one in self.inputs])
 
     def fingerprint(self) -> str:
         cache = self.settings.cache

@@ -148,6 +148,11 @@ def test_parity_counts_pixels() -> None:
     given, other = painted(1), painted(2)
     metric: Any = metrics()["parity.pixels"]
     assert np.mean(metric.scores(given, other)) == pytest.approx((given.logits == other.logits).mean())
+    wide = [
+        Outputs(np.pad(one.logits.astype(np.float32), ((0, 0), (0, 2), (0, 0)), constant_values=np.nan), one.labels)
+        for one in (given, other)
+    ]
+    assert metric.scores(*wide) == pytest.approx(metric.scores(given, other))
     with pytest.raises(KpiError, match="different clips or pictures"):
         metric.scores(given, Outputs(other.logits[:3], other.labels[:3]))
 

@@ -36,6 +36,38 @@ runtime = "onnxruntime"
 runtime = "onnxruntime"
 passes = [{ pass = "onnx-static-int8", calibration = 32 }]
 
+[workload.sizes]
+task = "semantic-segmentation"
+model = "sizes.onnx"
+data = { file = "turned", masks = "turned-masks", validation = "0 %" }
+reference = "as-delivered"
+
+[workload.sizes.preprocess]
+size = "each"
+shortest = 70
+multiple = 4
+
+[workload.sizes.recipe.as-delivered]
+runtime = "onnxruntime"
+
+[workload.sizes.recipe.int8]
+runtime = { name = "openvino", precision = "f32" }
+passes = ["openvino", { pass = "nncf", calibration = 16 }]
+
+[[kpi]]
+name = "sizes"
+workload = "sizes"
+recipe = "as-delivered"
+machine = "any-cpu"
+targets = { "accuracy.iou" = ">= 75 %", "latency.p50" = "< 1 s", "throughput.offline" = "> 1 fps" }
+
+[[kpi]]
+name = "sizes-int8"
+workload = "sizes"
+recipe = "int8"
+machine = "any-cpu"
+targets = { "accuracy.iou" = ">= 70 %", "parity.pixels" = ">= 95 %" }
+
 [[kpi]]
 name = "delivered"
 workload = "squares"
@@ -77,12 +109,20 @@ def test_classes_of_pixels_are_judged(tmp_path: Path, shared_store: Path) -> Non
     pixels_model(tmp_path / "squares.onnx")
     squares_data(tmp_path / "pictures", 250)
     masks_of(tmp_path / "pictures", tmp_path / "masks")
+    pixels_model(tmp_path / "sizes.onnx", varies=True)
+    for one, other in (("pictures", "turned"), ("masks", "turned-masks")):
+        (tmp_path / other).mkdir()
+        for number, file in enumerate(sorted((tmp_path / one).glob("*.png"))):
+            with Image.open(file) as opened:
+                (opened.transpose(Image.Transpose.ROTATE_90) if number % 3 else opened).save(
+                    tmp_path / other / file.name
+                )
     (tmp_path / "kpis.toml").write_text(FAST + TEXT, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n", encoding="utf-8")
     project = Project(tmp_path, shared_store)
     done = project.pytest()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [target["verdict"] for target in project.evidence()["targets"]] == ["PASS"] * 6
+    assert [target["verdict"] for target in project.evidence()["targets"]] == ["PASS"] * 11
     again = project.recomputed()
     assert again.returncode == 0, again.stdout
 

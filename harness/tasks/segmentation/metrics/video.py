@@ -133,8 +133,9 @@ class ParityPixels(_Segmented):
         own, other = _classes(outputs), None if reference is None else _classes(reference)
         if other is None or own.shape != other.shape:
             raise KpiError("the two recipes segmented different clips or pictures")
-        same = own == other
-        return [float(share) for share in same.reshape(len(same), -1).mean(axis=1)]
+        # Where pictures have several sizes, nothing fills up.
+        right, known = ((own == other).reshape(len(own), -1), (own == own).reshape(len(own), -1))  # noqa: PLR0124
+        return [float(share) for share in right.sum(axis=1) / known.sum(axis=1)]
 
 
 def _classes(outputs: Segmented | Outputs) -> npt.NDArray[Any]:
