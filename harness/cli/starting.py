@@ -10,9 +10,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from harness.core.data_files import DataFiles, Preprocess
+from harness.cli.reading import LENGTH, PICTURE, SIDE, reading_of
+from harness.core.data_files import DataFiles, Preprocess, TextPreprocess
 from harness.core.errors import KpiError, suggest
-from harness.core.formats import TABLES
 from harness.core.units import BYTES
 from harness.judge.metrics.latency import LatencyP50
 from harness.judge.metrics.size import Size
@@ -20,23 +20,14 @@ from harness.measure.runtimes.base import Proposal, Runtime
 from harness.spec.catalog import model_files as model_passes
 from harness.spec.catalog import runtimes
 from harness.spec.tasks import Guess, Starter, tasks
-from harness.workloads.files.arrays import ONLY, Arrays
-from harness.workloads.files.coco import SUFFIX as COCO
-from harness.workloads.files.columns import Table
 from harness.workloads.files.opening import open_samples
 from harness.workloads.files.signature import Port, Signature, model_files, read_signature
-from harness.workloads.files.table_files import guessed_delimiter
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
-_LABELS = ("label", "labels", "y", "target", "targets", "class", "classes")
 _MADE = 64
 _TINY = 50_000  # bytes: what a format adds is more than INT8 saves
-_PICTURE = 4  # batch, channels, height, width
-_CHANNELS = (1, 3)
-_SIDE, _LENGTH = 224, 128  # of a picture, of a text, where the model leaves it open
 Shape = Sequence[int]
 
 
@@ -65,8 +56,16 @@ class Found:
         return sum(file.stat().st_size for file in model_files(self.model))
 
 
-def look(model: Path, data: Path | None, folder: Path, shapes: Mapping[str, Shape] = MappingProxyType({})) -> Found:
+def look(
+    model: Path,
+    data: Path | None,
+    folder: Path,
+    shapes: Mapping[str, Shape] = MappingProxyType({}),
+    tokenizer: Path | None = None,
+) -> Found:
     """Reads both. Without data random numbers are written into ``folder``, inputs of ``shapes`` where these are given.
+
+    ``tokenizer`` reads texts; without it one that lies next to the model or the data.
 
     Raises KpiError where data and model do not fit, with what was found and what is expected.
     """
@@ -81,53 +80,19 @@ def look(model: Path, data: Path | None, folder: Path, shapes: Mapping[str, Shap
     if data is not None and shapes:
         raise KpiError("--shape is for random numbers; the data have sizes of their own", "leave out --shape or --data")
     file = data or _random_data(signature, folder / f"{name}-random.npz", shapes)
-    readers = {COCO: _pictures, **dict.fromkeys(TABLES, _table)}
-    files = readers.get(file.suffix.lower(), _arrays)(signature, file)
+    found = reading_of(model, signature, file, tokenizer)
+    files = found.files
     samples = open_samples(file, signature, model.name, files)
-    task, guess, remarks = _task(signature, samples.labels)
+    task, guess, remarks = _task(signature, samples.labels, found.holds)
     scored = guess.output if len(signature.outputs) > 1 and not guess.options else None
-    said = [*remarks, *samples.remarks]
-    if files.preprocess is not None:
-        said.append("pictures become inputs in the usual way: correct preprocess as the model's card says")
+    said = [*remarks, *samples.remarks, *found.remarks]
+    options = dict(guess.options)
+    if files.classes and (names := tasks()[task].names):
+        # The task names its classes itself.
+        options[names], files = list(files.classes), replace(files, classes=())
     if signature.fixed:
         said.append(f"no pass makes less of {signature.fixed}: add recipes with a `model` of their own")
-    if files.classes:
-        said.append("classes are in the order of their names: hold it against the order of the model's outputs")
-    return Found(name, model, signature, file, files, task, scored, samples.count, made, tuple(said), guess.options)
-
-
-def _arrays(signature: Signature, file: Path) -> DataFiles:
-    """Which arrays of a file are inputs, which is the label, what its classes are where it names them."""
-    arrays = Arrays(file)
-    files = DataFiles(whole=file, inputs=_same_names(signature, arrays))
-    label = next((one for one in _LABELS if one in arrays and one not in files.inputs.values()), None)
-    if label is None:
-        return files
-    named = arrays[label].dtype.kind in "US"
-    classes = tuple(sorted(set(arrays[label].astype(str).ravel().tolist()))) if named else ()
-    return replace(files, label=str(label), classes=classes)
-
-
-def _table(signature: Signature, file: Path) -> DataFiles:
-    """What divides the columns of a table, which is the label, what its classes are where it names them."""
-    delimiter = guessed_delimiter(file)
-    table = Table(file, delimiter)
-    inputs = {port.name for port in signature.inputs}
-    labels = [name for name in table.names if name.lower() in _LABELS and name not in inputs]
-    label = min(labels, key=lambda name: _LABELS.index(name.lower()), default=DataFiles().label)
-    classes = table.class_names(label) if labels else ()
-    return DataFiles(whole=file, label=label, classes=classes, delimiter=delimiter)
-
-
-def _pictures(signature: Signature, file: Path) -> DataFiles:
-    """How the pictures of a COCO file become the first input, as detectors usually take them."""
-    shape = signature.inputs[0].shape or ()
-    if len(shape) != _PICTURE:
-        raise KpiError(f"{signature.inputs[0]} takes no pictures, {file.name} names some", "give other data")
-    last = shape[3] in _CHANNELS and shape[1] not in _CHANNELS
-    height, width = (size or _SIDE for size in (shape[1:3] if last else shape[2:4]))
-    how = Preprocess((height, width), fit="letterbox", layout="NHWC" if last else "NCHW")
-    return DataFiles(whole=file, preprocess=how)
+    return Found(name, model, signature, file, files, task, scored, samples.count, made, tuple(said), options)
 
 
 def _plain(stem: str) -> str:
@@ -135,27 +100,10 @@ def _plain(stem: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem if c.isascii()).strip("-") or "model"
 
 
-def _same_names(signature: Signature, arrays: Arrays) -> dict[str, str]:
-    """Which array is which input, where the names differ and type and shape leave one choice."""
-    free = [name for name in arrays if name != ONLY and name not in {port.name for port in signature.inputs}]
-    found: dict[str, str] = {}
-    for port in signature.inputs:
-        if port.name in arrays or list(arrays) == [ONLY]:
-            continue
-        fitting = [name for name in free if name not in found.values() and _fits(port, arrays[name])]
-        if len(fitting) == 1:
-            found[port.name] = fitting[0]
-    return found
-
-
-def _fits(port: Port, array: npt.NDArray[np.generic]) -> bool:
-    return port.takes(str(array.dtype)) and array.ndim > 0 and (not port.shape or port.fits(array.shape, 1))
-
-
-def _task(signature: Signature, labels: npt.NDArray[Any] | None) -> tuple[str, Guess, tuple[str, ...]]:
-    """The task that fits outputs and labels, what it says of them, remarks on both."""
+def _task(signature: Signature, labels: npt.NDArray[Any] | None, holds: str) -> tuple[str, Guess, tuple[str, ...]]:
+    """The task that fits outputs, labels and what the data hold, what it says of them, remarks on both."""
     guesses = [(task, found) for task in tasks().values() if task.guess and (found := task.guess(signature, labels))]
-    task, best = max(((t, g) for t, g in guesses if g.output), key=lambda one: one[1].sure)
+    task, best = max(((t, g) for t, g in guesses if g.output), key=lambda one: (one[1].sure, one[0].holds == holds))
     remarks = [g.note for _, g in guesses if g.note and not g.output]
     if labels is not None and not task.labelled and not remarks:
         remarks = [_unused(labels, next(port for port in signature.outputs if port.name == best.output))]
@@ -191,7 +139,7 @@ def _random_data(signature: Signature, file: Path, shapes: Mapping[str, Shape]) 
                 f"say the sizes of one sample, --shape {port.name}=3x224x224, or give real samples: --data data.npz"
             )
             raise KpiError(f"{port}: no data can be made for it", remedy)
-        usual = _SIDE if len(own) == _PICTURE else _LENGTH
+        usual = SIDE if len(own) == PICTURE else LENGTH
         shape = (_MADE, *shapes.get(port.name, [size or usual for size in own[1:]]))
         whole = port.dtype.startswith(("int", "uint", "bool"))
         values = chance.integers(0, 2, shape) if whole else chance.random(shape)
@@ -266,7 +214,7 @@ def written(found: Found, device: str, folder: Path, bounds: Mapping[tuple[str, 
         *_data_lines(found, folder),
         *([f"scored = {_quoted(found.scored)}"] if found.scored else []),
         f"reference = {_quoted(DELIVERED)}",
-        *_preprocess_lines(found),
+        *_preprocess_lines(found, folder),
     ]
     for one, _ in proposed:
         lines += ["", f"[workload.{found.name}.recipe.{one.name}] # {one.about}"]
@@ -296,15 +244,21 @@ def _data_lines(found: Found, folder: Path) -> Iterator[str]:
     yield f"data = {value} # 20 % for calibration, 20 % to tune on, the rest to judge by"
 
 
-def _preprocess_lines(found: Found) -> Iterator[str]:
+def _preprocess_lines(found: Found, folder: Path) -> Iterator[str]:
     how = found.reading.preprocess
+    if how is None:
+        return
+    yield from ("", f"[workload.{found.name}.preprocess] # as the model's card says it")
     if isinstance(how, Preprocess):
-        yield from ("", f"[workload.{found.name}.preprocess] # as the model's card says it")
-        yield from (
-            f"size = {_toml(list(how.size) if how.size else 'each')}",
-            f"fit = {_quoted(how.fit)}",
-            f"layout = {_quoted(how.layout)}",
-        )
+        size = list(how.size) if how.size else "each"
+        yield from (f"size = {_toml(size)}", f"fit = {_quoted(how.fit)}", f"layout = {_quoted(how.layout)}")
+    elif isinstance(how, TextPreprocess):
+        yield f"tokenizer = {_quoted(_path(how.tokenizer, folder))}"
+        text = list(how.text) if len(how.text) > 1 else how.text[0]
+        yield f"words = {_quoted(how.words)}" if how.words else f"text = {_toml(text)}"
+        yield f"length = {how.lengths[0]}"
+    else:
+        yield from (f"rate = {how.rate}", f"seconds = {how.seconds!r}")
 
 
 def _path(file: Path, folder: Path) -> str:

@@ -57,8 +57,10 @@ class Task:
     these are the names of the classes in the order of the model's; metrics find the settings in ``Outputs.task``.
     ``space`` gives the recipes that ``kpi search`` tries where a workload names none, for a number of cores.
 
-    For ``kpi init``: ``guess`` says whether a model file with these labels may be of the task; ``starting`` are first
-    targets of the file as delivered, ``kept`` is one that an optimized recipe must keep.
+    For ``kpi init``: ``holds`` is what its data hold where tasks of other data have such answers too ("pictures",
+    "texts", "recordings"); ``names`` is the setting that names the classes; ``guess`` says whether a model file with
+    these labels may be of the task; ``starting`` are first targets of the file as delivered, ``kept`` is the one that
+    an optimized recipe must keep.
     """
 
     name: str
@@ -70,6 +72,8 @@ class Task:
     metric: str = ""
     options: type = NoOptions
     space: Callable[[int], dict[str, Any]] | None = None
+    holds: str = ""
+    names: str = ""
     guess: Callable[[Signature, npt.NDArray[Any] | None], Guess | None] | None = None
     starting: Sequence[Starter] = ()
     kept: Starter | None = None

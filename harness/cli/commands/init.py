@@ -37,10 +37,12 @@ class Init(Command):
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("model", type=Path, help="a model file; docs/files.md names the formats")
         said = (
-            "arrays named as the inputs, and `label` (.npz, .npy, .safetensors), a table (.csv, .parquet), or a "
-            "COCO file (.json); default: random numbers"
+            "arrays named as the inputs, and `label` (.npz, .npy, .safetensors), a table (.csv, .parquet), texts "
+            "(.jsonl), a folder of pictures or recordings, a COCO file (.json); default: random numbers"
         )
         parser.add_argument("--data", type=Path, help=said)
+        said = "what reads texts; default: a tokenizer.json next to the model or the data"
+        parser.add_argument("--tokenizer", type=Path, metavar="PATH", help=said)
         said = "sizes that the model leaves open, for random numbers: --shape image=3x224x224; may be repeated"
         parser.add_argument("--shape", action="append", default=[], metavar="INPUT=AxBxC", help=said)
         parser.add_argument("--device", choices=DEVICES, default="cpu", help="what it is to run on")
@@ -56,7 +58,7 @@ class Init(Command):
             raise KpiError(f"{kpis} is there already", "name another file with --kpis FILE, or remove that one")
         folder = kpis.resolve().parent
         folder.mkdir(parents=True, exist_ok=True)
-        found = look(chosen.model, chosen.data, folder, _shapes(chosen.shape))
+        found = look(chosen.model, chosen.data, folder, _shapes(chosen.shape), chosen.tokenizer)
         write_atomically(kpis, written(found, chosen.device, folder))
         call = _pytest_finds(folder) if kpis.name == "kpis.toml" else f"{_CALL} --kpis {kpis}"
         _tell(found, kpis)

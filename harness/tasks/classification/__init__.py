@@ -21,9 +21,9 @@ def _guess(kind: str, signature: Signature, labels: npt.NDArray[Any] | None) -> 
     """A row of scores for each sample, and labels that are places in it."""
     first = signature.inputs[0]
     pictures = first.shape is not None and len(first.shape) == _PICTURE
-    own = "image" if pictures else "text" if first.dtype.startswith("int") else "tabular"
+    own = ("image",) if pictures else ("text",) if first.dtype.startswith("int") else ("tabular", "audio")
     scores = [port for port in signature.floats if port.shape is not None and len(port.shape) == 2]  # noqa: PLR2004
-    if own != kind or labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu" or not scores:
+    if kind not in own or labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu" or not scores:
         return None
     classes = (scores[0].shape or (None, None))[1]
     if classes is None or 0 <= int(labels.min()) <= int(labels.max()) < max(classes, 2):
@@ -65,11 +65,12 @@ _SINGLE = tuple(
         metric="accuracy.top1",
         hub=f"{kind}-classification",
         space=tensor_space,
+        holds=holds,
         guess=partial(_guess, kind),
         starting=(("accuracy.top1", ">= 50 %", "a starting point: write what you need"),),
         kept=("accuracy.top1", "drop <= 1 pp vs {reference}", "how much accuracy it may cost"),
     )
-    for kind in ("image", "text", "audio", "tabular")
+    for kind, holds in (("image", "pictures"), ("text", "texts"), ("audio", "recordings"), ("tabular", ""))
 )
 _SEVERAL = Task(
     MULTI_LABEL,

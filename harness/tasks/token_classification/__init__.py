@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.core.registry import options_table
 from harness.spec.default_space import tensor_space
-from harness.spec.tasks import Task
+from harness.spec.tasks import Guess, Task
+from harness.workloads.files.lines import IGNORED
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from harness.workloads.files.signature import Signature
 
 _PREFIXES = {"IOB2": "BI", "BIOES": "BIES"}
 OUTSIDE = "O"
@@ -49,6 +55,14 @@ class Tagging:
         return tuple(self.tags)
 
 
+def _guess(signature: Signature, labels: npt.NDArray[Any] | None) -> Guess | None:
+    """A class for each token, and an output that has a row of scores for each."""
+    if labels is None or labels.ndim != 2 or labels.dtype.kind not in "iu" or IGNORED not in labels:  # noqa: PLR2004
+        return None
+    rows = [port for port in signature.floats if port.shape is not None and len(port.shape) == 3]  # noqa: PLR2004
+    return Guess(rows[0].name, sure=3) if rows else None
+
+
 TASKS = (
     Task(
         "token-classification",
@@ -57,6 +71,8 @@ TASKS = (
         hub="token-classification",
         options=Tagging,
         space=tensor_space,
+        names="tags",
+        guess=_guess,
         starting=(("accuracy.tokens", ">= 80 %", "a starting point: write what you need"),),
         kept=("accuracy.entity_f1", "drop <= 1 pp vs {reference}", "how much of what it finds it may lose"),
     ),
