@@ -11,7 +11,8 @@ from harness.core.data_files import SPLITS, AnyPreprocess, DataFiles, Preprocess
 from harness.core.formats import EXPORTED_PROGRAM, TABLES
 from harness.core.units import SHARE
 from harness.spec.catalog import model_files
-from harness.spec.schema import DataTable, PreprocessTable, RecordingTable, TextTable, WorkloadTable
+from harness.spec.data_schema import DataTable, PreprocessTable, RecordingTable, TextTable
+from harness.spec.schema import WorkloadTable
 from harness.spec.tasks import TENSORS, tasks
 
 Say = Callable[[str, str], None]

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
     Field,
-    PrivateAttr,
     StringConstraints,
-    Tag,
     TypeAdapter,
     ValidationInfo,
     field_validator,
 )
 
 from harness.spec.catalog import passes, runtimes, scenarios
+from harness.spec.data_schema import AnyPreprocess, DataTable, PreprocessTable, RecordingTable, TextTable
 from harness.spec.messages import pattern
+from harness.spec.table import Name, Table
 from harness.spec.tasks import PROMPTS, Task, tasks
 
-# A name may be in any language; control characters would break a terminal, a file or a JUnit report.
-_PLAIN = pattern(r"^[^\x00-\x1f\x7f]+$", "text without control characters")
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PLAIN)]
 # What pytest takes for one word in `-m "nightly and cpu"`.
 _WORD = pattern(r"^[A-Za-z_][A-Za-z0-9_]*$", "one word of letters, digits and _, as -m takes it")
 Mark = Annotated[str, StringConstraints(pattern=_WORD)]
@@ -32,23 +25,6 @@ _DOTTED = pattern(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", 'a package below this fold
 _PACKAGE = pattern(r"^[A-Za-z_]\w*$", 'a package in this folder, written like "my_gate"')
 _DIGEST = pattern(r"^[0-9a-f]{64}$", "a SHA-256: 64 digits from 0 to 9 and a to f")
 PassTable = str | dict[str, Any]
-
-
-class Table(BaseModel):
-    """A TOML table that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-    stand_ins: ClassVar[dict[str, Any]] = {}
-    """What takes the place of a key that must be there and is wrong or missing."""
-    _wrong: frozenset[str] = PrivateAttr(default=frozenset())
-
-    def mark_wrong(self, keys: Iterable[str]) -> None:
-        """Remembers keys whose mistakes were told."""
-        self._wrong = frozenset(keys)
-
-    def wrong(self, key: str) -> bool:
-        """Whether a mistake of this key was told: its value then says nothing."""
-        return key in self._wrong
 
 
 class OwnedTable(Table):
@@ -125,108 +101,6 @@ class PublishedTable(Table):
     recipe: str
     machine: str
     values: dict[str, str]
-
-
-Side = Annotated[int, Field(ge=1, le=16384)]
-
-
-class PreprocessTable(Table):
-    """``[workload.NAME.preprocess]``: how a picture becomes an input.
-
-    ``size`` = "each": each keeps its own, brought to ``shortest`` and ``longest`` sides and to a ``multiple``.
-    """
-
-    stand_ins: ClassVar[dict[str, Any]] = {"size": 1}
-    size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] | Literal["each"]
-    shortest: Side | None = None
-    longest: Side | None = None
-    multiple: Annotated[int, Field(ge=1, le=1024)] = 1
-    fit: Literal["stretch", "letterbox", "pad"] = "stretch"
-    fill: Annotated[int, Field(ge=0, le=255)] = 114
-    resize: Side | None = None
-    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
-    colour: Literal["RGB", "BGR", "L"] = "RGB"
-    scale: Annotated[float, Field(gt=0)] = 255.0
-    mean: list[float] = Field(default_factory=lambda: [0.0])
-    std: list[Annotated[float, Field(gt=0)]] = Field(default_factory=lambda: [1.0])
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
-
-
-Length = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-class TextTable(Table):
-    """``[workload.NAME.preprocess]`` with a ``tokenizer``: how a text becomes the inputs of a model.
-
-    ``text`` names the field of a line that holds it, or two for a pair; ``words``, in its place, one with a list of
-    words. ``length`` is what texts are padded and cut to; "each": they are not. ``buckets`` are several lengths.
-    """
-
-    stand_ins: ClassVar[dict[str, Any]] = {"tokenizer": "tokenizer.json"}
-    tokenizer: Annotated[str, StringConstraints(min_length=1)]
-    text: Name | Annotated[list[Name], Field(min_length=1, max_length=2)] | None = None
-    words: Name | None = None
-    length: Length | Literal["each"] | None = None
-    buckets: Annotated[list[Length], Field(min_length=1, max_length=64)] | None = None
-    pad: Annotated[str, StringConstraints(min_length=1)] | None = None
-
-
-class RecordingTable(Table):
-    """``[workload.NAME.preprocess]`` with a ``rate``: how a recording becomes an input.
-
-    ``rate``: samples a second; ``seconds``: what recordings are cut to, or filled up to with zeros.
-    """
-
-    stand_ins: ClassVar[dict[str, Any]] = {"rate": 16_000, "seconds": 1.0}
-    rate: Annotated[int, Field(ge=1, le=1_000_000)]
-    seconds: Annotated[float, Field(gt=0, le=3600)]
-
-
-def _kind(given: object) -> str:
-    """Which of the tables a ``preprocess`` is: one key tells each from the others."""
-    if isinstance(given, Table):
-        return type(given).__name__
-    keys = given if isinstance(given, dict) else {}
-    return "TextTable" if "tokenizer" in keys else "RecordingTable" if "rate" in keys else "PreprocessTable"
-
-
-AnyPreprocess = Annotated[
-    Annotated[PreprocessTable, Tag("PreprocessTable")]
-    | Annotated[TextTable, Tag("TextTable")]
-    | Annotated[RecordingTable, Tag("RecordingTable")],
-    Discriminator(_kind),
-]
-
-
-Columns = Annotated[list[Name], Field(min_length=1)]
-
-
-class DataTable(Table):
-    """``data`` of a workload without a fixture: one file that is divided, or a file for each split.
-
-    ``inputs`` says which array, field or columns are which input; ``label``, ``slice``, ``cluster`` name others;
-    ``classes`` are the names of the classes (of folders too) in the order of the model's; ``training`` and
-    ``validation`` are shares of ``file``, or files next to that of ``evaluation``. A folder of pictures or recordings
-    may be there in place of a file; ``pictures`` is the folder of those that a COCO file names; ``masks``, next to a
-    folder of pictures, has a mask for each, whose pixels of the value ``ignore`` do not count. ``delimiter`` divides
-    the columns of a table; ``missing`` = "nan" permits empty cells in it.
-    """
-
-    file: str | None = None
-    evaluation: str | None = None
-    training: str | None = None
-    validation: str | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
-    inputs: dict[str, str | Columns] = Field(default_factory=dict)
-    label: Name | Columns = "label"
-    slice: Name = "slice"
-    cluster: Name = "cluster"
-    classes: list[str] = Field(default_factory=list)
-    pictures: str | None = None
-    masks: Annotated[str, StringConstraints(min_length=1)] | None = None
-    ignore: Annotated[int, Field(ge=0, le=255)] = 255
-    delimiter: Literal[",", ";", "\t", "|"] | None = None
-    missing: Literal["nan"] | None = None
 
 
 class WorkloadTable(Table):

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from harness.core.errors import suggest
-from harness.spec import schema
 from harness.spec.messages import merged, must_be
 from harness.spec.sources import Sources
+from harness.spec.table import Table
 from harness.spec.toml_lines import Place
 
-TableT = TypeVar("TableT", bound=schema.Table)
+TableT = TypeVar("TableT", bound=Table)
 _MEANT = 0.7
 """How alike a misspelled key must be to be read as the one that was meant."""
 
@@ -127,9 +127,7 @@ class Tables:
         return name, rest
 
 
-def _mended(
-    model: type[schema.Table], data: Mapping[str, Any], error: ValidationError, told: set[str]
-) -> dict[str, Any]:
+def _mended(model: type[Table], data: Mapping[str, Any], error: ValidationError, told: set[str]) -> dict[str, Any]:
     """The table without what is wrong in it, stand-ins for keys that must be there; a second fault takes the key."""
     left = dict(data)
     for problem in error.errors():
