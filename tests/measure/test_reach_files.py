@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.errors import Unavailable
+from harness.measure.reach.pinned import requirement_file
+from harness.measure.reach.ssh import Ssh
 from harness.measure.reach.there.files import Files, hold
 from harness.measure.reach.there.wire import Gone, Wire
+from tests.support.project import ROOT
 
 
 def pieces(*given: bytes) -> Callable[[], bytes]:
@@ -93,3 +97,31 @@ def test_a_file_follows_its_line(tmp_path: Path) -> None:
         found += piece
     assert found == file.read_bytes()
     assert wire.message() == {"id": 2}
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_a_board_gets_the_versions_that_are_used_here(arch: str) -> None:
+    ours = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    theirs = [line for line in requirement_file(arch, ROOT).read_text(encoding="utf-8").splitlines() if "==" in line]
+    assert [line for line in theirs if line not in ours and not line.startswith("pip==")] == []
+
+
+def test_an_architecture_without_a_requirement_file_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match='unknown architecture "armv7l"') as told:
+        requirement_file("armv7l", tmp_path)
+    assert "environments/reach-armv7l.txt" in told.value.remedy
+    (tmp_path / "environments").mkdir()
+    own = tmp_path / "environments/reach-armv7l.txt"
+    own.touch()
+    assert requirement_file("armv7l", tmp_path) == own
+
+
+@pytest.mark.parametrize("address", ["", "-oProxyCommand=x", "a b", "pi@board;reboot", "$(x)"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="is not an address"):
+        Ssh.check(address)
+
+
+@pytest.mark.parametrize("address", ["board-7", "pi@board-7.local", "pi@10.0.0.7", "root@fe80::1%eth0"])
+def test_addresses(address: str) -> None:
+    Ssh.check(address)
