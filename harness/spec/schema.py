@@ -15,7 +15,7 @@ from pydantic import (
 from harness.spec.catalog import passes, runtimes, scenarios
 from harness.spec.data_schema import AnyPreprocess, DataTable, PreprocessTable, RecordingTable, TextTable
 from harness.spec.messages import pattern
-from harness.spec.table import Name, Table
+from harness.spec.table import PLAIN, Name, Table
 from harness.spec.tasks import PROMPTS, Task, tasks
 
 # What pytest takes for one word in `-m "nightly and cpu"`.
@@ -81,7 +81,7 @@ class RecipeTable(Table):
     passes: list[PassTable] = Field(default_factory=list)
     model: Annotated[str, StringConstraints(min_length=1)] | None = None
     model_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
-    package: Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=_PLAIN)] | None = None
+    package: Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=PLAIN)] | None = None
     package_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
     inputs: dict[Name, Name | PortTable] = Field(default_factory=dict)
     outputs: dict[Name, Name | PortTable] = Field(default_factory=dict)

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, StringConstraints
 from harness.spec.messages import pattern
 
 # A name may be in any language; control characters would break a terminal, a file or a JUnit report.
-_PLAIN = pattern(r"^[^\x00-\x1f\x7f]+$", "text without control characters")
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_PLAIN)]
+PLAIN = pattern(r"^[^\x00-\x1f\x7f]+$", "text without control characters")
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PLAIN)]
 
 
 class Table(BaseModel):

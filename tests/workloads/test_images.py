@@ -187,6 +187,8 @@ def test_files_that_are_not_read_are_told(folder: Path) -> None:
         (folder / f"{number}.heic").touch()
     (said,) = samples(folder, DataFiles(folder, preprocess=HOW)).remarks
     assert said == "2 other files in pictures are no pictures, such as 0.heic"
+
+
 EACH = Preprocess(None, shortest=20, longest=30, multiple=8, fill=7, scale=1.0)
 
 
