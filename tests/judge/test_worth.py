@@ -152,3 +152,12 @@ def test_a_drop_that_nothing_could_miss_is_refused(name: str, bound: str, mean: 
         return
     with pytest.raises(KpiError, match=r"w/fp32 has .* no artifact could miss"):
         check_can_fail(of, parsed, "w/fp32", mean)
+
+
+def test_outputs_are_looked_at_once_for_all_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target of every class has one metric for each: what is known of the whole set holds for all of them."""
+    given, of = several(found=True), metric("accuracy.multilabel_f1")
+    of.check_compared(given, "w/reference")
+    monkeypatch.setattr(of, "figure", None)
+    of.check_compared(given, "w/reference")
+    metric("accuracy.multilabel_f1[class=2]").check_compared(given, "w/reference")

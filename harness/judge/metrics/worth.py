@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,20 +17,24 @@ if TYPE_CHECKING:
 _LEAST, _MOST, _TIMES = 20, 300, 10
 _SPREADS = 3
 """So many standard deviations are beyond what shuffled labels give by chance."""
+_KNOWN: deque[tuple[Outputs, str]] = deque(maxlen=4)
+"""The last outputs that were found to know something: each target asks, one of every class for each class."""
 _REMEDY = "check its labels, what its inputs are made with, and its weights"
 
 
-def check_better_than_shuffled(metric: type[SampleMetric], outputs: Outputs, recipe: str) -> None:
+def check_better_than_shuffled(metric: type[SampleMetric], outputs: Outputs, recipe: str, most: int = _MOST) -> None:
     """Raises KpiError where answers score no better than they would with the labels of other samples.
 
-    Labels are shuffled ten times, always alike, among at most 300 samples; answers must be better than the best that
-    they give by more than three standard deviations. Of fewer than 20 samples nothing is said:
+    Labels are shuffled ten times, always alike, among at most ``most`` samples; answers must be better than the best
+    that they give by more than three standard deviations. Of fewer than 20 samples nothing is said:
     a comparison is not decided by so few.
     """
     import numpy as np
 
+    if any(one is outputs and name == metric.name for one, name in _KNOWN):
+        return
     chance = np.random.default_rng(1)
-    rows = np.sort(chance.permutation(len(outputs.labels))[:_MOST])
+    rows = np.sort(chance.permutation(len(outputs.labels))[:most])
     if len(rows) < _LEAST:
         return
     part = replace(outputs, logits=outputs.logits[rows], labels=outputs.labels[rows], slices=None)
@@ -39,6 +44,7 @@ def check_better_than_shuffled(metric: type[SampleMetric], outputs: Outputs, rec
     luck = _SPREADS * statistics.stdev(mixed)
     least = max(mixed) + luck if metric.better == "higher" else min(mixed) - luck
     check_better_than(metric, own, least, recipe, "the same answers to other samples, with luck,")
+    _KNOWN.append((outputs, metric.name))
 
 
 def check_better_than(metric: type[SampleMetric], own: float, least: float, recipe: str, who: str) -> None:
