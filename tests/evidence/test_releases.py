@@ -16,6 +16,7 @@ import pytest
 
 from harness.core.errors import KpiError
 from harness.spec.catalog import release_place
+from tests.support.oci_registry import registry
 from tests.support.packages import Done, kpi
 from tests.support.project import Project
 from tests.support.releasing import NEXT, counter, releasing_project
@@ -320,3 +321,25 @@ def test_an_alias_of_mlflow_is_a_pointer_too(copy: Project, tmp_path: Path) -> N
     with patch.dict(os.environ, copy.environment), pytest.raises(KpiError, match="MLflow refused"):
         release_place("mlflow:models:/digits/77", copy.folder).current()
     refused(kpi(copy, "release", "--to", "mlflow:models:/digits/1", "digits-ships"), "is a package, not a pointer")
+
+
+@pytest.mark.suite
+def test_a_tag_of_a_registry_is_a_pointer_too(copy: Project, tmp_path: Path) -> None:
+    pytest.importorskip("oras")
+    with registry(tmp_path) as address:
+        place = f"oci://{address}/models/digits:champion"
+        refused(kpi(copy, "release", "--to", place, "--rollback"), "nothing was released")
+        done = kpi(copy, "release", "digits-ships", "--to", place)
+        assert done.returncode == 0, done.stderr
+        assert "(the first release)" in done.stdout
+        assert "as before" in kpi(copy, "release", "digits-ships", "--to", place).stdout
+        copy.change("releases/digits.json", place)
+        assert copy.pytest().returncode == 0
+        latency = next(t for t in copy.evidence()["targets"] if t["metric"] == "latency.p50")
+        assert any(note.startswith("held against release ") for note in latency["notes"])
+        assert kpi(copy, "release", "digits-ships").returncode == 0
+        assert kpi(copy, "release", "digits-ships", "--rollback").returncode == 0
+        lines = kpi(copy, "release", "digits-ships", "--history").stdout.splitlines()
+        assert [line.split()[1] for line in lines] == ["release", "release", "rollback"]
+        assert lines[0].split()[2] == lines[2].split()[2] != lines[1].split()[2]
+    refused(kpi(copy, "release", "digits-ships"), "the registry refused")

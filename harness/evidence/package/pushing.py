@@ -120,23 +120,18 @@ class Oci(Push):
         return f"oci://{reference}"
 
 
-def oras_options(repository: str) -> list[str]:
-    """What each call about a repository needs: a registry of this machine speaks plain HTTP."""
-    return ["--plain-http"] if repository.partition("/")[0].partition(":")[0] in ("localhost", "127.0.0.1") else []
+def without_tls(repository: str) -> bool:
+    """Whether a registry speaks plain HTTP: one of this machine."""
+    return repository.partition("/")[0].partition(":")[0] in ("localhost", "127.0.0.1")
 
 
-def oras_command(
-    tool: str, target: str, contents: Contents, written: Path, labels: Mapping[str, str] | None = None
-) -> tuple[list[str], str]:
-    """What is called in the package's folder, and the reference; the tag is the root digest unless one is named.
-
-    ``labels`` are annotations besides those that every package has.
-    """
+def oras_command(tool: str, target: str, contents: Contents, written: Path) -> tuple[list[str], str]:
+    """What is called in the package's folder, and the reference; the tag is the root digest unless one is named."""
     reference = target.removeprefix("//")
     if ":" not in reference.rpartition("/")[2]:
         reference += f":{contents.digest[:_SHORT]}"
-    command = [tool, "push", "--artifact-type", _TYPE, *oras_options(reference)]
-    for name, value in {**_labels(contents), **(labels or {})}.items():
+    command = [tool, "push", "--artifact-type", _TYPE, *(["--plain-http"] if without_tls(reference) else [])]
+    for name, value in _labels(contents).items():
         command += ["--annotation", f"{name}={value}"]
     names = [written.name] if suffix_of(written) else sorted(contents.files)
     # With its media type named, a name may hold colons of its own.

@@ -1,31 +1,37 @@
-"""Releases in an OCI registry, through ``oras``: a tag is the pointer, a second tag holds the history."""
+"""Releases in an OCI registry: a tag is the pointer, its annotations are the history."""
 
 from __future__ import annotations
 
 import json
+import logging
 import re
-import shutil
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-from harness.core.errors import KpiError, Unavailable
+from harness.core.errors import KpiError, reason
+from harness.core.libraries import require
 from harness.evidence.package.contents import Contents
-from harness.evidence.package.pushing import oras_command, oras_options
-from harness.evidence.package.writing import suffix_of, write
+from harness.evidence.package.pushing import without_tls
+from harness.evidence.package.writing import write
 from harness.evidence.releases.base import NoRelease, Place
 from harness.evidence.releases.moves import Move, move_of, parsed, written
 
 _REFERENCE = re.compile(r"//([A-Za-z0-9.:-]+(?:/[a-z0-9._-]+)+):([A-Za-z0-9_][A-Za-z0-9_.-]{0,100})")
-_LABEL = "kpi.release"
-_HISTORY = "moves.json"
-_TIMEOUT_S = 3600.0
-_SHORT = 12
+_LABEL, _MOVES = "kpi.release", "kpi.moves"
+_TYPE, _LAYER = "application/vnd.kpi.package.v1", "application/vnd.oci.image.layer.v1.tar+gzip"
+_TITLE = "org.opencontainers.image.title"
+_SHORT, _PIECE = 12, 1 << 20
+_GONE = 404
 
 
 class Oci(Place):
-    """``oci://REGISTRY/REPOSITORY:TAG``; each package has a tag of its own, the first digits of its digest."""
+    """``oci://REGISTRY/REPOSITORY:TAG``; each package has a tag of its own, the first digits of its digest.
+
+    Who is logged in by ``docker login`` or ``oras login`` is known here too.
+    """
 
     name = "oci"
 
@@ -35,17 +41,20 @@ class Oci(Place):
         if found is None:
             raise KpiError(f'"{self}" names no tag of a repository', "write oci://REGISTRY/REPOSITORY:TAG")
         self.repository, self.tag = found.groups()
-        self.tool = shutil.which("oras") or ""
-        if not self.tool:
-            raise Unavailable("oras is not installed", "go install oras.land/oras/cmd/oras@v1.3.0")
+        self._oras = require("oras.client", "oras", "ORAS")
+        # What it says of each request would be mixed with what is said here.
+        logging.getLogger("oras.logger").setLevel(logging.CRITICAL)
+
+    @property
+    def _client(self) -> Any:
+        return self._oras.OrasClient(insecure=without_tls(self.repository))
 
     def current(self) -> Move:
-        done = self._call("manifest", "fetch", self._at(self.tag))
-        if done.returncode and _is_absent(done):
+        manifest = self._manifest(self.tag)
+        if manifest is None:
             raise NoRelease(f"nothing was released at {self} yet")
-        self._check(done, "read")
         try:
-            return move_of(json.loads(json.loads(done.stdout)["annotations"][_LABEL]))
+            return move_of(json.loads(manifest["annotations"][_LABEL]))
         except (KeyError, TypeError, ValueError) as error:
             raise KpiError(f"{self} is nothing that `kpi release` pushed", "let the tag name what it pushed") from error
 
@@ -54,28 +63,42 @@ class Oci(Place):
 
     def package(self, digest: str, scratch: Path) -> Path:
         del digest  # what comes is held against it
-        folder = scratch / "oci"
-        folder.mkdir()
-        self._check(self._call("pull", "--output", str(folder), self._at(self.tag)), "pull")
-        archives = [path for path in sorted(folder.rglob("*")) if path.is_file() and suffix_of(path)]
-        if len(archives) != 1:
-            raise KpiError(f"{self} holds {len(archives)} archives, where a package is one")
-        return archives[0]
+        layers = (self._manifest(self.tag) or {}).get("layers", [])
+        if len(layers) != 1:
+            raise KpiError(f"{self} holds {len(layers)} files, where a package is one")
+        out, left = scratch / "package.tar.gz", int(layers[0]["size"])
+        with self._asked(), self._client.get_blob(self._at(self.tag), layers[0]["digest"], stream=True) as answer:
+            answer.raise_for_status()
+            with out.open("wb") as file:
+                for piece in answer.iter_content(_PIECE):
+                    left -= len(piece)
+                    if left < 0:
+                        raise KpiError(f"{self}: more comes than the {layers[0]['size']} bytes that are listed")
+                    file.write(piece)
+        return out
 
     def moves(self) -> Sequence[Move]:
-        done = self._call("blob", "fetch", "--output", "-", self._history()) if self._history() else None
-        if done is None:
-            return []
-        self._check(done, "read")
-        return parsed(f"the history of {self}", done.stdout)
+        manifest = self._manifest(self.tag) or {}
+        text = manifest.get("annotations", {}).get(_MOVES)
+        return parsed(f"the history of {self}", text) if text else []
 
     def put(self, contents: Contents, move: Move, scratch: Path) -> Move:
         archive = scratch / f"{contents.name}.tar.gz"
         write(contents, archive)
         placed = replace(move, place=contents.digest[:_SHORT])
-        label = {_LABEL: json.dumps(asdict(placed))}
-        command, _ = oras_command(self.tool, f"//{self.repository}:{placed.place}", contents, archive, label)
-        self._check(_run(command, scratch), "push")
+        empty = scratch / "config.json"
+        empty.write_text("{}", encoding="utf-8")
+        oci = require("oras.oci", "oras", "ORAS")
+        with self._asked():
+            client, container = self._client, self._container(placed.place)
+            layer = oci.NewLayer(str(archive), media_type=_LAYER)
+            layer["annotations"] = {_TITLE: archive.name}
+            config, _ = oci.ManifestConfig(str(empty))
+            client.upload_blob(str(empty), container, config).raise_for_status()
+            client.upload_blob(str(archive), container, layer).raise_for_status()
+            labels = {_LABEL: json.dumps(asdict(placed)), "kpi.package": f"sha256:{contents.digest}"}
+            manifest = {**oci.NewManifest(), "artifactType": _TYPE, "config": config, "layers": [layer]}
+            client.upload_manifest({**manifest, "annotations": labels}, container).raise_for_status()
         return placed
 
     def move(self, before: Move | None, after: Move) -> None:
@@ -83,57 +106,44 @@ class Oci(Place):
         now = self.now()
         if (now and now.digest) != (before and before.digest):
             raise self.moved_meanwhile(before, now)
-        history = written([*self.moves(), after])
-        self._check(self._call("tag", self._at(after.place), self.tag), "tag")
+        made = self._manifest(after.place)
+        if made is None:
+            raise KpiError(f"{self.fixed(after)} is not there any more")
+        labels = {**made["annotations"], _MOVES: written([*self.moves(), after])}
+        with self._asked():
+            container = self._container(self.tag)
+            self._client.upload_manifest({**made, "annotations": labels}, container).raise_for_status()
         if (now := self.now()) is None or now.digest != after.digest:
             raise self.moved_meanwhile(after, now)
-        self._keep(history)
 
-    def _keep(self, history: str) -> None:
-        """Pushes the history under its own tag."""
-        import tempfile
+    def _manifest(self, tag: str) -> dict[str, Any] | None:
+        """What a tag names; None where there is no such tag."""
+        with self._asked():
+            client = self._client
+            address = f"{client.prefix}://{self._container(tag).manifest_url()}"
+            accepted = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+            answer = client.do_request(address, "GET", headers=accepted)
+            if answer.status_code == _GONE:
+                return None
+            answer.raise_for_status()
+            found: dict[str, Any] = answer.json()
+            return found
 
-        with tempfile.TemporaryDirectory(prefix="kpi-release-") as scratch:
-            folder = Path(scratch)
-            (folder / _HISTORY).write_text(history, encoding="utf-8")
-            options = oras_options(self.repository)
-            command = [self.tool, "push", *options, "--artifact-type", "application/vnd.kpi.releases.v1", "--"]
-            command += [self._at(f"{self.tag}.moves"), f"{_HISTORY}:application/json"]
-            self._check(_run(command, folder), "push")
-
-    def _history(self) -> str:
-        """The reference of the blob that holds the history; empty where there is none yet."""
-        done = self._call("manifest", "fetch", self._at(f"{self.tag}.moves"))
-        if done.returncode and _is_absent(done):
-            return ""
-        self._check(done, "read")
-        return f"{self.repository}@{json.loads(done.stdout)['layers'][0]['digest']}"
+    def _container(self, tag: str) -> Any:
+        container = self._client.get_container(self._at(tag))
+        self._client.auth.load_configs(container)
+        return container
 
     def _at(self, tag: str) -> str:
         return f"{self.repository}:{tag}"
 
-    def _call(self, *words: str) -> subprocess.CompletedProcess[str]:
-        # The subcommand comes first, its options behind it.
-        head = 2 if words[0] in ("manifest", "blob") else 1
-        return _run([self.tool, *words[:head], *oras_options(self.repository), *words[head:]], None)
-
-    def _check(self, done: subprocess.CompletedProcess[str], what: str) -> None:
-        if done.returncode:
-            said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["it does not say why"]
-            raise KpiError(f"oras could not {what} {self}: {said[0]}", "is `oras login` needed?")
-
-
-def _is_absent(done: subprocess.CompletedProcess[str]) -> bool:
-    return "not found" in done.stderr.lower() or "name unknown" in done.stderr.lower()
-
-
-def _run(command: Sequence[str], folder: Path | None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Whatever the registry or the way to it raises becomes one line."""
+        try:
+            yield
+        except KpiError:
+            raise
+        except Exception as error:
+            said = reason(error, 200)
+            raise KpiError(f"{self}: the registry refused: {said}", "is `oras login` needed?") from error
