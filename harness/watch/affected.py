@@ -17,6 +17,7 @@ from harness.judge.metrics import metrics
 from harness.judge.metrics.priced import MachineRatioMetric
 from harness.measure.runtimes import runtimes
 from harness.measure.scenarios import scenarios
+from harness.spec.catalog import FILES, scheme_of
 from harness.spec.model import Kpi, Recipe, Spec, Target
 
 _REQUIREMENTS = ("build", "requirements")
@@ -77,7 +78,7 @@ def _why(old: Spec, new: Spec, target: Target) -> str:
         return "its bound"
     if old.measure != new.measure:
         return "[measure]"
-    for part in ("workload", "recipe", "machine"):
+    for part in ("workload", "recipe", "machine", "first_release"):
         if getattr(before, part) != getattr(kpi, part):
             return f"its {part}"
     return _parts(old, new, same[0], target) or _against(old, new, before, kpi, target)
@@ -213,7 +214,9 @@ def _sources(spec: Spec) -> dict[str, _Sources]:
 
 
 def _files(root: Path, recipe: Recipe) -> Iterator[Path]:
-    """The files that a recipe's passes read, a model of its own with its weights among them."""
+    """The files that a recipe's passes read: a model of its own with its weights, a pointer to what was released."""
+    if recipe.released and scheme_of(recipe.released) == FILES:
+        yield root / recipe.released
     for step in recipe.passes:
         cls = passes()[step.name]
         for given in (root / str(step.options[name]) for name in cls.files if step.options.get(name)):

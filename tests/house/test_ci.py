@@ -82,6 +82,15 @@ def test_every_device_is_judged_and_the_merge_alone_can_turn_green(pipeline: dic
     assert last["needs"] in ("judge", [{"job": "judge", "artifacts": True}])
 
 
+def test_a_job_that_gitlab_retries_is_told_which_attempt_it_is(tmp_path: Path) -> None:
+    (line,) = [said for said in read(GITLAB)["judge"]["script"] if said.startswith("ATTEMPT=")]
+    assert "evidence" in read(GITLAB)["judge"]["cache"]["paths"]
+    for attempt in (1, 2, 3):
+        command = ["bash", "-euc", f'{line}\necho "$ATTEMPT"\nmkdir -p "evidence/cpu-$ATTEMPT"']
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout == f"{attempt}\n"
+
+
 def test_only_what_is_named_reaches_a_shell() -> None:
     # An expression within a script is pasted into it before a shell reads it.
     for workflow in (read(WORKFLOW), read(OWN)):
