@@ -10,11 +10,13 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from unittest.mock import patch
 
 import pytest
 
 from harness.core.errors import KpiError
+from harness.evidence.releases.moves import Move
 from harness.spec.catalog import release_place
 from tests.support.oci_registry import registry
 from tests.support.packages import Done, kpi
@@ -294,6 +296,28 @@ def test_what_to_release_and_where_must_be_clear(copy: Project) -> None:
     done = kpi(copy, "release", "digits-ships", "--to", "elsewhere/digits.json")
     assert done.returncode == 0, done.stderr
     assert "the first release" in done.stdout
+
+
+def test_of_many_jobs_that_move_a_pointer_at_once_one_does(tmp_path: Path) -> None:
+    digests = [f"{number:064x}" for number in range(8)]
+    told: list[str] = []
+
+    def job(digest: str) -> None:
+        place = release_place("releases/digits.json", tmp_path)
+        try:
+            place.move(None, Move("release", "2026-01-01", digest, "p.zip", "digits", "a", "e", "c"))
+            told.append(digest)
+        except KpiError as error:
+            told.append(str(error))
+
+    jobs = [Thread(target=job, args=(digest,)) for digest in digests]
+    for each in jobs:
+        each.start()
+    for each in jobs:
+        each.join()
+    (moved,) = [said for said in told if said in digests]
+    assert release_place("releases/digits.json", tmp_path).current().digest == moved
+    assert all("moved meanwhile" in said or "by another job" in said for said in told if said != moved)
 
 
 @pytest.mark.suite

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.text import Text
 
 from harness.cli.commands.base import Command, console
+from harness.core.errors import KpiError
 from harness.core.text import plain
 from harness.evidence.seal import KEY_VARIABLE
 from harness.reports.annotations import FORMS, annotate, write_gitlab
@@ -56,8 +57,11 @@ class Merge(Command):
             if unwritten := write_report(chosen.out / "report.html", evidence):
                 print(unwritten, file=sys.stderr)
         if chosen.junit_xml:
-            chosen.junit_xml.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(chosen.junit_xml, junit(merged.evidence, merged.problems))
+            try:
+                chosen.junit_xml.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(chosen.junit_xml, junit(merged.evidence, merged.problems))
+            except OSError as error:
+                raise KpiError(f"{chosen.junit_xml} can't be written: {error.strerror}", "name another file") from None
         if chosen.annotations != "off":
             chosen.remarks = annotate(merged.evidence, chosen.kpis)
         if chosen.annotations == "gitlab":
