@@ -59,6 +59,7 @@ class Builder:
             scored=workload.scored,
             constants=workload.constants,
             state=workload.state,
+            batch_axis=workload.batch_axis,
             task_options=workload.task_options,
             cache=self.store.root / "data",
         )

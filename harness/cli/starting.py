@@ -21,6 +21,7 @@ from harness.spec.catalog import model_files as model_passes
 from harness.spec.catalog import runtimes
 from harness.spec.tasks import Guess, Starter, tasks
 from harness.workloads.files.opening import open_samples
+from harness.workloads.files.shared import batch_axes, batch_first
 from harness.workloads.files.signature import Port, Signature, model_files, read_signature
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def look(
     Raises KpiError where data and model do not fit, with what was found and what is expected.
     """
     signature = read_signature(model)
+    signature = batch_first(signature, batch_axes(signature, {}, (), model.name))
     name = _plain(model.stem)
     made = data is None
     if data is not None and data.is_dir():

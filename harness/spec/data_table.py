@@ -60,7 +60,7 @@ def unknown_format(text: str) -> str:
 def file_mistakes(table: WorkloadTable, folder: Path) -> Iterator[tuple[str, str]]:
     """The keys that do not fit together, each with what is wrong: a workload has a fixture, or a model and data."""
     if table.fixture is not None or table.wrong("fixture"):
-        for key in ("scored", "model_sha256", "preprocess", "constants", "state"):
+        for key in ("scored", "model_sha256", "preprocess", "constants", "state", "batch_axis"):
             if getattr(table, key):
                 yield key, f"{key}: for a workload without a fixture; the fixture says it itself"
         if isinstance(table.data, DataTable):
@@ -83,7 +83,7 @@ def _model_mistakes(table: WorkloadTable, model: str, folder: Path) -> Iterator[
     network = is_network(model, folder)
     if model_pass(model) is None and not network:
         yield "model", unknown_format(model)
-    for key in ("model_sha256", "constants", "state") if network else ():
+    for key in ("model_sha256", "constants", "state", "batch_axis") if network else ():
         if getattr(table, key):
             yield key, f"{key}: for a file that a runtime runs; {model} is a torch network that recipes export"
 

@@ -116,6 +116,7 @@ class WorkloadSpec:
     scored: str | None = None
     constants: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, str] = field(default_factory=dict)
+    batch_axis: Mapping[str, int] = field(default_factory=dict)
     licence: str | None = None
     published: tuple[Published, ...] = ()
     search: Mapping[str, Any] = field(default_factory=dict)

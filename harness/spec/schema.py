@@ -116,6 +116,7 @@ class WorkloadTable(Table):
     scored: Name | None = None
     constants: dict[str, Any] = Field(default_factory=dict)
     state: dict[str, str] = Field(default_factory=dict)
+    batch_axis: dict[str, Annotated[int, Field(ge=0, le=15)]] = Field(default_factory=dict)
     checkpoint_sha256: Annotated[str, StringConstraints(pattern=_DIGEST)] | None = None
     data: str | DataTable | None = None
     preprocess: AnyPreprocess | None = None

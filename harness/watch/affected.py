@@ -36,6 +36,7 @@ _WORKLOAD = (
     "scored",
     "constants",
     "state",
+    "batch_axis",
 )
 _PROCESSOR = ("cpu", "gpu", "npu", "arch")  # what says which processor's integer arithmetic was promised
 _UNREAD = (".md", ".pyc", ".swp", ".swx", ".orig", ".rej", "~")

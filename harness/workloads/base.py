@@ -33,7 +33,8 @@ class Settings:
     """The workload's table in ``kpis.toml``; ``cache`` is a folder where generated data may be kept.
 
     ``chat_template`` is "none" or the path of a file; None is the model's own. ``data_files``, ``scored``,
-    ``constants`` and ``state`` are those of a workload without code of its own; ``task_options`` are the task's.
+    ``constants``, ``state`` and ``batch_axis`` are those of a workload without code of its own; ``task_options`` are
+    the task's.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Settings:
     scored: str | None = None
     constants: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, str] = field(default_factory=dict)
+    batch_axis: Mapping[str, int] = field(default_factory=dict)
     task_options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -65,8 +67,8 @@ class TensorSpec:
     """One input of the model; ``shape`` is that of one sample, without the batch axis, which is always the first.
 
     Axes in ``varies``, counted from 0, may be smaller in some samples, which the split tells apart by its ``shapes``;
-    all other sizes are fixed. Inputs that all samples share (a scalar, a state) and another batch axis are not
-    supported yet. Raises FixtureMistake for what is not a shape or a type.
+    all other sizes are fixed. Inputs that all samples share (a scalar, a state) and another batch axis are for models
+    that are files alone. Raises FixtureMistake for what is not a shape or a type.
     """
 
     name: str

@@ -16,11 +16,18 @@ from harness.core.formats import REFERENCE
 from harness.core.naming import Naming
 from harness.core.registry import options_table
 from harness.workloads.checkpoint import file_digest
-from harness.workloads.files.shared import constants_of
+from harness.workloads.files.shared import batch_axes, constants_of
 from harness.workloads.files.signature import Signature, read_signature
 
 if TYPE_CHECKING:
     from harness.build.passes.faithful import Run
+
+
+def turns(axis: int, count: int) -> tuple[list[int], list[int]]:
+    """The orders of ``count`` axes that put the batch, first, at ``axis``, and from there back to the front."""
+    rest = [place for place in range(count) if place != axis]
+    back = [axis, *rest]
+    return [back.index(place) for place in range(count)], back
 
 
 class ModelFile(Pass):
@@ -107,13 +114,24 @@ class ModelFile(Pass):
             job.remark(f"only the {own} judged, not {', '.join(rest)}")
         for text in job.tensors.remarks:
             job.remark(text)
-        if constants:
-            self.fix(job.out / f"model{file.suffix.lower()}", constants)
-            job.remark(f"{', '.join(constants)} became constants of the model, as the workload says")
+        # A file of another recipe that has names of its own says the order of its axes there.
+        self._change(job, signature if not naming else None, constants)
         notes = {"file": file.name, "about": signature.about}
         if naming:
             notes["naming"] = {"inputs": dict(self.options.inputs), "outputs": dict(self.options.outputs)}
         return {**notes, "compared": faithful.check_alone(job, self, naming)}
+
+    def _change(self, job: PassContext, signature: Signature | None, constants: Mapping[str, Any]) -> None:
+        """Makes the batch the first axis, as far as a signature says where it is, and constants of inputs."""
+        file, settings = Path(self.options.file), job.workload.settings
+        made = job.out / f"model{file.suffix.lower()}"
+        others = {*constants, *settings.state, *settings.state.values()}
+        if signature and (axes := batch_axes(signature, settings.batch_axis, others, file.name)):
+            self.turn(made, axes)
+            job.remark(f"the batch became the first axis of {', '.join(axes)}, within the model")
+        if constants:
+            self.fix(made, constants)
+            job.remark(f"{', '.join(constants)} became constants of the model, as the workload says")
 
     @abstractmethod
     def fix(self, model: Path, constants: Mapping[str, Any]) -> None:
@@ -123,6 +141,13 @@ class ModelFile(Pass):
     def digest(cls, file: Path) -> str:
         """What `model_sha256` pins."""
         return file_digest(file)
+
+    def turn(self, model: Path, axes: Mapping[str, int]) -> None:
+        """Makes the batch the first axis of inputs and outputs, which have it at another place."""
+        raise KpiError(
+            f"the batch is not the first axis of {', '.join(axes)}: axes of a {model.suffix} file can't be turned",
+            "convert the model with the batch first",
+        )
 
     def _check_digest(self, file: Path) -> None:
         digest, pinned = self.digest(file), self.options.sha256

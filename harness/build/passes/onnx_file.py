@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.build.passes.model_file import ModelFile
+from harness.build.passes.model_file import ModelFile, turns
 from harness.build.passes.onnx_files import session_of
 from harness.core.errors import KpiError, reason
 from harness.workloads.files.signature import Port, Signature
@@ -63,6 +63,42 @@ class OnnxFile(ModelFile):
         found.graph.input.extend(kept)
         found.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
         model.write_bytes(found.SerializeToString())
+
+    def turn(self, model: Path, axes: Mapping[str, int]) -> None:
+        import onnx
+
+        found = onnx.load(model, load_external_data=False)
+        graph, names = found.graph, {name: f"{name}/as_delivered" for name in axes}
+        _rename(graph, names)
+        before, after = list[Any](), list[Any]()
+        for values, given in ((graph.input, True), (graph.output, False)):
+            for value in values:
+                if value.name not in axes:
+                    continue
+                sizes = value.type.tensor_type.shape.dim
+                there, back = turns(axes[value.name], len(sizes))
+                moved = [onnx.TensorShapeProto.Dimension.FromString(sizes[i].SerializeToString()) for i in back]
+                del sizes[:]
+                sizes.extend(moved)
+                own, inner = value.name, names[value.name]
+                ends = ([own], [inner]) if given else ([inner], [own])
+                node = onnx.helper.make_node("Transpose", *ends, perm=there if given else back, name=f"{own}/turned")
+                (before if given else after).append(node)
+        nodes = [*before, *graph.node, *after]
+        del graph.node[:]
+        graph.node.extend(nodes)
+        model.write_bytes(found.SerializeToString())
+
+
+def _rename(graph: Any, names: Mapping[str, str]) -> None:
+    """Gives values other names wherever nodes take or make them, in branches and loops too."""
+    for node in graph.node:
+        for ends in (node.input, node.output):
+            for place, name in enumerate(ends):
+                ends[place] = names.get(name, name)
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                _rename(inner, names)
 
 
 def _external(file: Path) -> list[Path]:

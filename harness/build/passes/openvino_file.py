@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.build.passes.model_file import ModelFile
+from harness.build.passes.model_file import ModelFile, turns
 from harness.core.errors import KpiError, reason
 from harness.core.ports import names_of
 from harness.workloads.files.signature import Port, Shape, Signature
@@ -71,6 +71,33 @@ class OpenVinoFile(ModelFile):
 
         return run
 
+    def turn(self, model: Path, axes: Mapping[str, int]) -> None:
+        import openvino as ov
+
+        found = ov.Core().read_model(model)
+        for parameter in found.get_parameters():
+            port = parameter.output(0)
+            if names := port.get_names() & axes.keys():
+                sizes = port.get_partial_shape()
+                there, back = turns(axes[min(names)], len(sizes))
+                made = ov.opset13.parameter(ov.PartialShape([sizes[i] for i in back]), port.get_element_type())
+                kept = port.get_names()
+                port.replace(ov.opset13.transpose(made, there).output(0))
+                made.output(0).set_names(kept)
+                found.remove_parameter(parameter)
+                found.add_parameters([made])
+        for result in found.get_results():
+            port = result.input_value(0)
+            if names := port.get_names() & axes.keys():
+                _, back = turns(axes[min(names)], len(port.get_partial_shape()))
+                kept = port.get_names()
+                port.set_names(set())
+                turned = ov.opset13.transpose(port, back).output(0)
+                turned.set_names(kept)
+                result.input(0).replace_source_output(turned)
+        found.validate_nodes_and_infer_types()
+        _replace(found, model)
+
     def fix(self, model: Path, constants: Mapping[str, Any]) -> None:
         import openvino as ov
 
@@ -81,11 +108,17 @@ class OpenVinoFile(ModelFile):
                 constant = ov.opset13.constant(constants[names.pop()])
                 parameter.output(0).replace(constant.output(0))
                 found.remove_parameter(parameter)
-        aside = model.with_name("fixed.xml")
-        ov.save_model(found, aside, compress_to_fp16=False)
-        del found
-        for suffix in (".xml", ".bin"):
-            aside.with_suffix(suffix).replace(model.with_suffix(suffix))
+        _replace(found, model)
+
+
+def _replace(found: Any, model: Path) -> None:
+    """Writes a model that was changed in the place of its file."""
+    import openvino as ov
+
+    aside = model.with_name("changed.xml")
+    ov.save_model(found, aside, compress_to_fp16=False)
+    for suffix in (".xml", ".bin"):
+        aside.with_suffix(suffix).replace(model.with_suffix(suffix))
 
 
 def _port(port: Any) -> Port:

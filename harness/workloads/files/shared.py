@@ -1,8 +1,8 @@
-"""Inputs that are no samples: constants that all samples share, and state that is carried from frame to frame."""
+"""Inputs that are no samples: constants that all samples share, state that is carried on; where the batch is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,3 +69,41 @@ def _port(ports: Mapping[str, Port], name: str, model: str, key: str) -> Port:
     if name not in ports:
         raise KpiError(f"{key}: {suggest(name, ports, 'name')}; {model} has {', '.join(map(str, ports.values()))}")
     return ports[name]
+
+
+_BATCH = frozenset({"batch", "batch_size", "batchsize"})
+
+
+def batch_axes(signature: Signature, given: Mapping[str, int], apart: Collection[str], model: str) -> dict[str, int]:
+    """Where the batch is in inputs and outputs in which it is not the first axis, by name; those ``apart`` left out.
+
+    ``given`` says it; of others the names of their axes do, where one alone is called batch. Raises KpiError for what
+    the model does not have.
+    """
+    ports = {port.name: port for port in (*signature.inputs, *signature.outputs) if port.name not in apart}
+    found = {}
+    for name, axis in given.items():
+        port = _port(ports, name, model, "batch_axis")
+        if port.shape is None or axis >= len(port.shape):
+            raise KpiError(f"batch_axis: {name} = {axis}: {model} has {port}", "axes are counted from 0")
+        found[name] = axis
+    for name, port in ports.items():
+        called = [axis for axis, text in enumerate(port.axes) if text.lower() in _BATCH]
+        if name not in given and len(called) == 1:
+            found[name] = called[0]
+    return {name: axis for name, axis in found.items() if axis}
+
+
+def batch_first(signature: Signature, axes: Mapping[str, int]) -> Signature:
+    """The same with the batch as the first axis."""
+
+    def turned(port: Port) -> Port:
+        axis = axes.get(port.name, 0)
+        moved = [*range(axis, axis + 1), *range(axis), *range(axis + 1, len(port.shape or ()))]
+        if not axis or port.shape is None:
+            return port
+        names = tuple(port.axes[place] for place in moved) if port.axes else ()
+        return replace(port, shape=tuple(port.shape[place] for place in moved), axes=names)
+
+    inputs, outputs = (tuple(map(turned, ports)) for ports in (signature.inputs, signature.outputs))
+    return replace(signature, inputs=inputs, outputs=outputs)

@@ -18,7 +18,7 @@ from harness.workloads.files.division import divided
 from harness.workloads.files.networks import network_file
 from harness.workloads.files.opening import open_samples, reading_identity
 from harness.workloads.files.samples import Samples
-from harness.workloads.files.shared import constants_of, sequences_of, state_of
+from harness.workloads.files.shared import batch_axes, batch_first, constants_of, sequences_of, state_of
 from harness.workloads.files.signature import model_files, read_signature
 from harness.workloads.reading import Reading
 
@@ -41,6 +41,9 @@ class FileWorkload(TensorWorkload):
         whole = self._network.signature() if self._network else read_signature(self._file)
         self.state = state_of(whole, settings.state, self._file.name)
         apart = {*constants_of(whole, settings.constants, self._file.name), *settings.state}
+        if not self._network:
+            others = {*apart, *settings.state.values()}
+            whole = batch_first(whole, batch_axes(whole, settings.batch_axis, others, self._file.name))
         self._signature = replace(whole, inputs=tuple(port for port in whole.inputs if port.name not in apart))
         self.outputs = tuple(p.name for p in whole.outputs if p.name not in settings.state.values())
         self.scored = settings.scored
@@ -105,6 +108,7 @@ class FileWorkload(TensorWorkload):
         # Opening says what is wrong where data are missing, or do not fit.
         data = {name: self._samples(place).digest(cache) for name, place in named.items()}
         told = {"scored": self.scored, "constants": self.settings.constants, "state": self.settings.state}
+        told |= {"batch_axis": dict(self.settings.batch_axis)} if self.settings.batch_axis else {}
         told |= {"read": reading_identity(self._data, cache), "task": dict(self.settings.task_options)}
         return json.dumps({"model": model, "data": data, **told}, sort_keys=True)
 
