@@ -15,7 +15,7 @@ from harness.spec.catalog import environments, model_files, passes
 from harness.workloads.files.signature import read_signature
 from harness.workloads.files.workload import FileWorkload
 from tests.support.model_files import file_settings
-from tests.support.pte_files import FLOAT, INT8
+from tests.support.pte_files import FLOAT, INT8, unnamed
 from tests.support.small_models import apply
 
 WITHOUT = not any(map(version_of, ("executorch", "executorch-numpy-runtime")))
@@ -33,11 +33,7 @@ def test_names_types_and_sizes_are_in_the_file(file: Path) -> None:
 
 
 def test_without_names_they_are_numbered(tmp_path: Path) -> None:
-    # As a file of another exporter: the methods that say the names are called otherwise.
-    content = FLOAT.read_bytes()
-    assert content.count(b"input_names") == content.count(b"output_names") == 1
-    file = tmp_path / "m.pte"
-    file.write_bytes(content.replace(b"input_names", b"input_other").replace(b"output_names", b"output_other"))
+    file = unnamed(tmp_path / "m.pte")
     found = read_signature(file)
     assert [port.name for port in (*found.inputs, *found.outputs)] == ["input_0", "output_0"]
 

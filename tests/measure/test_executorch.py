@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from harness.build.environments import Environments
 from harness.build.store import Store
@@ -16,8 +17,9 @@ from harness.core.libraries import version_of
 from harness.core.pte import Delegate, Kernel, PteFile, PteTensor, read_pte
 from harness.measure.runtimes.executorch import ExecuTorchRuntime
 from harness.measure.runtimes.executorch_proof import delegated, inside
+from tests.support.model_files import save
 from tests.support.project import ROOT, copied_project
-from tests.support.pte_files import FLOAT, INT8
+from tests.support.pte_files import FLOAT, INT8, unnamed
 from tests.support.small_models import Stripes
 
 WORK = 1764 + 900 + 400
@@ -108,6 +110,29 @@ runtime = "executorch"
 environment = "executorch"
 model = "small-int8.pte"
 
+[workload.graph]
+task = "tensors"
+model = "graph.onnx"
+data = "small.npz"
+reference = "as-delivered"
+
+[workload.graph.recipe.as-delivered]
+runtime = "onnxruntime"
+
+[workload.graph.recipe.pte]
+runtime = "executorch"
+environment = "executorch"
+model = "unnamed.pte"
+inputs = { input_0 = "pixels" }
+outputs = { output_0 = "sums" }
+
+[[kpi]]
+name = "pte-of-a-graph"
+workload = "graph"
+recipe = "pte"
+machine = "any-cpu"
+targets = { "size" = "< 10 kB", "parity.output_cosine" = ">= -0.999" }
+
 [[kpi]]
 name = "pte-delivered"
 workload = "delivered"
@@ -132,10 +157,16 @@ def test_networks_and_files_on_the_whole_way(tmp_path: Path) -> None:
         toml.write(RECIPES)
     for file in (FLOAT, INT8):
         shutil.copy(file, project.toml.parent)
-    np.savez(project.toml.parent / "small.npz", **Stripes(samples=60).arrays)
+    images = Stripes(samples=60).arrays["image"]
+    np.savez(project.toml.parent / "small.npz", image=images, pixels=images)
+    unnamed(project.toml.parent / "unnamed.pte")
+    # Another model, of the same sizes: what counts here is that each of the two is read where the other is not.
+    nodes = [helper.make_node("Flatten", ["pixels"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["sums"])]
+    weight = np.ones((256, 4), np.float32)
+    save(project.toml.parent / "graph.onnx", nodes, {"pixels": ["N", 1, 16, 16]}, {"sums": ["N", 4]}, {"w": weight})
     done = project.pytest("-k", "pte", timeout=900)
     verdicts = {name: said for name, said in project.verdicts().items() if name.startswith("pte")}
-    assert len(verdicts) == 8
+    assert len(verdicts) == 10
     assert set(verdicts.values()) == {"PASS"}, done.stdout
     measured = project.evidence()["measurements"]
     proofs = {one["recipe"]: process["proof"] for one in measured for process in one["processes"]}
