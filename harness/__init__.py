@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.core.formats import REFERENCE
     from harness.core.registry import NoOptions, check_counts, options_table
     from harness.core.units import BYTES, COUNT, ENERGY, NUMBER, SHARE, TIME, Dimension
-    from harness.evidence.releases.base import Place
+    from harness.evidence.releases.base import ReleasePlace
     from harness.evidence.releases.moves import Move
     from harness.judge.metrics.artifact import ArtifactMetric
     from harness.judge.metrics.base import Metric, ProcessMetric, ProofMetric, SampleMetric
@@ -37,7 +37,7 @@ _PLACES = {
     "harness.core.formats": ("REFERENCE",),
     "harness.core.registry": ("NoOptions", "check_counts", "options_table"),
     "harness.core.units": ("BYTES", "COUNT", "ENERGY", "NUMBER", "SHARE", "TIME", "Dimension"),
-    "harness.evidence.releases.base": ("Place",),
+    "harness.evidence.releases.base": ("ReleasePlace",),
     "harness.evidence.releases.moves": ("Move",),
     "harness.judge.metrics.artifact": ("ArtifactMetric",),
     "harness.judge.metrics.base": ("Metric", "ProcessMetric", "ProofMetric", "SampleMetric"),
@@ -71,7 +71,6 @@ __all__ = [
     "Outputs",
     "Pass",
     "PassContext",
-    "Place",
     "ProcessMetric",
     "ProcessRecord",
     "ProducesOutputs",
@@ -80,6 +79,7 @@ __all__ = [
     "Quantizer",
     "Reach",
     "Reading",
+    "ReleasePlace",
     "Runtime",
     "SampleMetric",
     "Scenario",

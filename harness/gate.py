@@ -41,8 +41,6 @@ from harness.measure.threads import thread_notes
 from harness.measure.validity import hopeless
 from harness.spec.model import Recipe, Spec, Target
 
-_REMARKS = 5
-
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -143,8 +141,7 @@ class Gate:
         else:
             subjects = [self.subject(target, r, a) for r, a in zip(recipes, artifacts, strict=True)]
             if issubclass(metric, SampleMetric):
-                judgement, remarks, subjects = self.scorer.judge(target, metric, subjects)
-                notes = _shortened(remarks)
+                judgement, notes, subjects = self.scorer.judge(target, metric, subjects)
             elif issubclass(metric, ProofMetric):
                 record = self._single(subjects[0])
                 judgement = judge_exact(target.bound, metric.of(record))
@@ -152,7 +149,7 @@ class Gate:
             elif issubclass(metric, ProcessMetric):
                 trial = self._trial(target, metric, subjects)
                 judgement = trial.judgement
-                disturbed = "; ".join(filter(None, (self._disturbed(subjects), trial.given_up)))
+                disturbed = "; ".join(filter(None, (self.campaign.disturbed(subjects), trial.given_up)))
                 notes = tuple(thread_notes(self.campaign.of(subjects[0]), self.place(target).machine))
             else:
                 raise TypeError(f"{metric} is of no known kind")
@@ -212,7 +209,9 @@ class Gate:
         judgement = judge_machines(target.bound, sides[own.name], sides[other.name], self.spec.measure.confidence)
         references = tuple(dict.fromkeys(self.campaign.reference(subject) for subject in subjects))
         artifact = self.builder.artifact(self.spec.recipe(own.workload, own.recipe))
-        return Measured(judgement, artifact, references, self._disturbed(subjects), (), time.monotonic() - start)
+        return Measured(
+            judgement, artifact, references, self.campaign.disturbed(subjects), (), time.monotonic() - start
+        )
 
     def answer(self, target: Target, finding: Measured) -> TargetResult:
         """Judges what was found, in the light of the machine it was found on."""
@@ -392,17 +391,6 @@ class Gate:
         self._require_device(target)
         recipes = self.spec.recipes_of(target)
         return [self.subject(target, recipe, self.builder.artifact(recipe)) for recipe in recipes]
-
-    def _disturbed(self, subjects: list[MeasurementSpec]) -> str:
-        """How often processes were disturbed, with the latest reason; empty when none was."""
-        records = [record for subject in subjects for record in self.campaign.of(subject).records]
-        reasons = [record.disturbed for record in records if record.disturbed]
-        return f"{len(reasons)} of {len(records)} processes were disturbed: {reasons[-1]}" if reasons else ""
-
-
-def _shortened(remarks: Sequence[str]) -> tuple[str, ...]:
-    more = (f"and {len(remarks) - _REMARKS} more, see results/",) if len(remarks) > _REMARKS else ()
-    return (*remarks[:_REMARKS], *more)
 
 
 def _plain(options: Any) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from harness.spec.model import Recipe, Spec, Target
 from harness.workloads.overlap import shared
 
 _KEPT = 3
+_NOTES = 5
+"""So many are shown with a verdict."""
 
 
 class Scorer:
@@ -39,7 +41,7 @@ class Scorer:
 
     def judge(
         self, target: Target, metric: type[SampleMetric], subjects: Sequence[MeasurementSpec]
-    ) -> tuple[Decision, list[str], list[MeasurementSpec]]:
+    ) -> tuple[Decision, tuple[str, ...], list[MeasurementSpec]]:
         """The judgement, what a person should know with it, and the subjects whose scores were used.
 
         ``subjects`` are in the order of the target's recipes. Raises KpiError where outputs can't be scored honestly,
@@ -60,7 +62,8 @@ class Scorer:
             notes.append(f"{len(parts)} parts were judged; {parts[place].name} decides")
         notes += flips(target.bound, found[place])
         notes += too_small(target.bound, judgement, found[place], target.shown_in, metric.better)
-        return judgement, notes, used
+        more = (f"and {len(notes) - _NOTES} more, see results/",) if len(notes) > _NOTES else ()
+        return judgement, (*notes[:_NOTES], *more), used
 
     def _judged(
         self,

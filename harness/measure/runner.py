@@ -184,6 +184,12 @@ class MeasurementRunner:
         """The name of a subject's measurement in the evidence; ``tag`` tells apart processes that share a run."""
         return f"{subject.id}-{self.tag}" if self.tag else subject.id
 
+    def disturbed(self, subjects: Sequence[MeasurementSpec]) -> str:
+        """How often processes were disturbed, with the latest reason; empty when none was."""
+        records = [record for subject in subjects for record in self.of(subject).records]
+        reasons = [record.disturbed for record in records if record.disturbed]
+        return f"{len(reasons)} of {len(records)} processes were disturbed: {reasons[-1]}" if reasons else ""
+
     def keep(self, subject: MeasurementSpec) -> None:
         """Writes what was measured since it was last kept, so that a killed run loses nothing."""
         with self._keeping:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from harness.build.passes.base import Pass
     from harness.build.passes.model_file import ModelFile
-    from harness.evidence.releases.base import Place
+    from harness.evidence.releases.base import ReleasePlace
     from harness.judge.metrics.base import Metric
     from harness.measure.reach.base import Reach
     from harness.measure.runtimes.base import Runtime
@@ -62,9 +62,9 @@ def reach() -> Mapping[str, type[Reach]]:
     return cast("Mapping[str, type[Reach]]", _found("reach"))
 
 
-def releases() -> Mapping[str, type[Place]]:
+def releases() -> Mapping[str, type[ReleasePlace]]:
     """Every kind of place that keeps releases, by the scheme of its references."""
-    return cast("Mapping[str, type[Place]]", _found("releases"))
+    return cast("Mapping[str, type[ReleasePlace]]", _found("releases"))
 
 
 def scheme_of(reference: str) -> str:
@@ -73,7 +73,7 @@ def scheme_of(reference: str) -> str:
     return found[1] if found else FILES
 
 
-def release_place(reference: str, root: Path) -> Place:
+def release_place(reference: str, root: Path) -> ReleasePlace:
     """The place that a reference names, a path from ``root`` on. Raises KpiError where its kind is not known."""
     if (scheme := scheme_of(reference)) not in releases():
         raise KpiError(suggest(scheme, releases(), "kind of place"), f'in "{reference}"')

@@ -12,7 +12,7 @@ from harness.core.errors import SpecError, suggest
 from harness.core.text import plain
 
 if TYPE_CHECKING:
-    from harness.evidence.releases.base import Place
+    from harness.evidence.releases.base import ReleasePlace
     from harness.spec.model import Spec
 
 
@@ -71,7 +71,7 @@ class Release(Command):
         return 0
 
 
-def _place(chosen: argparse.Namespace, spec: Spec | None) -> Place:
+def _place(chosen: argparse.Namespace, spec: Spec | None) -> ReleasePlace:
     """Where the pointer is: as the caller says, else as the recipe says that the KPI is held against."""
     from harness.spec.catalog import release_place
 
@@ -102,7 +102,7 @@ def _packages(kpi: str, spec: Spec) -> dict[str, str]:
     return found
 
 
-def _against(kpi: str, spec: Spec | None, place: Place) -> list[str]:
+def _against(kpi: str, spec: Spec | None, place: ReleasePlace) -> list[str]:
     """The recipes that a KPI is held against and that are what the place points to."""
     from harness.spec.catalog import release_place
 

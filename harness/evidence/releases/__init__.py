@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.core.registry import discover
-from harness.evidence.releases.base import Place
+from harness.evidence.releases.base import ReleasePlace
 
 
-def releases() -> Mapping[str, type[Place]]:
+def releases() -> Mapping[str, type[ReleasePlace]]:
     """Every kind of place, by the scheme of its references."""
-    return discover("releases", Place)
+    return discover("releases", ReleasePlace)

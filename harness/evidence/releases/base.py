@@ -21,7 +21,7 @@ class NoRelease(Unavailable):
         super().__init__(message, remedy, cause=Cause.NO_RELEASE)
 
 
-class Place(ABC):
+class ReleasePlace(ABC):
     """One kind of place; ``name`` is the scheme of its references.
 
     ``own`` says that it lies among the project's files, which are trusted as the promises are; of any other place a
@@ -81,7 +81,7 @@ class Place(ABC):
             f"{self} was moved meanwhile: it pointed to {was}, now to {found}", "run the KPI again, against that"
         )
 
-    def is_same(self, other: Place) -> bool:
+    def is_same(self, other: ReleasePlace) -> bool:
         """Whether two references name one place."""
         return str(self) == str(other)
 

@@ -14,14 +14,14 @@ from harness.evidence.package.contents import Contents
 from harness.evidence.package.members import opened, unsafe
 from harness.evidence.package.verifying import manifest_of
 from harness.evidence.package.writing import refused, write
-from harness.evidence.releases.base import NoRelease, Place
+from harness.evidence.releases.base import NoRelease, ReleasePlace
 from harness.evidence.releases.moves import RELEASE, Move, parsed, written
 
 _MOST = 16 << 20
 _SHORT = 12
 
 
-class Files(Place):
+class Files(ReleasePlace):
     """A pointer ``NAME.json``, whose history is in it; or a package itself, which stays what it is."""
 
     name = "file"
@@ -113,7 +113,7 @@ class Files(Place):
         if out in self._brought:
             out.unlink(missing_ok=True)
 
-    def is_same(self, other: Place) -> bool:
+    def is_same(self, other: ReleasePlace) -> bool:
         return isinstance(other, Files) and self.path.resolve() == other.path.resolve()
 
     def _next_to(self, move: Move) -> Path:

@@ -17,7 +17,7 @@ from harness.core.libraries import require
 from harness.evidence.package.contents import Contents
 from harness.evidence.package.pushing import Mlflow as Pushing
 from harness.evidence.package.writing import suffix_of, write
-from harness.evidence.releases.base import NoRelease, Place
+from harness.evidence.releases.base import NoRelease, ReleasePlace
 from harness.evidence.releases.moves import Move, move_of
 
 _REFERENCE = re.compile(r"models:/([^/@]+)(?:@([A-Za-z0-9_.-]+)|/([1-9]\d*))")
@@ -26,7 +26,7 @@ _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow answers where there is no such model, and where it has no such alias."""
 
 
-class Mlflow(Place):
+class Mlflow(ReleasePlace):
     """``mlflow:models:/NAME@ALIAS``, at MLFLOW_TRACKING_URI; ``mlflow:models:/NAME/VERSION`` stays what it is."""
 
     name = "mlflow"

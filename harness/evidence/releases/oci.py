@@ -16,7 +16,7 @@ from harness.core.libraries import require
 from harness.evidence.package.contents import Contents
 from harness.evidence.package.pushing import without_tls
 from harness.evidence.package.writing import write
-from harness.evidence.releases.base import NoRelease, Place
+from harness.evidence.releases.base import NoRelease, ReleasePlace
 from harness.evidence.releases.moves import Move, move_of, parsed, written
 
 _REFERENCE = re.compile(r"//([A-Za-z0-9.:-]+(?:/[a-z0-9._-]+)+):([A-Za-z0-9_][A-Za-z0-9_.-]{0,100})")
@@ -27,7 +27,7 @@ _SHORT, _PIECE = 12, 1 << 20
 _GONE = 404
 
 
-class Oci(Place):
+class Oci(ReleasePlace):
     """``oci://REGISTRY/REPOSITORY:TAG``; each package has a tag of its own, the first digits of its digest.
 
     Who is logged in by ``docker login`` or ``oras login`` is known here too.

@@ -13,7 +13,7 @@ from harness.core.errors import Cause, KpiError
 from harness.evidence.model import Evidence
 from harness.evidence.package.contents import NotProven, collect
 from harness.evidence.reader import read_evidence
-from harness.evidence.releases.base import Place
+from harness.evidence.releases.base import ReleasePlace
 from harness.evidence.releases.moves import RELEASE, ROLLBACK, Move, previous
 from harness.evidence.text import why
 from harness.judge.verdict import Verdict
@@ -32,7 +32,7 @@ class Moved:
     compared: bool = True
 
 
-def release(kpi: str, evidence_file: Path, store: Store, place: Place, against: Collection[str]) -> Moved:
+def release(kpi: str, evidence_file: Path, store: Store, place: ReleasePlace, against: Collection[str]) -> Moved:
     """Packs what a run proved of a KPI, brings the package to the place, and points to it.
 
     ``against`` are the recipes of the KPI's workload that are what this place points to. Raises KpiError, in one line,
@@ -70,7 +70,7 @@ def release(kpi: str, evidence_file: Path, store: Store, place: Place, against: 
     return Moved(before, after, compared)
 
 
-def rollback(place: Place) -> Moved:
+def rollback(place: ReleasePlace) -> Moved:
     """Points to what was released before; KpiError where there was nothing, or it is not there any more."""
     moves, before = place.moves(), place.current()
     if not moves or moves[-1].digest != before.digest:
@@ -97,7 +97,9 @@ def _check_green(kpi: str, evidence: Evidence) -> None:
             )
 
 
-def _held_against(kpi: str, evidence: Evidence, against: Collection[str], before: Move | None, place: Place) -> bool:
+def _held_against(
+    kpi: str, evidence: Evidence, against: Collection[str], before: Move | None, place: ReleasePlace
+) -> bool:
     """Whether the KPI was held against what is released; KpiError where that was something else than is now."""
     asked = [target for target in evidence.targets if target.kpi == kpi and target.versus in against]
     if not asked:
@@ -118,7 +120,7 @@ def _held_against(kpi: str, evidence: Evidence, against: Collection[str], before
     return True
 
 
-def _check_whole(place: Place, move: Move, scratch: Path) -> None:
+def _check_whole(place: ReleasePlace, move: Move, scratch: Path) -> None:
     """Fetches a package as a user of the pointer would; KpiError where it is not whole there."""
     out = scratch / "unpacked"
     out.mkdir()
