@@ -143,6 +143,7 @@ def test_a_reference_that_ignores_its_input_is_refused(name: str, value: float) 
         ("accuracy.map", ">= 99 % of fp32", 0.005, False),
         ("error.eer", "drop <= 10 pp vs fp32", 0.95, True),
         ("error.mae", "drop <= 100 vs fp32", 5.0, False),
+        ("accuracy.map[class=1]", "drop <= 1 pp vs fp32", 0.005, False),
     ],
 )
 def test_a_drop_that_nothing_could_miss_is_refused(name: str, bound: str, mean: float, refused: Any) -> None:

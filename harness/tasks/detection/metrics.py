@@ -28,7 +28,6 @@ class AveragePrecision(SetMetric):
     better = "higher"
     range = (0.0, 1.0)
     tasks = DETECTION
-    worthless = 0.0
     overlaps: ClassVar[slice] = slice(None)
     of_what: ClassVar[Literal["bbox", "segm"]] = "bbox"
 
