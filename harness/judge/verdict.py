@@ -274,7 +274,7 @@ def too_small(
         least = LEAST_GROUPS if scores.jackknife else LEAST
         yield (
             f"{judgement.n} {what} tell nothing of others: for a figure of this kind the two recipes must differ on "
-            f"{least} or more of them"
+            f"{least} or more of them; where they answer alike, promise their parity"
         )
     elif found is None:
         yield f"{judgement.n} {what} can't decide it, nor would {_FAR} times as many: the figure is at its bound"
