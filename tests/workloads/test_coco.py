@@ -159,6 +159,22 @@ def test_corners_in_place_of_sizes_are_seen(tmp_path: Path) -> None:
         samples(tmp_path, tables)
 
 
+def test_shares_in_place_of_pixels_are_seen(tmp_path: Path) -> None:
+    tables = said()
+    for one in tables["annotations"]:
+        one["bbox"] = [value / 100 for value in one["bbox"]]
+    with pytest.raises(KpiError, match=r"no box is larger than a pixel.*not shares of the picture"):
+        samples(tmp_path, tables)
+
+
+def test_a_mark_of_the_byte_order_is_no_fault(tmp_path: Path) -> None:
+    count = samples(tmp_path).count
+    file = tmp_path / "instances.json"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    signature = Signature((Port("image", "float32", (None, 3, 60, 80)),), (), "")
+    assert CocoSamples(file, signature, "m.onnx", DataFiles(preprocess=HOW)).count == count
+
+
 def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     with pytest.raises(KpiError, match="holds pictures, and nothing says how they become inputs"):
         samples(tmp_path, how=None)

@@ -77,7 +77,7 @@ class CocoFile:
             raise self.wrong(one, f"has area = {area!r}, expected a number of pixels")
 
     def _check_corners(self) -> None:
-        """KpiError where most boxes reach out of their pictures: they are corners, not sizes."""
+        """KpiError where most boxes reach out of their pictures, or all are within the first pixel: of another unit."""
         out = [
             one["bbox"]
             for image, here in zip(self.images, self.drawn, strict=True)
@@ -86,6 +86,11 @@ class CocoFile:
             or one["bbox"][1] + one["bbox"][3] > image["height"] + _OUTSIDE
         ]
         count = sum(map(len, self.drawn))
+        if count and all(max(one["bbox"]) <= 1 for here in self.drawn for one in here):
+            raise KpiError(
+                f"{self.name}: no box is larger than a pixel, such as {next(filter(None, self.drawn))[0]['bbox']}",
+                "COCO's boxes are in pixels, not shares of the picture",
+            )
         if 2 * len(out) > count:
             raise KpiError(
                 f"{self.name}: {len(out)} of {count} boxes reach out of their pictures, such as {out[0]}",
@@ -97,7 +102,7 @@ def _read(file: Path) -> dict[str, list[Entry]]:
     if not file.is_file():
         raise Unavailable(f"data {file} is not here", "check its path")
     try:
-        read: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        read: dict[str, Any] = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise KpiError(f"{file.name} is not JSON: {reason(error)}", "was it cut off?") from error
     for part in _PARTS:
