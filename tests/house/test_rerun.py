@@ -110,4 +110,4 @@ def test_where_attempts_are_only_counted_a_second_one_proves_nothing(forge: Forg
     assert not forge.run(NEIGHBOUR=str(tmp_path / "turns"))
     assert not forge.run()
     assert forge.results["judge cpu"]
-    assert "several attempts: INCONCLUSIVE in evidence/cpu-1" in " ".join(forge.said[-2].split())
+    assert "several attempts on one machine: INCONCLUSIVE in evidence/cpu-1" in " ".join(forge.said[-2].split())
