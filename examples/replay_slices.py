@@ -1,7 +1,11 @@
-"""A target about every slice: all must pass, and that one fails counts at an error divided by their number."""
+"""A target about every slice: all must pass, and that one fails counts at an error divided by their number.
+
+And how many samples a PASS takes.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,3 +33,8 @@ def judge_every(judge: Judge, target: Json, confidence: float, own: Json, other:
     unsure = {name: (UNDECIDED, *judged[1:]) for name, judged in first.items() if judged[0] != PASS}
     among = surely or unsure or first
     return among[(max if target["op"] in ("<", "<=") else min)(among, key=lambda name: among[name][1])]
+
+
+def least_to_pass(confidence: float) -> int:
+    """So many samples or clusters a PASS of a plain bound takes."""
+    return max(2, math.ceil(math.log(1 - confidence) / math.log(0.5) - 1e-9))

@@ -187,7 +187,8 @@ def judge_samples(
 ) -> Decision:
     """A target about the mean of per-sample scores on a fixed evaluation set.
 
-    A plain bound is about that very set, so its point value decides; the interval says what it tells of other data.
+    A plain bound is about that very set, so its point value decides; the interval says what it tells of other data. Of
+    fewer samples than ``least_to_pass`` it gives no PASS.
     A drop, a gain or a share is a claim beyond these samples: which of two recipes is better. There the interval
     decides. ``better`` says which way the scores are: a drop is a loss. ``paired`` scores are differences already. Of
     fewer samples than ``scores.least`` nothing is decided.
@@ -196,10 +197,19 @@ def judge_samples(
     claim = scores.others is not None or paired
     # A value itself is compared as its own interval.
     verdict = _decide(bound, *((low, high) if claim else (value, value)))
-    if scores.units < scores.least:
+    few = not claim and verdict is Verdict.PASS and scores.units < least_to_pass(confidence)
+    if scores.units < scores.least or few:
         verdict = Verdict.INCONCLUSIVE
     of = _OF_SCORES[claim, scores.clusters is not None]
     return Decision(verdict, value, low, high, scores.units, of, confidence)
+
+
+def least_to_pass(confidence: float) -> int:
+    """So many samples (or clusters) a PASS of a plain bound takes: 6 at 97 %, as many processes as the first look has.
+
+    Where every sample keeps the bound a sign test needs so many to say that more than half of such samples do.
+    """
+    return max(2, math.ceil(math.log(1 - confidence) / math.log(0.5) - 1e-9))
 
 
 def _compared(
@@ -260,6 +270,10 @@ def too_small(
         yield f"{judgement.n} {what} are too few to say anything of such samples: at least {scores.least} are needed"
         return
     if judgement.of in (Basis.SAMPLES, Basis.CLUSTERS):
+        if judgement.verdict is Verdict.INCONCLUSIVE and judgement.confidence is not None:
+            least = least_to_pass(judgement.confidence)
+            yield f"{judgement.n} {what} keep the bound, and are too few to pass: at least {least} are needed"
+            return
         known = math.isfinite(judgement.low) or math.isfinite(judgement.high)
         if known and judgement.low < bound.limit < judgement.high:
             yield (

@@ -15,7 +15,17 @@ from harness.core.bounds import Bound, parse_bound
 from harness.core.score_bounds import Scores
 from harness.core.statistics import Look, plan_looks
 from harness.core.units import BYTES, SAMPLE_RATE, SHARE, TIME
-from harness.judge.verdict import Decision, Estimate, Verdict, judge_exact, judge_processes, judge_samples, too_near
+from harness.judge.verdict import (
+    Decision,
+    Estimate,
+    Verdict,
+    judge_exact,
+    judge_processes,
+    judge_samples,
+    least_to_pass,
+    too_near,
+    too_small,
+)
 
 SIZES = (6, 9, 14, 20, 28)  # not the default: nothing here depends on it
 LOOKS = plan_looks(SIZES, 0.97)
@@ -224,6 +234,25 @@ def test_a_ratio_to_nothing_is_infinite() -> None:
     assert Estimate(1.0, 0.5, 2.0).over(Estimate(0.0, 0.0, 0.0)).value == math.inf
 
 
+@pytest.mark.parametrize(("confidence", "least"), [(0.5, 2), (0.7, 2), (0.95, 5), (0.97, 6), (0.99, 7), (0.999, 10)])
+def test_a_plain_bound_passes_where_a_sign_test_could(confidence: float, least: int) -> None:
+    assert least_to_pass(confidence) == least
+    bound = parse_bound(">= 50 %", SHARE)
+    for count in range(1, least):
+        scores = Scores([1.0] * count, ends=UNIT)
+        found = judge_samples(bound, scores, confidence)
+        assert found.verdict is Verdict.INCONCLUSIVE
+        (said,) = too_small(bound, found, scores, SHARE)
+        assert f"{count} samples keep the bound, and are too few to pass: at least {least} are needed" in said
+        assert judge_samples(bound, Scores([0.0] * count, ends=UNIT), confidence).verdict is Verdict.FAIL
+    assert judge_samples(bound, Scores([1.0] * least, ends=UNIT), confidence).verdict is Verdict.PASS
+
+
+def test_copies_of_one_sample_are_one_sample() -> None:
+    copies = Scores([1.0] * 100, ends=UNIT, clusters=[0] * 100)
+    assert judge_samples(parse_bound(">= 50 %", SHARE), copies, 0.97).verdict is Verdict.INCONCLUSIVE
+
+
 # ---- scores of samples --------------------------------------------------------------------------------------------
 
 scores = st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=60)
@@ -234,7 +263,9 @@ def test_a_plain_bound_is_about_this_very_set(own: list[float], percent: int) ->
     bound = parse_bound(f">= {percent} %", SHARE)
     found = judge_samples(bound, Scores(own, ends=UNIT), 0.97)
     right = 100 * sum(own) >= percent * len(own)  # in whole numbers
-    assert found.verdict is (Verdict.PASS if right else Verdict.FAIL)
+    assert found.verdict is (
+        Verdict.FAIL if not right else Verdict.PASS if len(own) >= 6 else Verdict.INCONCLUSIVE  # of 6 samples on
+    )
     assert found.value == sum(own) / len(own)
     assert found.low - 1e-9 <= found.value <= found.high + 1e-9
     assert (found.n, found.of) == (len(own), "samples")

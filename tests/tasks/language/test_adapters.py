@@ -224,7 +224,7 @@ def test_off_must_be_the_base_model_token_by_token() -> None:
     ]
     judged = judge_samples(parse_bound("<= 0", COUNT), Scores(ParityAdapter.scores(other, base)), 0.97)
     assert judged.verdict is Verdict.FAIL
-    assert judge_samples(parse_bound("<= 0", COUNT), Scores([0.0, 0.0]), 0.97).verdict is Verdict.PASS
+    assert judge_samples(parse_bound("<= 0", COUNT), Scores([0.0] * 6), 0.97).verdict is Verdict.PASS
 
 
 def test_a_gain_over_answers_that_were_cut_off_is_refused() -> None:
