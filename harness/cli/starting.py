@@ -74,11 +74,6 @@ def look(
     signature = batch_first(signature, batch_axes(signature, {}, (), model.name))
     name = _plain(model.stem)
     made = data is None
-    if data is not None and data.is_dir():
-        raise KpiError(
-            f"data {data} is a folder: how its files become inputs is on the model's card",
-            'write kpis.toml by hand: docs/files.md, "Pictures" and "Recordings"',
-        )
     if data is not None and shapes:
         raise KpiError("--shape is for random numbers; the data have sizes of their own", "leave out --shape or --data")
     file = data or _random_data(signature, folder / f"{name}-random.npz", shapes)
