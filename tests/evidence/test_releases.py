@@ -347,6 +347,7 @@ def test_an_alias_of_mlflow_is_a_pointer_too(copy: Project, tmp_path: Path) -> N
     refused(kpi(copy, "release", "--to", "mlflow:models:/digits/1", "digits-ships"), "is a package, not a pointer")
 
 
+@pytest.mark.long
 @pytest.mark.suite
 def test_a_tag_of_a_registry_is_a_pointer_too(copy: Project, tmp_path: Path) -> None:
     pytest.importorskip("oras")

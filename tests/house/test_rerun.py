@@ -103,6 +103,7 @@ def test_an_undecided_machine_is_measured_again_and_the_attempts_count(forge: Fo
     assert not (forge.folder / "build-2").exists()
 
 
+@pytest.mark.long
 @pytest.mark.suite
 def test_where_attempts_are_only_counted_a_second_one_proves_nothing(forge: Forge, tmp_path: Path) -> None:
     toml = forge.checkout / "kpis.toml"

@@ -72,6 +72,7 @@ def test_one_ledger_and_one_evidence_file(tmp_path: Path, shared_store: Path, bo
     assert sorted(path.name for path in (board.store / "files").iterdir()) == before
 
 
+@pytest.mark.long
 def test_a_machine_is_named_on_the_command_line(project: Project) -> None:
     project.change(f'reach = "ssh:{NAME}"\n', "")
     assert project.pytest("--kpi-reach", f"edge=ssh:{NAME}", "-k", "p50").returncode == 0
@@ -86,6 +87,7 @@ def test_a_machine_is_named_on_the_command_line(project: Project) -> None:
         assert said in done.stderr
 
 
+@pytest.mark.long
 def test_another_machine_than_promised_proves_nothing(project: Project) -> None:
     project.change('device = "edge"\n', 'device = "edge"\ncpu = "*Cortex-A76*"\n')
     project.pytest("-k", "p50")
@@ -166,6 +168,7 @@ def test_the_doctor_says_what_a_machine_has(project: Project) -> None:
     assert project.cli("reach", "setup", "egde").returncode == 4
 
 
+@pytest.mark.long
 def test_a_board_that_another_run_holds_is_waited_for(project: Project, board: Board) -> None:
     code = (
         "import sys, tempfile, time\ntempfile.tempdir = sys.argv[1]\nfrom harness.measure.lock import device_lock\n"

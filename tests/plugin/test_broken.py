@@ -12,7 +12,6 @@ from tests.broken.judge import FAULTS, judge
 FEW = (
     "nan-on-blank-frames",
     "export-shifts-the-classes",
-    "centred-over-the-batch",
     "label-file-shifted-by-a-row",
 )
 

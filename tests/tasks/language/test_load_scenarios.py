@@ -132,7 +132,7 @@ def test_prompts_and_answers_have_the_lengths_asked_for(folder: Path) -> None:
     assert of("serving.tokens", record) == pytest.approx(4 * of("serving.throughput", record))
 
 
-@pytest.mark.parametrize("words", [None, 50])
+@pytest.mark.parametrize("words", [pytest.param(None, marks=pytest.mark.long), 50])
 def test_a_cache_of_prefixes_answers_no_request_unless_it_may(folder: Path, words: int | None) -> None:
     with session("--prompt-ms", "40") as loaded:
         from tests.support.endpoints import seen

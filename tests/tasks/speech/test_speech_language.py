@@ -96,6 +96,7 @@ def test_an_export_is_refused_before_it_takes_its_time(tmp_path: Path) -> None:
         OptimumWhisper(OptimumWhisper.Options()).run(job(tmp_path, model))
 
 
+@pytest.mark.long
 @pytest.mark.suite
 def test_a_model_as_newer_libraries_save_it_is_exported_and_heard(tmp_path: Path) -> None:
     model = tmp_path / "tuned"
