@@ -58,6 +58,8 @@ def merge(files: Mapping[str, tuple[Evidence, str]]) -> Merged:
         for name, data in pieces.items()
         if data.commit.endswith("-dirty")
     ]
+    # What was merged before keeps what forbade green.
+    problems += [f"{name}: {said}" for name, data in pieces.items() for said in data.problems]
     problems += _stopped(pieces)
     problems += _artifacts(pieces)
     by_key = {name: {target.key: target for target in data.targets} for name, data in pieces.items()}

@@ -114,6 +114,17 @@ def test_what_does_not_fit_is_not_green(project: Project, here: Path, tmp_path: 
 
 
 @pytest.mark.suite
+def test_merging_again_makes_nothing_green(project: Project, here: Path, tmp_path: Path) -> None:
+    """What forbade green the first time is in the merged file, and forbids it ever after."""
+    other = tmp_path / "other.json"
+    forge(here, other, lambda data: data.update(commit="0" * 40))
+    project.cli("merge", str(here), str(other), "--out", str(tmp_path / "once"))
+    again = project.cli("merge", str(tmp_path / "once/evidence.json"))
+    assert again.returncode == 1
+    assert "it is of another commit" in " ".join((again.stdout + again.stderr).split())
+
+
+@pytest.mark.suite
 def test_an_edited_file_is_noticed(project: Project, here: Path, tmp_path: Path) -> None:
     text = here.read_text(encoding="utf-8")
     assert text.count('"verdict":"OFF_TARGET"') == 1

@@ -9,6 +9,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from unittest.mock import patch
@@ -16,6 +17,7 @@ from unittest.mock import patch
 import pytest
 
 from harness.core.errors import KpiError
+from harness.evidence.releases.files import Files
 from harness.evidence.releases.moves import Move
 from harness.spec.catalog import release_place
 from tests.support.oci_registry import registry
@@ -272,6 +274,7 @@ def test_what_a_recipe_can_not_say_of_a_package_is_told_with_the_rest(
         ("[" * 100_000, "is not a history of releases"),
         ('{"kind": "kpi releases", "schema": 2, "moves": []}', "is written in another schema"),
         ('{"kind": "kpi releases", "schema": 1, "moves": [{}]}', "is not a history of releases"),
+        ('{"kind": "kpi releases", "schema": 1, "moves": []}', "is not a history of releases"),
     ],
 )
 def test_a_pointer_that_can_not_be_read_is_one_line(copy: Project, content: str, said: str) -> None:
@@ -301,6 +304,8 @@ def test_what_to_release_and_where_must_be_clear(copy: Project) -> None:
 def test_of_many_jobs_that_move_a_pointer_at_once_one_does(tmp_path: Path) -> None:
     digests = [f"{number:064x}" for number in range(8)]
     told: list[str] = []
+    (tmp_path / "releases").mkdir()
+    (tmp_path / "releases/p.zip").touch()
 
     def job(digest: str) -> None:
         place = release_place("releases/digits.json", tmp_path)
@@ -318,6 +323,25 @@ def test_of_many_jobs_that_move_a_pointer_at_once_one_does(tmp_path: Path) -> No
     (moved,) = [said for said in told if said in digests]
     assert release_place("releases/digits.json", tmp_path).current().digest == moved
     assert all("moved meanwhile" in said or "by another job" in said for said in told if said != moved)
+
+
+def test_what_another_job_released_meanwhile_is_not_taken_away(tmp_path: Path) -> None:
+    """Two jobs bring the same package; the one that was overtaken removes only what no move names."""
+    move = Move("release", "2026-01-01", "a" * 64, "p.zip", "digits", "a", "e", "c")
+    first, second = (release_place("digits.json", tmp_path) for _ in range(2))
+    assert isinstance(first, Files)
+    package = tmp_path / "p.zip"
+    package.touch()
+    first._brought.add(package)
+    second.move(None, move)
+    with pytest.raises(KpiError, match="moved meanwhile"):
+        first.move(None, move)
+    first.forget(move)
+    assert package.exists()
+    package.unlink()
+    with pytest.raises(KpiError, match="removed meanwhile"):
+        second.move(move, replace(move, digest="b" * 64))
+    assert second.current() == move
 
 
 @pytest.mark.suite

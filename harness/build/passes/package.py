@@ -65,8 +65,6 @@ class Package(Pass):
                     f'{self.options.package} is a package of the {what} "{theirs}", not of "{ours}"',
                     "name a package that `kpi release` made of this workload",
                 )
-        if found.unproven:
-            job.remark(f"{self.options.package} was packed though it was not proven: {found.unproven}")
         named = found.notes.get("naming")
         notes = {"format": found.format, "before": found.steps, "released": found.told, "naming": named}
         if isinstance(job.workload, TensorWorkload) and faithful.can_ask(found.format):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.build.store import Store
 from harness.cli.commands.base import Command, evidence_argument, read_asked
-from harness.core.errors import SpecError, suggest
+from harness.core.errors import KpiError, SpecError, suggest
 from harness.core.text import plain
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ class Release(Command):
         else:
             if chosen.kpi is None:
                 raise SpecError(["name the KPI that is released"])
-            file, _, _ = read_asked(chosen)
+            file, evidence, _ = read_asked(chosen)
+            if spec is not None and evidence.kpis_digest != spec.digest:
+                other = f"{file} holds verdicts on other promises than {chosen.kpis} makes now"
+                raise KpiError(other, f"run `pytest -k {chosen.kpi}` again")
             moved = release(chosen.kpi, file, Store(), place, _against(chosen.kpi, spec, place))
         if moved.before == moved.now:
             print(f"{plain(place)}: {plain(moved.now.told())}, as before")

@@ -21,6 +21,8 @@ from harness.evidence.reader import parse_evidence
 from harness.judge.replay import recheck
 from harness.workloads.checkpoint import file_digest
 
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError)
+"""What evidence of another shape than it should be raises where it is worked with."""
 _LARGEST = 512 << 20
 
 
@@ -85,9 +87,12 @@ def verify_statement(path: Path, keys: PublicKeys, evidence_file: Path, artifact
     kpi = said.predicate.kpi
     found = [f"{evidence_file.name}: {wrong}"] if wrong else []
     gap = proof_gap(kpi, evidence)
-    found += statement.contradictions(text, said, raw, evidence, unproven=gap)
-    for target in (target for target in evidence.targets if target.kpi == kpi):
-        found += [f"{target.id}: {why}" for why in recheck(target, evidence)]
+    try:
+        found += statement.contradictions(text, said, raw, evidence, unproven=gap)
+        for target in (target for target in evidence.targets if target.kpi == kpi):
+            found += [f"{target.id}: {why}" for why in recheck(target, evidence)]
+    except MALFORMED as error:
+        found.append(f"{evidence_file.name}: what it says can't be understood: {type(error).__name__}: {error}"[:300])
     if artifact is not None:
         found += _artifact_differences(artifact, said)
     return Stated(kpi, gap, found)

@@ -33,7 +33,7 @@ from harness.evidence.package.contents import (
 )
 from harness.evidence.package.front_matter import read_verdicts, stated
 from harness.evidence.package.members import UNREADABLE, Member, Opened, opened, unsafe
-from harness.evidence.package.signed import criteria_differences, statement_differences, uncovered
+from harness.evidence.package.signed import MALFORMED, criteria_differences, statement_differences, uncovered
 from harness.evidence.reader import parse_evidence
 from harness.evidence.seal import KEY_VARIABLE, broken_record
 from harness.judge.replay import recheck
@@ -46,7 +46,6 @@ _KEPT = {**_READ, STATEMENT: 16 << 20, CRITERIA: 16 << 20}  # the last two: only
 _LONGEST_SIGNATURE = 64 << 20
 _MOST_FILES, _MOST_SCORES, _MOST_LOOK = 100_000, 200_000, 1000
 _SHOWN = 160
-_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError)
 
 
 @dataclass
@@ -89,7 +88,7 @@ def verify(path: Path, keys: PublicKeys | None = None, *, trusted: bool = False)
             found.differences.extend(_consistent(manifest, contents, key, found, keys))
         except KpiError as error:
             found.differences.append(_short(error.message))
-        except _MALFORMED as error:
+        except MALFORMED as error:
             found.differences.append(_short(f"what it says can't be understood: {type(error).__name__}: {error}"))
     return found
 
@@ -109,7 +108,7 @@ def manifest_of(path: Path, package: Opened) -> dict[str, Any]:
             raise KpiError(f"{path}: {PACKAGE} lists {len(files)} files")
         if not {"kpi", "digest", "artifact", "evidence", "proven", "forced", "binding", "harness"} <= set(data):
             raise KeyError("kpi")
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise KpiError(_short(f"{path}: {PACKAGE} is not a package manifest: {error}"), "was it cut off?") from None
     manifest: dict[str, Any] = data
     return manifest
@@ -257,7 +256,7 @@ def _artifact(manifest: Mapping[str, Any], made: Mapping[str, Any]) -> Iterator[
 def _card(contents: Mapping[str, bytes], targets: list[TargetLine]) -> Iterator[str]:
     try:
         said = {str(entry["id"]): entry for entry in read_verdicts(contents[CARD].decode())}
-    except _MALFORMED as error:
+    except MALFORMED as error:
         yield _short(f"{CARD}: {error}")
         return
     wanted = {target.id: stated(target) for target in targets}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from harness.evidence.releases.moves import RELEASE, Move, parsed, written
 
 _MOST = 16 << 20
 _SHORT = 12
+_WAIT_S = 2.0
 
 
 class Files(ReleasePlace):
@@ -103,6 +105,8 @@ class Files(ReleasePlace):
             now = moves[-1] if moves else None
             if (now and now.digest) != (before and before.digest):
                 raise self.moved_meanwhile(before, now)
+            if not self._next_to(after).exists():
+                raise KpiError(f"{self}: {after.place} was removed meanwhile", "try again")
             try:
                 write_atomically(self.path, written([*moves, after]))
             except OSError as error:
@@ -110,8 +114,22 @@ class Files(ReleasePlace):
 
     def forget(self, move: Move) -> None:
         out = self.path.with_name(move.place)
-        if out in self._brought:
-            out.unlink(missing_ok=True)
+        if out not in self._brought:
+            return
+        # Another job may release the same package at this moment; a mark that stays is of one that was killed.
+        end = time.monotonic() + _WAIT_S
+        while time.monotonic() < end:
+            with suppress(KpiError), self._alone():
+                self._remove(out)
+                return
+            time.sleep(0.02)
+        with suppress(KpiError):
+            self._remove(out)
+
+    def _remove(self, package: Path) -> None:
+        """Removes a package that no move names."""
+        if all(move.place != package.name for move in self.moves()):
+            package.unlink(missing_ok=True)
 
     def is_same(self, other: ReleasePlace) -> bool:
         return isinstance(other, Files) and self.path.resolve() == other.path.resolve()

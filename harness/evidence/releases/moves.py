@@ -45,7 +45,7 @@ def parsed(source: str, text: str | bytes) -> list[Move]:
         if (data["kind"], data["schema"]) != (KIND, SCHEMA):
             raise KpiError(f"{source} is written in another schema, this version reads {SCHEMA}")
         found = [move_of(entry) for entry in data["moves"]]
-        if len(found) > _MOST:
+        if not 0 < len(found) <= _MOST:
             raise ValueError(f"{len(found)} moves")
         _stack(found)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

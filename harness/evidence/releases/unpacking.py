@@ -23,8 +23,8 @@ _PIECE = 1 << 20
 class Unpacked:
     """What a package says of the artifact that was taken out of it.
 
-    ``steps`` are what the passes that made it left, ``notes`` the rest of its manifest; ``unproven`` says why the KPI
-    was not proven, empty where it was; ``told`` names it for people.
+    ``steps`` are what the passes that made it left, ``notes`` the rest of its manifest; ``told`` names it for
+    people.
     """
 
     kpi: str
@@ -33,7 +33,6 @@ class Unpacked:
     format: str
     notes: Mapping[str, Any]
     steps: list[Mapping[str, Any]]
-    unproven: str
     told: str
 
 
@@ -49,6 +48,10 @@ def unpack(path: Path, digest: str, out: Path, *, told: str, own: bool) -> Unpac
         raise KpiError(f"{told}: {found.differences[0]}{more}", f"`kpi verify {path.name}` says all; fetch it again")
     if found.digest != digest:
         raise KpiError(f"{told}: the package has the digest {found.digest[:16]}..., not {digest[:16]}...")
+    if found.unproven:
+        raise KpiError(
+            f"{told}: the package was made of a KPI that was not proven: {found.unproven}", "release another"
+        )
     kept: dict[str, bytes] = {}
     with opened(path) as package:
         manifest = json.loads(package.manifest)
@@ -74,7 +77,6 @@ def unpack(path: Path, digest: str, out: Path, *, told: str, own: bool) -> Unpac
         format=made["format"],
         notes=notes,
         steps=[*notes.get("before", ()), *step],
-        unproven=found.unproven,
         told=f"{digest[:12]} of {manifest['kpi']}, measured {evidence.started[:10]}",
     )
 
