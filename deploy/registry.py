@@ -168,7 +168,7 @@ def _restore_times(folder: Path) -> None:
 
 
 def _of_nobody(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The same files are the same bytes, whoever packs them."""
+    """The same files make the same bytes, on every machine."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     return entry

@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 class Place(ABC):
-    """One machine: what it is, its lock, its libraries, its worker processes.
+    """One machine: its hardware and system, its lock, its libraries, its worker processes.
 
     ``name`` is that of the machine in ``kpis.toml``; empty for this machine.
     """
@@ -34,7 +34,7 @@ class Place(ABC):
     @property
     @abstractmethod
     def machine(self) -> Detected:
-        """What it is. Raises Unavailable where it can't be reached."""
+        """Its hardware and system. Raises Unavailable where it can't be reached."""
 
     @property
     @abstractmethod

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 _INT8 = 0x000D4B38
-"""The sign before weights in INT8; 0 stands before floating point."""
+"""The sign before weights in INT8; 0 is the one before floating point."""
 
 
 def dense(file: Path, weight: npt.NDArray[Any], *, integer: bool = False, sizes: bool = True, limit: float = 1) -> Path:

@@ -111,7 +111,7 @@ class Pass(ABC):
     def settled(cls, root: Path, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
         """The options as the pass is run with them, and what the things that they name hold, as digests.
 
-        Asked once in a run. Where an option names something that moves, what it is now takes its place. ``root`` is
+        Asked once in a run. Where an option names something that moves, its present value takes its place. ``root`` is
         the TOML's folder. Raises KpiError where something can't be read.
         """
         found = {}

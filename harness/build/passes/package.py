@@ -48,7 +48,7 @@ class Package(Pass):
                 f"{options['package']} has the digest {current.digest[:16]}..., pinned is {pinned[:16]}...",
                 "pin the new digest (package_sha256) if the change is meant",
             )
-        # Where it lies is not part of what it is.
+        # Its place is not part of its identity.
         same = {"package": current.digest, "sha256": current.digest}
         return {"package": place.fixed(current), "sha256": current.digest}, same
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from harness.core.errors import Cause, KpiError, Unavailable
+from harness.core.errors import Cause, KpiError, Unavailable, reason
 from harness.evidence.package.contents import Contents
 from harness.evidence.releases.moves import Move
 from harness.evidence.releases.unpacking import Unpacked, unpack
@@ -25,12 +26,15 @@ class ReleasePlace(ABC):
     """One kind of place; ``name`` is the scheme of its references.
 
     ``own`` says that it lies among the project's files, which are trusted as the promises are; of any other place a
-    package must be sealed with the key, where there is one. Making it raises KpiError where the reference can't be one,
+    package must be sealed with the key, where there is one. ``service`` is who answers for a place that is elsewhere,
+    ``check`` what a person should look at where it refuses. Making it raises KpiError where the reference can't be one,
     or Unavailable where its client is not installed.
     """
 
     name: ClassVar[str]
     own: ClassVar[bool] = False
+    service: ClassVar[str] = "the service"
+    check: ClassVar[str] = ""
 
     def __init__(self, reference: str, root: Path) -> None:
         """``reference`` is what follows the scheme; a path is from ``root`` on."""
@@ -73,6 +77,22 @@ class ReleasePlace(ABC):
     def not_moved(self) -> KpiError:
         """What is said where it can be read only."""
         return KpiError(f"{self} is a package, not a pointer that can be moved", "name a pointer: releases/NAME.json")
+
+    def check_still(self, expected: Move | None) -> None:
+        """Raises KpiError where it does not point to ``expected`` any more."""
+        now = self.now()
+        if (now and now.digest) != (expected and expected.digest):
+            raise self.moved_meanwhile(expected, now)
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """Whatever the service, or the way to it, raises becomes one line."""
+        try:
+            yield
+        except KpiError:
+            raise
+        except Exception as error:
+            raise KpiError(f"{self}: {self.service} refused: {reason(error, 200)}", self.check) from error
 
     def moved_meanwhile(self, before: Move | None, now: Move | None) -> KpiError:
         """What is said where somebody else moved the pointer."""

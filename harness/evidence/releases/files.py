@@ -24,7 +24,7 @@ _WAIT_S = 2.0
 
 
 class Files(ReleasePlace):
-    """A pointer ``NAME.json``, whose history is in it; or a package itself, which stays what it is."""
+    """A pointer ``NAME.json``, whose history is in it; or a package itself, which never changes."""
 
     name = "file"
     own = True

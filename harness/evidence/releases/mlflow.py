@@ -6,8 +6,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,11 @@ _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 class Mlflow(ReleasePlace):
-    """``mlflow:models:/NAME@ALIAS``, at MLFLOW_TRACKING_URI; ``mlflow:models:/NAME/VERSION`` stays what it is."""
+    """``mlflow:models:/NAME@ALIAS``, at MLFLOW_TRACKING_URI; ``mlflow:models:/NAME/VERSION`` never changes."""
 
     name = "mlflow"
+    service = "MLflow"
+    check = "is MLFLOW_TRACKING_URI right?"
 
     def __init__(self, reference: str, root: Path) -> None:
         super().__init__(reference, root)
@@ -47,14 +48,13 @@ class Mlflow(ReleasePlace):
         return self._mlflow.MlflowClient()
 
     def current(self) -> Move:
-        try:
-            found = self._found()
-        except self._mlflow.exceptions.MlflowException as error:
-            if error.error_code in _ABSENT and self.version is None:
-                raise NoRelease(f"nothing was released at {self} yet: {_said(error)}") from None
-            raise self._refused(error) from error
-        except Exception as error:
-            raise self._refused(error) from error
+        with self.asked():
+            try:
+                found = self._found()
+            except self._mlflow.exceptions.MlflowException as error:
+                if error.error_code in _ABSENT and self.version is None:
+                    raise NoRelease(f"nothing was released at {self} yet: {reason(error, 200)}") from None
+                raise
         try:
             return move_of(json.loads(found.tags[_TAG]))
         except (KeyError, TypeError, ValueError) as error:
@@ -68,7 +68,7 @@ class Mlflow(ReleasePlace):
 
     def package(self, digest: str, scratch: Path) -> Path:
         del digest  # what comes is held against it
-        with self._asked():
+        with self.asked():
             place = self._client.get_model_version_download_uri(self.model, self._found().version)
             folder = scratch / "mlflow"
             folder.mkdir()
@@ -79,7 +79,7 @@ class Mlflow(ReleasePlace):
         return archives[0]
 
     def moves(self) -> Sequence[Move]:
-        with self._asked():
+        with self.asked():
             tags = self._tags()
         return [move_of(json.loads(tags[name])) for name in sorted(tags)]
 
@@ -89,7 +89,7 @@ class Mlflow(ReleasePlace):
         archive = scratch / f"{contents.name}.tar.gz"
         write(contents, archive)
         run = Pushing("").send(contents, archive).partition(":")[2]
-        with self._asked():
+        with self.asked():
             client = self._client
             try:
                 client.get_registered_model(self.model)
@@ -107,15 +107,12 @@ class Mlflow(ReleasePlace):
         if self.alias is None:
             raise self.not_moved()
         # MLflow moves an alias unconditionally: what is asked before and behind leaves a moment, and tells of it.
-        now = self.now()
-        if (now and now.digest) != (before and before.digest):
-            raise self.moved_meanwhile(before, now)
-        with self._asked():
+        self.check_still(before)
+        with self.asked():
             count = len(self._tags())
             self._client.set_registered_model_alias(self.model, self.alias, after.place)
             self._client.set_registered_model_tag(self.model, self._tag(count), json.dumps(asdict(after)))
-        if (now := self.now()) is None or now.digest != after.digest:
-            raise self.moved_meanwhile(after, now)
+        self.check_still(after)
 
     def _found(self) -> Any:
         """The version of the model that the reference names."""
@@ -134,20 +131,3 @@ class Mlflow(ReleasePlace):
 
     def _tag(self, number: int) -> str:
         return f"kpi.move.{self.alias}.{number:05}"
-
-    @contextmanager
-    def _asked(self) -> Iterator[None]:
-        """Whatever MLflow or the way to it raises becomes one line."""
-        try:
-            yield
-        except KpiError:
-            raise
-        except Exception as error:
-            raise self._refused(error) from error
-
-    def _refused(self, error: Exception) -> KpiError:
-        return KpiError(f"{self}: MLflow refused: {_said(error)}", "is MLFLOW_TRACKING_URI right?")
-
-
-def _said(error: Exception) -> str:
-    return reason(error, 200)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from harness.core.errors import KpiError, reason
+from harness.core.errors import KpiError
 from harness.core.libraries import require
 from harness.evidence.package.contents import Contents
 from harness.evidence.package.pushing import without_tls
@@ -34,6 +33,8 @@ class Oci(ReleasePlace):
     """
 
     name = "oci"
+    service = "the registry"
+    check = "is `oras login` needed?"
 
     def __init__(self, reference: str, root: Path) -> None:
         super().__init__(reference, root)
@@ -67,7 +68,7 @@ class Oci(ReleasePlace):
         if len(layers) != 1:
             raise KpiError(f"{self} holds {len(layers)} files, where a package is one")
         out, left = scratch / "package.tar.gz", int(layers[0]["size"])
-        with self._asked(), self._client.get_blob(self._at(self.tag), layers[0]["digest"], stream=True) as answer:
+        with self.asked(), self._client.get_blob(self._at(self.tag), layers[0]["digest"], stream=True) as answer:
             answer.raise_for_status()
             with out.open("wb") as file:
                 for piece in answer.iter_content(_PIECE):
@@ -89,7 +90,7 @@ class Oci(ReleasePlace):
         empty = scratch / "config.json"
         empty.write_text("{}", encoding="utf-8")
         oci = require("oras.oci", "oras", "ORAS")
-        with self._asked():
+        with self.asked():
             client, container = self._client, self._container(placed.place)
             layer = oci.NewLayer(str(archive), media_type=_LAYER)
             layer["annotations"] = {_TITLE: archive.name}
@@ -103,22 +104,19 @@ class Oci(ReleasePlace):
 
     def move(self, before: Move | None, after: Move) -> None:
         # A registry moves a tag unconditionally: what is asked before and behind leaves a moment, and tells of it.
-        now = self.now()
-        if (now and now.digest) != (before and before.digest):
-            raise self.moved_meanwhile(before, now)
+        self.check_still(before)
         made = self._manifest(after.place)
         if made is None:
             raise KpiError(f"{self.fixed(after)} is not there any more")
         labels = {**made["annotations"], _MOVES: written([*self.moves(), after])}
-        with self._asked():
+        with self.asked():
             container = self._container(self.tag)
             self._client.upload_manifest({**made, "annotations": labels}, container).raise_for_status()
-        if (now := self.now()) is None or now.digest != after.digest:
-            raise self.moved_meanwhile(after, now)
+        self.check_still(after)
 
     def _manifest(self, tag: str) -> dict[str, Any] | None:
         """What a tag names; None where there is no such tag."""
-        with self._asked():
+        with self.asked():
             client = self._client
             address = f"{client.prefix}://{self._container(tag).manifest_url()}"
             accepted = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
@@ -136,14 +134,3 @@ class Oci(ReleasePlace):
 
     def _at(self, tag: str) -> str:
         return f"{self.repository}:{tag}"
-
-    @contextmanager
-    def _asked(self) -> Iterator[None]:
-        """Whatever the registry or the way to it raises becomes one line."""
-        try:
-            yield
-        except KpiError:
-            raise
-        except Exception as error:
-            said = reason(error, 200)
-            raise KpiError(f"{self}: the registry refused: {said}", "is `oras login` needed?") from error

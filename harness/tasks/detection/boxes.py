@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.core.errors import KpiError, suggest
 from harness.core.registry import check_counts, options_table
@@ -26,8 +27,48 @@ _MANY = 100
 """Detectors have more anchors than this, and fewer classes."""
 
 
+class Layout(Reading):
+    """What the layouts of boxes and of objects share: outputs by name, those of one picture without a batch axis.
+
+    ``without_batch`` is the only layout whose outputs may lack it.
+    """
+
+    __slots__ = ()
+    without_batch: ClassVar[str]
+    layout: Any
+    most: int
+    alone: bool
+
+    @property
+    @abstractmethod
+    def needed(self) -> tuple[str, ...]:
+        """The fields that must name an output; none where the model has only one."""
+
+    def check(self) -> None:
+        """Raises ValueError where the fields do not fit together."""
+        check_counts(most=self.most)
+        for name in ("score", "iou"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1")
+        if self.alone and self.layout != self.without_batch:
+            raise ValueError(f'alone is for layout "{self.without_batch}", not "{self.layout}"')
+        if lacking := [name for name in self.needed if getattr(self, name) is None]:
+            raise ValueError(f'layout "{self.layout}" has several outputs: name {", ".join(lacking)}')
+
+    @property
+    def one_by_one(self) -> bool:
+        return self.alone
+
+    def even(self, outputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        return evened(outputs, self.most) if self.alone else outputs
+
+    def named(self, known: Sequence[str]) -> tuple[str, ...]:
+        """The outputs that the needed fields name, of those that the model has."""
+        return chosen_outputs([str(getattr(self, name)) for name in self.needed], known)
+
+
 @options_table
-class Boxes(Reading):
+class Boxes(Layout):
     """``layout``: what the outputs hold.
 
     "yolov8": (n, 4 + classes, anchors), centre and size in pixels, then scores; "yolov5": (n, anchors, 5 + classes)
@@ -43,6 +84,7 @@ class Boxes(Reading):
     picture. ``alone``: the outputs of an SSD have no batch axis, and a row for each box that was found.
     """
 
+    without_batch: ClassVar[str] = "ssd"
     layout: Literal["yolov8", "yolov5", "yolox", "end-to-end", "detr", "ssd"]
     boxes: str | None = None
     scores: str | None = None
@@ -57,14 +99,10 @@ class Boxes(Reading):
     alone: bool = False
 
     def __post_init__(self) -> None:
-        check_limits(self)
-        if self.alone and self.layout != "ssd":
-            raise ValueError(f'alone is for layout "ssd", not "{self.layout}"')
-        if lacking := [name for name in self._needed if getattr(self, name) is None]:
-            raise ValueError(f'layout "{self.layout}" has several outputs: name {", ".join(lacking)}')
+        self.check()
 
     @property
-    def _needed(self) -> tuple[str, ...]:
+    def needed(self) -> tuple[str, ...]:
         return {"detr": ("boxes", "scores"), "ssd": ("boxes", "scores", "classes")}.get(self.layout, ())
 
     @classmethod
@@ -81,16 +119,9 @@ class Boxes(Reading):
             return outputs[0].name, {"layout": "yolov5"}
         return None
 
-    @property
-    def one_by_one(self) -> bool:
-        return self.alone
-
-    def even(self, outputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        return evened(outputs, self.most) if self.alone else outputs
-
     def outputs(self, known: Sequence[str]) -> tuple[str, ...]:
-        if self._needed:
-            return chosen_outputs([str(getattr(self, name)) for name in self._needed], known)
+        if self.needed:
+            return self.named(known)
         if self.boxes is None and len(known) != 1:
             raise KpiError(
                 f"the model has {len(known)} outputs: {', '.join(known)}",
@@ -113,14 +144,6 @@ class Boxes(Reading):
         else:
             found = decoding.selected(self.layout, arrays, size, self)
         return decoding.table(found, self.most)
-
-
-def check_limits(given: Any) -> None:
-    """ValueError where ``score``, ``iou`` or ``most`` of the options can't be."""
-    check_counts(most=given.most)
-    for name in ("score", "iou"):
-        if not 0 <= getattr(given, name) <= 1:
-            raise ValueError(f"{name} must be from 0 to 1")
 
 
 def chosen_outputs(named: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.core.errors import KpiError
 from harness.core.registry import options_table
-from harness.tasks.detection.boxes import Boxes, check_limits, chosen_outputs, evened, picture_size
+from harness.tasks.detection.boxes import Boxes, Layout, picture_size
 from harness.workloads.files.signature import Port
-from harness.workloads.reading import Reading
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,7 +25,7 @@ _LARGEST = 1 << 24
 
 
 @options_table
-class Masks(Reading):
+class Masks(Layout):
     """``layout``: what the outputs hold.
 
     "yolov8", "yolov5" and "end-to-end" are those of boxes, with one more column for each of the ``prototypes`` (n,
@@ -39,6 +38,7 @@ class Masks(Reading):
     """
 
     drawn: ClassVar[str] = "objects"
+    without_batch: ClassVar[str] = "mask-rcnn"
     layout: Literal["yolov8", "yolov5", "end-to-end", "mask-rcnn"]
     boxes: str
     prototypes: str | None = None
@@ -55,14 +55,10 @@ class Masks(Reading):
     alone: bool = False
 
     def __post_init__(self) -> None:
-        check_limits(self)
-        if lacking := [name for name in self._needed if getattr(self, name) is None]:
-            raise ValueError(f'layout "{self.layout}" has several outputs: name {", ".join(lacking)}')
-        if self.alone and self.layout != "mask-rcnn":
-            raise ValueError(f'alone is for layout "mask-rcnn", not "{self.layout}"')
+        self.check()
 
     @property
-    def _needed(self) -> tuple[str, ...]:
+    def needed(self) -> tuple[str, ...]:
         return ("boxes", "scores", "classes", "masks") if self.layout == "mask-rcnn" else ("boxes", "prototypes")
 
     @classmethod
@@ -81,15 +77,8 @@ class Masks(Reading):
                 return {**found[1], **named}
         return None
 
-    @property
-    def one_by_one(self) -> bool:
-        return self.alone
-
-    def even(self, outputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        return evened(outputs, self.most) if self.alone else outputs
-
     def outputs(self, known: Sequence[str]) -> tuple[str, ...]:
-        return chosen_outputs([str(getattr(self, name)) for name in self._needed], known)
+        return self.named(known)
 
     def read(self, outputs: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Array:
         """Objects packed for each picture, (pictures, ...): as ``decoding.heads`` with the runs of their masks."""

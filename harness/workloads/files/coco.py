@@ -17,6 +17,7 @@ from harness.workloads.files.masked import MOST, NONE
 from harness.workloads.files.objects import packed, runs_of
 from harness.workloads.files.pictures import (
     Fitted,
+    Pictured,
     PictureInput,
     fitted,
     input_size,
@@ -24,14 +25,13 @@ from harness.workloads.files.pictures import (
     stacked,
     upright_size,
 )
-from harness.workloads.files.samples import Rows, Samples
+from harness.workloads.files.samples import Rows
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from harness.core.data_files import DataFiles
-    from harness.workloads.base import TensorSpec
     from harness.workloads.files.signature import Signature
 
 SUFFIX = ".json"
@@ -39,7 +39,7 @@ _KNOWN = 7
 """Numbers of a box: x, y, width, height, class, area, whether it is a crowd."""
 
 
-class CocoSamples(Samples):
+class CocoSamples(Pictured):
     """The pictures of a COCO file in its order; what is drawn in them is in pixels of the model's input.
 
     ``labels`` are (pictures, most boxes, 7): x, y, width, height, number of the class, area, 1 for a crowd; NaN fills
@@ -60,33 +60,24 @@ class CocoSamples(Samples):
                 + (f", nor are {len(lacking) - 1} others" if lacking[1:] else ""),
                 f'say where they are: data = {{ file = "{file.name}", pictures = "FOLDER" }}',
             )
-        self._input = PictureInput(signature, model, data.preprocess, file.name, self.files)
+        self.made_by(PictureInput(signature, model, data.preprocess, file.name, self.files))
         if self._input.how.resize is not None and data.drawn != "pixels":
             raise KpiError(
                 f"{file.name}: preprocess.resize cuts out the middle of a picture, and boxes with it",
                 'leave resize out, or keep all of it: fit = "letterbox"',
             )
-        self.one_by_one = self._input.one_by_one
 
     @property
     def count(self) -> int:
         return len(self._images)
 
-    @property
-    def specs(self) -> tuple[TensorSpec, ...]:
-        return (self._input.spec,)
-
-    @property
+    @cached_property
     def files(self) -> list[Path]:
         """The pictures."""
         return [self._path(one) for one in self._images]
 
-    @property
-    def shapes(self) -> Sequence[str] | None:
-        return self._input.shapes
-
     def take(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
-        chosen = self.files[rows] if isinstance(rows, slice) else [self._path(self._images[row]) for row in rows]
+        chosen = self.files[rows] if isinstance(rows, slice) else [self.files[row] for row in rows]
         return self._input.take(chosen)
 
     def digest(self, cache: Path) -> str:

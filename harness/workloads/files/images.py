@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.libraries import require
 from harness.workloads.files.class_folders import ClassFolders
-from harness.workloads.files.pictures import PictureInput
+from harness.workloads.files.pictures import Pictured, PictureInput
 from harness.workloads.files.samples import Rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from harness.core.data_files import DataFiles
-    from harness.workloads.base import TensorSpec
     from harness.workloads.files.signature import Signature
 
 PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
-class ImageSamples(ClassFolders):
+class ImageSamples(Pictured, ClassFolders):
     """The pictures of a folder; the names of the folders in it are the classes.
 
     Raises KpiError where they do not fit the model; Unavailable where Pillow is not installed.
@@ -30,16 +28,7 @@ class ImageSamples(ClassFolders):
     def __init__(self, folder: Path, signature: Signature, model: str, data: DataFiles) -> None:
         require("PIL", "pillow", "Pillow")
         super().__init__(folder, PICTURES, "pictures", data)
-        self._input = PictureInput(signature, model, data.preprocess, folder.name, self._files)
-        self.one_by_one = self._input.one_by_one
-
-    @property
-    def specs(self) -> tuple[TensorSpec, ...]:
-        return (self._input.spec,)
-
-    @property
-    def shapes(self) -> Sequence[str] | None:
-        return self._input.shapes
+        self.made_by(PictureInput(signature, model, data.preprocess, folder.name, self._files))
 
     def take(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         return self._input.take(self.chosen(rows))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,14 @@ from harness.core.libraries import require
 from harness.workloads.checkpoint import remembered_digest
 from harness.workloads.files.class_folders import files_below
 from harness.workloads.files.images import PICTURES
-from harness.workloads.files.pictures import PictureInput, mask_as_input, stacked, upright_size
-from harness.workloads.files.samples import Rows, Samples
+from harness.workloads.files.pictures import Pictured, PictureInput, mask_as_input, stacked, upright_size
+from harness.workloads.files.samples import Rows
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from harness.core.data_files import DataFiles
-    from harness.workloads.base import TensorSpec
     from harness.workloads.files.signature import Signature
 
 NONE = 255
@@ -31,7 +29,7 @@ MOST = 254
 _SUFFIX = ".png"
 
 
-class MaskedPictures(Samples):
+class MaskedPictures(Pictured):
     """The pictures of a folder by name; their labels (pictures, height, width) are classes in the input's pixels.
 
     The mask of ``a/b.jpg`` is ``a/b.png`` in the folder of masks. Raises KpiError where pictures, masks and model do
@@ -61,20 +59,11 @@ class MaskedPictures(Samples):
                 f"{lacking[0].relative_to(place)} in {place}",
                 "a mask is a .png with the name of its picture",
             )
-        self._input = PictureInput(signature, model, data.preprocess, folder.name, self._files)
-        self.one_by_one = self._input.one_by_one
+        self.made_by(PictureInput(signature, model, data.preprocess, folder.name, self._files))
 
     @property
     def count(self) -> int:
         return len(self._files)
-
-    @property
-    def specs(self) -> tuple[TensorSpec, ...]:
-        return (self._input.spec,)
-
-    @property
-    def shapes(self) -> Sequence[str] | None:
-        return self._input.shapes
 
     def take(self, rows: Rows) -> dict[str, npt.NDArray[Any]]:
         return self._input.take(self._files[rows] if isinstance(rows, slice) else [self._files[row] for row in rows])

@@ -12,6 +12,7 @@ from harness.core.data_files import Preprocess
 from harness.core.errors import KpiError, reason
 from harness.workloads.base import TensorSpec
 from harness.workloads.checkpoint import file_digest
+from harness.workloads.files.samples import Samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -214,3 +215,22 @@ def stacked(masks: Sequence[npt.NDArray[np.uint8]], fill: int) -> npt.NDArray[np
     for whole, mask in zip(made, masks, strict=True):
         whole[: mask.shape[0], : mask.shape[1]] = mask
     return made
+
+
+class Pictured(Samples):
+    """Samples that are pictures, of which a ``PictureInput`` makes inputs."""
+
+    _input: PictureInput
+
+    def made_by(self, made: PictureInput) -> None:
+        """Says what makes inputs of the pictures; called when the files are known."""
+        self._input = made
+        self.one_by_one = made.one_by_one
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        return (self._input.spec,)
+
+    @property
+    def shapes(self) -> Sequence[str] | None:
+        return self._input.shapes
