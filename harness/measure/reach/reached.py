@@ -203,7 +203,7 @@ class Reached(Place):
         if not scenarios()[request["scenario"]].reads_workload:
             return {**moved, "root": cache, "fixture": "", "settings": {**request["settings"], "cache": cache}}
         parcel, settings = of_workload(Path(request["root"]), request["fixture"], request["settings"])
-        tree = parcel.send(link, say)
+        tree = self._sending(parcel, link, say)
         return {
             **moved,
             "root": f"{tree}{request['root']}",
