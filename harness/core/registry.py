@@ -128,9 +128,9 @@ def source_files(cls: type) -> tuple[Path, frozenset[Path]]:
     top = cls.__module__.partition(".")[0]
     root = Path(sys.modules[top].__path__[0]).resolve().parent
     packages = EXTENSIONS if cls.__module__.startswith("harness.") else (top,)
-    folders = [root.joinpath(*package.split(".")) for package in packages]
+    folders = tuple(str(root.joinpath(*package.split("."))) + os.sep for package in packages)
     own = Path(sys.modules[cls.__module__].__file__ or "").resolve()
-    return root, closure(root, [own], lambda file: any(file.is_relative_to(folder) for folder in folders))
+    return root, closure(root, [own], lambda file: str(file).startswith(folders))
 
 
 def plugin_digests() -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from harness.core.statistics import wilson
+from harness.core.statistics import normal_quantile, wilson
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,7 +120,7 @@ def ratio_bounds(scores: Scores, confidence: float, times: float = 1.0) -> Bound
 
 def _proportions(scores: Scores, confidence: float, times: float) -> Callable[[float], Bounds]:
     """How far, in quantiles, each bound of a ratio of paired proportions is from 0."""
-    n, z = len(_others(scores)) * times, _quantile(confidence)
+    n, z = len(_others(scores)) * times, normal_quantile(confidence)
     both = sum(a * b for a, b in zip(scores.own, _others(scores), strict=True)) * times
     only, other = sum(scores.own) * times - both, sum(_others(scores)) * times - both
 
@@ -167,7 +167,7 @@ def tango(n: float, better: float, worse: float, confidence: float) -> Bounds:
     numbers and for skewness; without that it is wrong up to 5.4 % of the time at 97 % confidence where few samples
     flip (exact calculation, docs/verdicts.md).
     """
-    z = _quantile(confidence)
+    z = normal_quantile(confidence)
 
     def apart(difference: float, whole: float) -> float:
         a = 2 * n
@@ -250,7 +250,7 @@ def _between_ends(sums: Array, sizes: Array, ends: Bounds, confidence: float, ti
     for one that has none.
     """
     low, high = ends
-    more = _quantile(confidence) ** 2 / 2
+    more = normal_quantile(confidence) ** 2 / 2
     unit = float((sizes**2).sum() / sizes.sum())
     total = times * sizes.sum() + 2 * more * unit
     mean = (times * sums.sum() + more * unit * (low + high)) / total
@@ -304,12 +304,6 @@ def _others(scores: Scores) -> Sequence[float]:
 
 @cache
 def _student(confidence: float, freedom: float) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf(confidence, freedom))
-
-
-def _quantile(confidence: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(confidence)
+    return float(stdtrit(freedom, confidence))
