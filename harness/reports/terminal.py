@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.padding import Padding
@@ -17,6 +18,9 @@ from harness.judge.verdict import Verdict
 
 _MANY = 500
 """With more KPIs than this the table is no longer read on a terminal; the summary still is."""
+_VERDICT = 12
+_MARGIN = 10
+"""What stands left of the table and between its five columns."""
 STYLE = {
     Verdict.PASS: "bold green",
     Verdict.FAIL: "bold red",
@@ -37,9 +41,10 @@ def render(evidence: Evidence, width: int, *, colour: bool) -> str:
     by_kpi: dict[str, list[TargetLine]] = {}
     for target in chosen:
         by_kpi.setdefault(target.kpi, []).append(target)
+    widths = _widths(chosen, width)
     for kpi in evidence.kpis:
         if kpi.name in by_kpi and len(by_kpi) <= _MANY:
-            _kpi(console, kpi, by_kpi[kpi.name])
+            _kpi(console, kpi, by_kpi[kpi.name], widths)
     if left := len(evidence.targets) - len(chosen):
         console.print(Text(f"{left} of {len(evidence.targets)} targets were not selected by -k or -m", style="dim"))
     if said := taken_over(evidence):
@@ -48,19 +53,30 @@ def render(evidence: Evidence, width: int, *, colour: bool) -> str:
     return out.getvalue()
 
 
-def _kpi(console: Console, kpi: KpiLine, targets: list[TargetLine]) -> None:
+def _widths(targets: list[TargetLine], width: int) -> tuple[int, int, int, int]:
+    """How wide metric, value, interval and bound may be, the same for all KPIs: the bound has what is left."""
+
+    def longest(texts: Iterable[str], least: int, most: int) -> int:
+        return min(most, max([least, *(len(text) for text in texts)]))
+
+    name = longest((target.metric for target in targets), 11, 24)
+    value = longest((figure(target) for target in targets), 6, 10)
+    left = max(24, width - _MARGIN - name - value - _VERDICT)
+    between = longest((interval(target) for target in targets), 8, min(22, left * 11 // 20))
+    return name, value, between, min(30, left - between)
+
+
+def _kpi(console: Console, kpi: KpiLine, targets: list[TargetLine], widths: tuple[int, int, int, int]) -> None:
     title = Text(plain(kpi.name), style="bold")
     title.append(f"  {plain(kpi.workload)}/{plain(kpi.recipe)} on {plain(kpi.machine)}", style="dim")
     console.print(title)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    # Metric, value and verdict need a fixed room; interval and bound share what is left.
-    name = min(24, max(18, *(len(target.metric) for target in targets)))
-    left = max(24, console.width - 2 - name - 10 - 12 - 8)
+    name, value, between, bound = widths
     table.add_column(width=name, no_wrap=True)
-    table.add_column(width=10, justify="right", no_wrap=True)
-    table.add_column(width=min(22, left * 11 // 20), overflow="fold")
-    table.add_column(width=min(26, left - left * 11 // 20), overflow="fold")
-    table.add_column(width=12, no_wrap=True)
+    table.add_column(width=value, justify="right", no_wrap=True)
+    table.add_column(width=between, overflow="fold")
+    table.add_column(width=bound, overflow="fold")
+    table.add_column(width=_VERDICT, no_wrap=True)
     reasons: dict[str, list[str]] = {}
     for target in targets:
         verdict = target.verdict
