@@ -137,14 +137,9 @@ def guide_examples() -> Mapping[str, str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The lock on a device is a file among the temporary ones: tests wait for no measurement but their own.
-
-    Bytecode is kept, whatever the machine says.
-    """
+    """The lock on a device is a file among the temporary ones: tests wait for no measurement but their own."""
     folder = str(tmp_path_factory.mktemp("temporary"))
     with pytest.MonkeyPatch.context() as patch:
-        # Hundreds of processes start: each would compile the harness again.
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         patch.setattr(tempfile, "tempdir", folder)
         for name in ("TMPDIR", "TEMP", "TMP"):
             patch.setenv(name, folder)
