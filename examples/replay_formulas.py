@@ -62,7 +62,8 @@ def integer_share(proof: Json) -> float:
 
 
 Figures = dict[str, Callable[[Json], float]]
-RATES = ("throughput.single", "throughput.offline", "throughput.stream", "throughput.tokens", "serving.throughput")
+RATES: tuple[str, ...] = ("throughput.single", "throughput.offline", "throughput.stream", "throughput.tokens")
+RATES += ("serving.throughput", "sustained.throughput")
 PRICED: Figures = {  # hours; times USD an hour
     "cost.per_million": lambda p: 1e6 * p["elapsed_s"] / p["completed"] / 3600,
     "cost.per_million_tokens": lambda p: 1e6 * p["elapsed_s"] / p["completed"] / 3600,
@@ -81,10 +82,11 @@ FIGURES: Figures = {
     "serving.capacity": lambda p: p["details"]["capacity"],
     "serving.dropped": lambda p: p["details"]["dropped"] / p["details"]["due"],
     "serving.streams": lambda p: p["details"]["streams"],
+    "sustained.slowdown": lambda p: percentile(p["samples_s"]) / percentile(series(p, "first_s")),
     "rtf": lambda p: sum(p["samples_s"]) / sum(series(p, "audio_s")),
     "latency.audio_second.p50": lambda p: percentile([*map(operator.truediv, p["samples_s"], series(p, "audio_s"))]),
 }
-TAILED = {"latency": "samples_s", "latency.frame": "samples_s", "serving.latency": "samples_s"}
+TAILED = dict.fromkeys(("latency", "latency.frame", "serving.latency", "sustained.latency"), "samples_s")
 TAILED |= {"serving.ttft": "ttft_s", "serving.ttft_content": "ttft_content_s", "serving.tpot": "tpot_s"}
 TIMES = {f"{name}.p{q}": (field, q / 100) for name, field in TAILED.items() for q in (50, 95, 99)}
 TIMES |= {"latency.generate": ("samples_s", 0.5), "ttft": ("ttft_s", 0.5), "tpot": ("tpot_s", 0.5)}

@@ -29,6 +29,7 @@ from harness.judge.scoring import Scorer
 from harness.judge.trial import ProcessTrial
 from harness.judge.verdict import Decision, Verdict, judge_exact, too_near
 from harness.measure.machine.detect import Detected, mismatch, other_processor
+from harness.measure.machine.temperature import cooling_notes
 from harness.measure.place import Place
 from harness.measure.reach.places import Places
 from harness.measure.records import ProcessRecord
@@ -150,7 +151,8 @@ class Gate:
                 trial = self._trial(target, metric, subjects)
                 judgement = trial.judgement
                 disturbed = "; ".join(filter(None, (self.campaign.disturbed(subjects), trial.given_up)))
-                notes = tuple(thread_notes(self.campaign.of(subjects[0]), self.place(target).machine))
+                series, here = self.campaign.of(subjects[0]), self.place(target).machine
+                notes = (*metric.remarks(series.records), *cooling_notes(series), *thread_notes(series, here))
             else:
                 raise TypeError(f"{metric} is of no known kind")
             measurements = tuple(self.campaign.reference(subject) for subject in subjects)
@@ -331,6 +333,7 @@ class Gate:
             subset=self.subset if scenarios()[scenario].divisible else None,
             compared=tuple(step["compared"] for step in artifact.steps if "compared" in step),
             machine=place.name,
+            cool_to=self.spec.cool_to(target.machine) if scenarios()[scenario].timed else None,
         )
 
     def _single(self, subject: MeasurementSpec) -> ProcessRecord:
@@ -373,7 +376,7 @@ class Gate:
                 self.campaign,
                 looks=looks_for(settings.looks, confidence, settings.drift, target.bound.share),
                 confidence=confidence,
-                budget_s=settings.budget_s,
+                budget_s=settings.budget_s + self.spec.least_time(target).seconds,
                 patience=settings.patience,
                 gates=not self.standing(target),
                 within=lambda records: metric.within(records, settings.confidence),

@@ -13,6 +13,7 @@ from harness.core.placement import memory_binding
 from harness.core.processes import Started, call_worker
 from harness.measure.instances import run_together
 from harness.measure.lock import device_lock
+from harness.measure.machine.temperature import longest_wait
 
 if TYPE_CHECKING:
     from harness.build.environments import Environments, Interpreter
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _MODULE = "harness.measure.worker"
 _TIMEOUT_S = 3600.0
+"""For what a process does besides waiting, and besides what its scenario's options ask for."""
 Say = Callable[[str], None]
 
 
@@ -106,7 +108,7 @@ def run_workers(
             _MODULE,
             request,
             log=log,
-            timeout=_TIMEOUT_S,
+            timeout=_TIMEOUT_S + request.get("span_s", 0.0) + longest_wait(request.get("cool_to")),
             python=python,
             environment=environment,
             before=memory_binding(node) if node is not None else (),

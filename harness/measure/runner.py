@@ -20,6 +20,7 @@ from harness.core.placement import Placement
 from harness.measure.instances import together
 from harness.measure.journal import Journal, ReachedMachine
 from harness.measure.machine.detect import Detected
+from harness.measure.machine.temperature import waited
 from harness.measure.place import Here, Place
 from harness.measure.records import Measurement, ProcessRecord, ResumedRun
 from harness.measure.resume import Resumed, conditions, restore
@@ -33,7 +34,8 @@ class MeasurementSpec:
     """One artifact under one scenario: what a measurement is of.
 
     ``compared`` says for each pass how far what it wrote answered from what it read.
-    ``machine`` names the machine that is reached for it; empty where it is this one.
+    ``machine`` names the machine that is reached for it; empty where it is this one. ``cool_to`` is how warm the device
+    may be, in °C, when a process begins; None for as warm as it is.
     """
 
     recipe: str
@@ -54,6 +56,7 @@ class MeasurementSpec:
     subset: int | None = None
     compared: tuple[Mapping[str, Any], ...] = ()
     machine: str = ""
+    cool_to: float | None = None
 
     @property
     def id(self) -> str:
@@ -70,8 +73,15 @@ class MeasurementSpec:
             *([self.placement.to_json()] if self.placement.to_json() else []),
             *([{"subset": self.subset}] if self.subset else []),
             *([{"machine": self.machine}] if self.machine else []),
+            *([{"cool_to": self.cool_to}] if self.cool_to is not None else []),
         ]
         return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    @property
+    def span_s(self) -> float:
+        """Seconds that a process takes at least because the scenario's options say so."""
+        scenario = scenarios()[self.scenario]
+        return scenario(scenario.Options(**self.scenario_options)).span_s
 
 
 @dataclass
@@ -170,7 +180,9 @@ class MeasurementRunner:
         if subject.id not in self._known_conditions:
             interpreter = subject.interpreter
             versions = {name: interpreter.version(name) for name in runtimes()[subject.runtime].distributions}
-            more = {"seconds": subject.seconds, "samples": subject.samples}
+            more: dict[str, Any] = {"seconds": subject.seconds, "samples": subject.samples}
+            if subject.cool_to is not None:
+                more["cool_to"] = subject.cool_to
             self._known_conditions[subject.id] = conditions(
                 dataclasses.asdict(self.places[subject.machine].machine), subject.inputs, versions, **more
             )
@@ -223,11 +235,14 @@ class MeasurementRunner:
         return series.records
 
     def add(self, subject: MeasurementSpec, count: int) -> float:
-        """Runs one more fresh process, of ``count`` that are wanted; returns the seconds that it took."""
+        """Runs one more fresh process, of ``count`` that are wanted; returns the seconds that it took.
+
+        Waiting until the machine has cooled down is not counted: a process may wait for as long as it is told to.
+        """
         begin = time.monotonic()
         with self.places[subject.machine].lock(subject.device, self.progress):
             self._more(subject, count)
-        return time.monotonic() - begin
+        return time.monotonic() - begin - waited(self.of(subject).records[-1])
 
     def _more(self, subject: MeasurementSpec, count: int) -> None:
         records = self.of(subject).records
@@ -253,7 +268,7 @@ class MeasurementRunner:
                 pairs.append((len(both[0]) - 1, len(both[1]) - 1))
             self.keep(b)
             self.keep(a)
-        return time.monotonic() - begin
+        return time.monotonic() - begin - sum(waited(records[-1]) for records in both)
 
     def pairs_of(self, a: MeasurementSpec, b: MeasurementSpec) -> list[tuple[int, int]]:
         """The undisturbed pairs of two subjects, as positions in their two series."""
@@ -286,12 +301,13 @@ class MeasurementRunner:
         with self._keeping:
             self._place += 1
             record = dataclasses.replace(record, place=self._place)
-        if not scenarios()[subject.scenario].timed:
+        scenario = scenarios()[subject.scenario]
+        if not scenario.timed:
             return record
         # A kernel timed next to a busy neighbour of our own is only like those with such a neighbour.
         alike = [s for s in list(self.series.values()) if _placed(s.subject) == _placed(subject)]
         seen = [r for s in alike for r in s.records]
-        reason = record.disturbed or disturbance(record, best_kernel([*seen, record]))
+        reason = record.disturbed or disturbance(record, best_kernel([*seen, record]), scenario.heats)
         return dataclasses.replace(record, disturbed=reason)
 
     def _request(self, subject: MeasurementSpec, instance: int) -> dict[str, Any]:
@@ -311,6 +327,8 @@ class MeasurementRunner:
             "meeting": None,
             "seconds": subject.seconds,
             "samples": subject.samples,
+            "span_s": subject.span_s,
+            "cool_to": subject.cool_to,
             "subset": subject.subset,
             "outputs": str(outputs),
             "conditions": self.conditions_of(subject),

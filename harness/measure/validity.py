@@ -19,8 +19,11 @@ SHORT_S = 0.2
 
 def kernel_time(record: ProcessRecord) -> float:
     """Seconds of the reference kernel around the process: the slower of before and after, each a median."""
-    half = len(record.kernel_s) // 2
-    return max(median(record.kernel_s[:half]), median(record.kernel_s[half:]))
+    return max(_kernel_before(record), median(record.kernel_s[len(record.kernel_s) // 2 :]))
+
+
+def _kernel_before(record: ProcessRecord) -> float:
+    return median(record.kernel_s[: len(record.kernel_s) // 2])
 
 
 def best_kernel(records: Iterable[ProcessRecord]) -> float:
@@ -28,9 +31,12 @@ def best_kernel(records: Iterable[ProcessRecord]) -> float:
     return min((median(r.kernel_s) for r in records if r.kernel_s), default=float("inf"))
 
 
-def disturbance(record: ProcessRecord, best: float) -> str:
-    """Why the process does not count, empty when it does. Never looks at the artifact's own times."""
-    return next(_disturbances(record, best), "")
+def disturbance(record: ProcessRecord, best: float, heats: bool = False) -> str:  # noqa: FBT001, FBT002
+    """Why the process does not count, empty when it does. Never looks at the artifact's own times.
+
+    Where the scenario ``heats``, what heat did while it ran is what was measured: a machine that is slow before counts.
+    """
+    return next(_disturbances(record, best, heats=heats), "")
 
 
 def by_heat(record: ProcessRecord) -> bool:
@@ -44,13 +50,14 @@ def hopeless(records: Sequence[ProcessRecord], patience: int) -> bool:
     return len(records) >= patience and all(record.disturbed for record in records[-patience:])
 
 
-def _disturbances(record: ProcessRecord, best: float) -> Iterator[str]:
-    slower = kernel_time(record) / best if record.kernel_s else 1.0
+def _disturbances(record: ProcessRecord, best: float, *, heats: bool) -> Iterator[str]:
+    slower = (_kernel_before if heats else kernel_time)(record) / best if record.kernel_s else 1.0
     if slower > KERNEL_SLOWER:
         yield f"the reference kernel around it was {slower:.2f} times slower than the best of this run"
     yield from _stopped_by_quota(record)
     yield from _taken(record)
-    yield from _heated(record)
+    if not heats:
+        yield from _heated(record)
 
 
 def _taken(record: ProcessRecord) -> list[str]:

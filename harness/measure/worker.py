@@ -23,6 +23,7 @@ from harness.core.protocol import leave, serve
 from harness.measure.barrier import FileBarrier
 from harness.measure.machine.energy import EnergyMeter
 from harness.measure.machine.system import Snapshot, between, peak, reset_peak, resident
+from harness.measure.machine.temperature import Warmth, cool_down, temperature
 from harness.measure.machine.timeline import Timeline
 from harness.measure.phases import TIMED, Phases
 from harness.measure.probe import run_kernel
@@ -50,6 +51,12 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
         cores = node_cores(node)
     if cores:
         pin(cores)
+    meeting = FileBarrier.from_json(request["meeting"]) if request["meeting"] else None
+    cooled = None
+    if (cool_to := request.get("cool_to")) is not None:
+        cooled = cool_down(cool_to, lambda: temperature(request["device"]), progress).to_json()
+        if meeting:
+            meeting.wait("cooled")
     started, begin = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()
     phases = Phases()
     runtime_class, scenario_class = find_runtime(request["runtime"]), find_scenario(request["scenario"])
@@ -58,7 +65,9 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     timeline = Timeline() if scenario.watched else None
     with timeline or nullcontext():
         mark = timeline.mark if timeline else lambda _: None
-        seen = _observe({**request, "cores": cores}, runtime, scenario, progress, mark, phases)
+        seen = _observe({**request, "cores": cores}, meeting, runtime, scenario, progress, mark, phases)
+    if cooled:
+        seen["system"]["cooled"] = cooled
     if timeline:
         seen["details"] = {**seen.get("details", {}), "timeline": timeline.to_json()}
     return {**seen, "started": started, "wall_s": time.perf_counter() - begin}
@@ -66,6 +75,7 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
 
 def _observe(
     request: Mapping[str, Any],
+    meeting: FileBarrier | None,
     runtime: Runtime,
     scenario: Scenario[Any],
     progress: Callable[[str], None],
@@ -80,7 +90,6 @@ def _observe(
     window: dict[str, Any] = {}
     timed: list[float] = []
     energy = EnergyMeter()
-    meeting = FileBarrier.from_json(request["meeting"]) if request["meeting"] else None
 
     @contextmanager
     def watch() -> Iterator[None]:
@@ -110,6 +119,7 @@ def _observe(
         scored=phases.scored,
         conditions=request["conditions"],
         earlier=tuple(map(Path, request["earlier"])),
+        warmth=lambda: Warmth.read(request["device"]),
     )
     first = scenario.first_request(stage)
     phases.end("inputs")

@@ -14,8 +14,9 @@ from harness.core.bounds import Bound, judged_in
 from harness.core.data_files import DataFiles
 from harness.core.placement import Placement
 from harness.core.prices import Price
+from harness.core.statistics import looks_for
 from harness.core.units import Dimension
-from harness.spec.catalog import metrics, model_files, passes
+from harness.spec.catalog import metrics, model_files, passes, scenarios
 from harness.spec.tasks import PROMPTS, resolve_scenario, tasks
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Machine:
     price: Price | None = None
     reach: str | None = None
     """Where it is, such as ``ssh:user@host``; None for the machine that the suite runs on."""
+    cool_to: float | None = None
+    """How warm it may be, in °C, when a process begins; None for what all machines are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,8 @@ class MeasureSettings:
     """How sure a verdict must be, and how much time it may take.
 
     ``drift`` is how far the machine may be off, between a look and the rest of the run, without a wrong verdict.
-    ``attempts`` says whether attempts at a target are only counted, or share its error.
+    ``attempts`` says whether attempts at a target are only counted, or share its error. ``cool_to`` is how warm a
+    machine may be, in °C, when a process begins; None for as warm as it is.
     """
 
     confidence: float = 0.97
@@ -200,6 +204,7 @@ class MeasureSettings:
     samples: int = 50
     budget_s: float = 180.0
     attempts: str = COUNTED
+    cool_to: float | None = None
 
     @property
     def patience(self) -> int:
@@ -209,6 +214,14 @@ class MeasureSettings:
     def confidence_at(self, attempt: int) -> float:
         """How sure a verdict must be at an attempt, from 1."""
         return confidence_of(attempt, self.confidence, self.attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class LeastTime:
+    """The fewest processes, or pairs of them, that a PASS takes, and the seconds that they take at least."""
+
+    processes: int
+    seconds: float
 
 
 def joined(files: Sequence[Path]) -> bytes:
@@ -274,6 +287,23 @@ class Spec:
         if price is None:
             raise ValueError(f"machine {machine} has no price")
         return price.usd_per_hour
+
+    def cool_to(self, machine: str) -> float | None:
+        """How warm a machine may be, in °C, when a process begins; None for as warm as it is."""
+        own = self.machines[machine].cool_to
+        return self.measure.cool_to if own is None else own
+
+    def least_time(self, target: Target) -> LeastTime:
+        """What a PASS takes of a target whose scenario says itself how long it plays; of others nothing is known."""
+        name = self.scenario(target)
+        if not target.metric.per_process or name not in scenarios():
+            return LeastTime(0, 0.0)
+        cls, bound, names = scenarios()[name], target.bound, [target.recipe, *filter(None, [target.bound.versus])]
+        options = [self.recipe(target.workload, one).scenarios.get(name, {}) for one in names]
+        span_s = sum(cls(cls.Options(**one)).span_s for one in options)
+        looks = looks_for(self.measure.looks, self.measure.confidence_at(1), 0.0, bound.share)
+        processes = next((look.processes for look in looks if look.against >= 0), looks[-1].processes)
+        return LeastTime(processes if span_s else 0, processes * span_s)
 
     def kpi(self, name: str) -> Kpi:
         """A KPI that is known to exist."""

@@ -203,6 +203,8 @@ class _Reader(Workloads):
             chosen["samples"] = table.samples
         if table.attempts is not None:
             chosen["attempts"] = table.attempts
+        if table.cool_to is not None:
+            chosen["cool_to"] = table.cool_to
         if table.looks is not None:
             chosen["looks"] = tuple(table.looks)
         settings = MeasureSettings(**chosen)

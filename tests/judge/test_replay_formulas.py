@@ -129,7 +129,7 @@ def test_bounds_of_right_and_wrong_are_the_harnesss(n: int, data: st.DataObject)
 def random_process(random: np.random.Generator, device: str) -> ProcessRecord:
     """A process that holds all that any metric looks at."""
     n = 400
-    names = ("ttft_s", "ttft_content_s", "tpot_s", "switch_s", "audio_s", "tokens")
+    names = ("ttft_s", "ttft_content_s", "tpot_s", "switch_s", "audio_s", "tokens", "first_s")
     counts = ("in_time", "failed", "sent", "capacity", "dropped", "due", "streams")
     work = sorted(random.integers(1, 100, 2).tolist())
     return ProcessRecord(

@@ -12,6 +12,14 @@ ADVERSARIAL = f"{OFFLINE}[workload.tiny.recipe.int8.scenario.adversarial]\n"
 Edit = Callable[..., str]
 Problems = Callable[[str], tuple[str, ...]]
 
+
+def minutes(value: str, said: str) -> tuple[str, str, str, str]:
+    """Another length of a scenario that has one of its own."""
+    table = "[workload.tiny.recipe.int8.scenario.{}]"
+    offline, sustained = table.format("offline"), table.format("sustained")
+    return offline, f"{sustained}\nminutes = {value}\n{offline}", "scenario.sustained", said
+
+
 # What is replaced in the valid text, by what, which table or key must be named, what else must be said.
 MISTAKES = {
     "unit": ('"< 5 MB"', '"< 5 ms"', '"tiny-fast": size', "unit 'ms' does not fit"),
@@ -77,6 +85,17 @@ MISTAKES = {
     "seconds": ('"0.5 s"', '"0 s"', "[measure]: seconds", "above 0 s"),
     "budget": ('"3 min"', '"3 MB"', "[measure]: budget", "unit 'MB' does not fit"),
     "samples": ("samples = 50", "samples = 4", "[measure]: samples = 4", "5"),
+    "minutes, none": minutes("0", "from 0.05 to 600"),
+    "minutes, negative": minutes("-1", "from 0.05 to 600"),
+    "minutes, no number": minutes("nan", "from 0.05 to 600"),
+    "minutes, very many": minutes("601", "from 0.05 to 600"),
+    "minutes, text": minutes('"5 min"', "must be a number"),
+    "cool_to, hotter than any": ("samples = 50", "samples = 50\ncool_to = 500", "[measure]: cool_to", "at most 110"),
+    "cool_to, colder than any": ("samples = 50", "samples = 50\ncool_to = 5", "[measure]: cool_to", "at least 10"),
+    "cool_to, no number": ("samples = 50", "samples = 50\ncool_to = nan", "[measure]: cool_to", "at most 110"),
+    "cool_to, a switch": ("samples = 50", "samples = 50\ncool_to = true", "[measure]: cool_to", "must be a number"),
+    "cool_to, text": ("samples = 50", 'samples = 50\ncool_to = "50 C"', "[measure]: cool_to", "must be a number"),
+    "a machine's cool_to": ('">= 2"', '">= 2"\ncool_to = 500', "[machine.here]: cool_to", "at most 110"),
     "shrinking looks": ("[6, 9]", "[9, 6]", "[measure]: looks", "must grow"),
     "few looks": ("[6, 9]", "[4]", "[measure]: looks", "can decide nothing"),
     "a device's mark": ('recipe = "int8"', 'recipe = "int8"\nmarks = ["gpu"]', '"tiny-fast": marks', "of a device"),

@@ -45,12 +45,22 @@ class List(Command):
                     said = Text("off target", style="cyan")
                 else:
                     said, gating = Text("gates here", style="green"), gating + 1
-                table.add_row(target.metric_name, Text(plain(target.bound.text)), said)
+                table.add_row(target.metric_name, Text(plain(target.bound.text)), said, _cost(spec, target))
             out.print(table)
             if why:
                 out.print(Text(f"  {plain(why)}", style="dim"))
         out.print(f"{len(spec.targets)} targets of {len(spec.kpis)} KPIs; {gating} gate on this machine")
         return 0
+
+
+def _cost(spec: Spec, target: Target) -> Text:
+    """How long a target takes at least, where its scenario says how long it plays; else empty."""
+    least = spec.least_time(target)
+    if not least.processes:
+        return Text()
+    minutes = least.seconds / 60
+    each = minutes / least.processes
+    return Text(f"{minutes:.3g} min or more ({least.processes} x {each:.3g} min)", style="dim")
 
 
 def _of_integers(spec: Spec, target: Target, promised: str) -> bool:

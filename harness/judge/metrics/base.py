@@ -213,6 +213,12 @@ class ProcessMetric(Metric):
         del confidence
         return 1
 
+    @classmethod
+    def remarks(cls, processes: Sequence[ProcessRecord]) -> list[str]:
+        """What a person should know besides the value, a line each."""
+        del processes
+        return []
+
 
 class ProofMetric(Metric):
     """A figure that the runtime proves after loading: exact, one process is enough."""

@@ -72,7 +72,7 @@ def throttle_events(cpus: Path) -> int | None:
     counts: dict[str, list[int]] = {"core": [], "package": []}
     for kind, found in counts.items():
         for file in cpus.glob(f"cpu[0-9]*/thermal_throttle/{kind}_throttle_count"):
-            if (count := _number(file)) is not None:  # a core may be taken offline meanwhile
+            if (count := read_number(file)) is not None:  # a core may be taken offline meanwhile
                 found.append(count)
     if not any(counts.values()):
         return None
@@ -81,21 +81,21 @@ def throttle_events(cpus: Path) -> int | None:
 
 def _cooling(root: Path) -> Iterator[tuple[str, tuple[int, int]]]:
     for folder in _cooling_devices(root):
-        level, most = _number(folder / "cur_state"), _number(folder / "max_state")
+        level, most = read_number(folder / "cur_state"), read_number(folder / "max_state")
         if level is not None:
             # -1: a device that injects idle time, and does not at the moment.
-            yield f"{_text(folder / 'type')} ({folder.name[14:]})", (max(0, level), most or 0)
+            yield f"{read_text(folder / 'type')} ({folder.name[14:]})", (max(0, level), most or 0)
 
 
 @cache
 def _cooling_devices(root: Path) -> tuple[Path, ...]:
     folders = sorted((root / "sys/class/thermal").glob("cooling_device[0-9]*"))
-    return tuple(folder for folder in folders if _SLOWS.search(_text(folder / "type")))
+    return tuple(folder for folder in folders if _SLOWS.search(read_text(folder / "type")))
 
 
 def _firmware(root: Path) -> int | None:
     for file in sorted((root / "sys/devices/platform").glob("soc*/*firmware/get_throttled")):
-        text = _text(file)
+        text = read_text(file)
         break
     else:
         text = _asked() if root == ROOT else ""
@@ -117,18 +117,20 @@ def _asked() -> str:
 
 def _clocks(root: Path) -> Iterator[tuple[str, int]]:
     for file in sorted((root / _CPUS / "cpufreq").glob("policy[0-9]*/scaling_max_freq")):
-        if (clock := _number(file)) is not None:
+        if (clock := read_number(file)) is not None:
             yield file.parent.name, clock
 
 
-def _number(file: Path) -> int | None:
+def read_number(file: Path) -> int | None:
+    """The whole number in a file of the kernel; None where there is none."""
     try:
-        return int(_text(file))
+        return int(read_text(file))
     except ValueError:
         return None
 
 
-def _text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """What is in a file of the kernel; empty where it can't be read: a device may be gone."""
     try:
         return file.read_text(encoding="ascii", errors="replace").strip()
     except OSError:

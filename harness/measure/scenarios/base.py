@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from harness.core.registry import NoOptions
+from harness.measure.machine.temperature import Warmth
 from harness.measure.runtimes.base import Session, TensorSession
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class ScenarioContext:
     many samples of its data set, the first ones, None for all of them; ``workload`` loads the fixture and is
     called only by scenarios that need a data set. ``outputs`` is where a scenario may leave a file. What is timed
     happens within ``watch()``, so that the machine is looked at just then; where answers are scored instead, they are
-    asked for within ``scored()``.
+    asked for within ``scored()``. ``warmth()`` is how warm the device is and how fast the processors run, now.
     """
 
     inputs: Mapping[str, npt.NDArray[np.generic]]
@@ -49,6 +50,7 @@ class ScenarioContext:
     subset: int | None = None
     scored: Callable[[], AbstractContextManager[None]] = nullcontext
     others: Sequence[Mapping[str, npt.NDArray[np.generic]]] = ()
+    warmth: Callable[[], Warmth] = Warmth.read
 
     @property
     def parts(self) -> list[Mapping[str, npt.NDArray[np.generic]]]:
@@ -65,7 +67,8 @@ class Scenario(ABC, Generic[S]):
     processors, for requests that are long compared with a look at them. ``divisible`` says that it can play a part of
     its data. ``reads_workload`` says that it loads the workload itself, so that a machine that is reached is sent its
     files. ``finite`` says that the first answer must hold no NaN and no infinity. ``request`` is what a report calls
-    one of its timed samples: "a batch".
+    one of its timed samples: "a batch". ``heats`` says that what its own heat does is a part of what it measures, and
+    no disturbance.
     """
 
     name: ClassVar[str]
@@ -78,6 +81,7 @@ class Scenario(ABC, Generic[S]):
     finite: ClassVar[bool] = True
     request: ClassVar[str] = ""
     reads_workload: ClassVar[bool] = False
+    heats: ClassVar[bool] = False
     Options: ClassVar[type[Any]] = NoOptions
 
     def __init__(self, options: Any) -> None:
@@ -91,6 +95,11 @@ class Scenario(ABC, Generic[S]):
     def batch(self) -> int | None:
         """The only batch size that this scenario sends; None when it varies."""
         return 1
+
+    @property
+    def span_s(self) -> float:
+        """Seconds that it takes at least because its own options say so; 0 where ``[measure]`` does."""
+        return 0.0
 
     @abstractmethod
     def run(self, session: S, stage: ScenarioContext) -> dict[str, Any]:

@@ -1,0 +1,140 @@
+"""Requests for minutes: windows, the first and the last of them, a machine that becomes hot meanwhile."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from harness.core.statistics import percentile
+from harness.judge.metrics import metrics
+from harness.judge.metrics.base import ProcessMetric
+from harness.measure.machine.temperature import Warmth
+from harness.measure.records import ProcessRecord, Proof
+from harness.measure.runtimes.base import TensorSession
+from harness.measure.scenarios.base import ScenarioContext
+from harness.measure.scenarios.sustained import Requests, Sustained
+from harness.measure.validity import best_kernel, disturbance
+from tests.measure.test_temperature import heat, zone
+
+if TYPE_CHECKING:
+    from harness.measure.runtimes.base import Arrays
+
+PROOF = Proof(runtime="test", version="1", device="CPU", precision="f32")
+
+
+class Heating(TensorSession):
+    """Takes 2 ms for a request, and 4 ms once it has been timed for 1.5 s: its heat shows in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.begin = folder, math.inf
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        self.begin = time.perf_counter()
+        yield
+
+    def run(self, feeds: Arrays) -> dict[str, Any]:
+        hot = time.perf_counter() - self.begin > 1.5
+        heat(self.folder, 80 if hot else 50)
+        time.sleep(0.004 if hot else 0.002)
+        return dict(feeds)
+
+    def proof(self) -> Proof:
+        return PROOF
+
+
+def play(session: Heating, warmth: Callable[[], Warmth], samples: int = 20) -> dict[str, Any]:
+    stage = ScenarioContext(
+        inputs={"x": np.zeros((4, 1), np.float32)}, requests=Path(), seconds=0.02, samples=samples,
+        workload=lambda: pytest.fail("no data set is needed"), outputs=Path(), progress=print, watch=session.watch,
+        warmth=warmth,
+    )  # fmt: skip
+    return Sustained(Sustained.Options(minutes=0.05)).run(session, stage)
+
+
+def record(seen: dict[str, Any], **more: Any) -> ProcessRecord:
+    return ProcessRecord(
+        started="2026-01-01T00:00:00+00:00", wall_s=4.0, load_s=0.1, first_inference_s=0.01, memory_before=0,
+        memory_peak=0, proof=PROOF, **{**seen, **more},
+    )  # fmt: skip
+
+
+def figure(name: str, process: ProcessRecord) -> float:
+    metric = metrics()[name]
+    assert issubclass(metric, ProcessMetric)
+    return metric.of(process)
+
+
+def test_a_machine_that_becomes_hot_shows_in_the_last_part(tmp_path: Path) -> None:
+    folder = zone(tmp_path, 0, "cpu-thermal", 50)
+    seen = play(Heating(folder), lambda: Warmth.read(root=tmp_path))
+    process = record(seen)
+    columns = seen["details"]["windows"]
+    assert {len(column) for column in columns.values()} == {len(columns["end_s"])}
+    assert len(columns["end_s"]) >= 60
+    assert columns["end_s"] == sorted(columns["end_s"])
+    assert columns["celsius"][0] == 50
+    assert columns["celsius"][-1] == 80
+    assert columns["mhz"] == [None] * len(columns["end_s"])  # no such file there
+    assert seen["details"]["part_s"] == 1
+    # As long as it was asked for, and the last third of it is what is judged.
+    assert 3 <= seen["details"]["span_s"] < 4
+    assert 1 <= process.elapsed_s < 2
+    assert process.completed == len(process.samples_s)
+    assert sum(columns["requests"]) >= process.completed + len(process.series["first_s"])
+    assert figure("sustained.latency.p50", process) == percentile(process.samples_s, 0.5) >= 0.004
+    assert figure("sustained.latency.p99", process) >= figure("sustained.latency.p50", process)
+    assert figure("sustained.latency.p90", process) >= figure("sustained.latency.p50", process)
+    assert figure("sustained.throughput", process) == process.completed / process.elapsed_s < 250
+    first = percentile(process.series["first_s"], 0.5)
+    assert first >= 0.002
+    assert figure("sustained.slowdown", process) == figure("sustained.latency.p50", process) / first
+    for name in ("sustained.latency.p50", "sustained.throughput", "sustained.slowdown"):
+        metric = metrics()[name]
+        assert issubclass(metric, ProcessMetric)
+        (said,) = metric.remarks([process])
+        assert "in the first 1.00 s" in said
+        assert "50 to 80 °C; clock not shown by the machine" in said
+        assert metric.remarks([]) == []
+
+
+def test_it_goes_on_until_the_last_part_has_its_samples(tmp_path: Path) -> None:
+    class Slow(Heating):
+        def run(self, feeds: Arrays) -> dict[str, Any]:
+            time.sleep(0.05)
+            return dict(feeds)
+
+    seen = play(Slow(tmp_path), Warmth, samples=40)
+    assert seen["completed"] == len(seen["samples_s"]) == 40
+    assert seen["details"]["span_s"] >= 3.9
+    assert seen["details"]["windows"]["celsius"] == [None] * len(seen["details"]["windows"]["end_s"])
+
+
+def test_what_is_kept_of_many_requests_is_bounded_and_spread_evenly() -> None:
+    kept = Requests(100)
+    for number in range(100_000):
+        kept.add(float(number), number + number / 1e6)
+    assert 50 <= len(kept.samples) <= 100
+    assert (kept.count, kept.begin, kept.seconds) == (100_000, 0.0, 99_999 + 0.099999)
+    numbers = [round(1e6 * sample) for sample in kept.samples]
+    assert {b - a for a, b in pairwise(numbers)} == {1024}
+
+
+def test_what_its_own_heat_does_is_no_disturbance() -> None:
+    system = {"seconds": 180.0, "throttled": 12, "heat": "the firmware capped the clock"}
+    hot = record({}, kernel_s=(1.0, 1.0, 2.0, 2.0), system=system)
+    best = best_kernel([record({}, kernel_s=(1.0,) * 4)])
+    assert "kernel" in disturbance(hot, best)
+    assert disturbance(hot, best, Sustained.heats) == ""
+    warm_before = record({}, kernel_s=(2.0, 2.0, 2.0, 2.0))
+    assert "kernel" in disturbance(warm_before, best, Sustained.heats)
+    busy = record({}, kernel_s=(1.0,) * 4, system={"seconds": 180.0, "others": 0.5})
+    assert "other processes" in disturbance(busy, best, Sustained.heats)
