@@ -240,7 +240,7 @@ def test_a_full_disk_is_an_error_that_says_so(tmp_path: Path, shared_store: Path
 def test_a_board_that_restarts_is_an_error(tmp_path: Path, shared_store: Path, board: Board) -> None:
     boot = tmp_path / "boot"
     boot.write_text("11111111-1111-4111-8111-111111111111\n", encoding="ascii")
-    with serving(tmp_path / "board", board.store, boot) as restarting:
+    with serving(tmp_path / "board", board.store, {"/proc/sys/kernel/random/boot_id": boot}) as restarting:
         project = board_project(tmp_path / "project", shared_store, restarting)
         project.change("looks = [2]", "looks = [2, 3]")
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,12 @@ def may_mount() -> bool:
     return os.geteuid() == 0 and tool is not None and subprocess.run([tool, "-m", "true"], check=False).returncode == 0
 
 
+def showing(shown: Mapping[str, Path], command: Sequence[str]) -> list[str]:
+    """The command, to whom paths of the kernel show what these files and folders hold; takes the right to mount."""
+    mounts = [shlex.join(["mount", "--bind", str(source), target]) for target, source in shown.items()]
+    return ["unshare", "-m", "sh", "-c", " && ".join([*mounts, f"exec {shlex.join(command)}"])]
+
+
 def _all() -> list[psutil.Process]:
     return list(psutil.process_iter(["pid", "name"]))
 
@@ -109,10 +115,10 @@ def _of_store(process: psutil.Process, store: Path) -> bool:
 
 
 @contextmanager
-def serving(folder: Path, store: Path, boot: Path | None = None, **variables: str) -> Iterator[Board]:
+def serving(folder: Path, store: Path, shown: Mapping[str, Path] | None = None, **variables: str) -> Iterator[Board]:
     """Starts the server; the login there has a home, temporary files and variables of its own.
 
-    The kernel names the boot as the file ``boot`` does, which takes the right to mount.
+    Paths of the kernel, such as ``/sys/class/thermal``, are there what ``shown`` says, which takes the right to mount.
     """
     assert SSHD is not None
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,9 +149,8 @@ def serving(folder: Path, store: Path, boot: Path | None = None, **variables: st
     )
     with (folder / "log").open("wb") as log:
         command = [SSHD, "-D", "-e", "-f", str(folder / "server")]
-        if boot is not None:
-            mount = f"mount --bind {boot} /proc/sys/kernel/random/boot_id"
-            command = ["unshare", "-m", "sh", "-c", f"{mount} && exec {shlex.join(command)}"]
+        if shown:
+            command = showing(shown, command)
         server = subprocess.Popen(command, stderr=log)
     try:
         board = Board(folder, store, port)

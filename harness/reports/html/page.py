@@ -22,6 +22,7 @@ from harness.reports.html.parts import Drawing
 from harness.reports.html.spread import spreads
 from harness.reports.html.tradeoff import tradeoffs
 from harness.reports.html.trend import trends
+from harness.reports.html.windows import long_processes
 
 _ASSETS = Path(__file__).parent / "assets"
 
@@ -122,7 +123,12 @@ def _workloads(evidence: Evidence, rows: Sequence[ledger.Row]) -> Iterator[Workl
             place,
             sum(row.state == "pass" for row in own),
             len(own),
-            (*tradeoffs(name, evidence), *spreads(name, evidence), *timelines.watched(name, evidence)),
+            (
+                *tradeoffs(name, evidence),
+                *spreads(name, evidence),
+                *long_processes(name, evidence),
+                *timelines.watched(name, evidence),
+            ),
             tuple(layers.profiles(name, evidence)),
         )
 

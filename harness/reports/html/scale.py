@@ -11,6 +11,7 @@ from harness.core.units import Dimension
 
 _LOG_FROM = 4.0
 _NEAR = 6.0
+_LONG_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,13 @@ class Axis:
             high += room
         said = f"{title} ({unit})" if unit else title
         return cls(said, unit, factor, low / factor, high / factor, log, better)
+
+    def of_long_times(self) -> Axis:
+        """An axis of seconds in minutes where it is longer than five of them, else itself."""
+        if self.unit != "s" or self.high < _LONG_S:
+            return self
+        title = self.title.replace("(s)", "(min)")
+        return Axis(title, "min", 60 * self.factor, self.low / 60, self.high / 60, self.log, self.better)
 
     def __call__(self, value: float) -> float:
         """A number of base units in the unit of the axis, kept on it."""

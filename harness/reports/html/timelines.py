@@ -116,10 +116,7 @@ def over_the_run(evidence: Evidence) -> Iterator[Drawing]:
         return (datetime.fromisoformat(process.started) - begin).total_seconds()
 
     ends = [since(process) + process.wall_s for _, _, process in found]
-    x = Axis.over("since the first process", TIME, [0.0, *ends], may_log=False)
-    x = x if x.high < 300 else Axis(  # noqa: PLR2004 - beyond five minutes
-        x.title.replace("(s)", "(min)"), "min", 60 * x.factor, x.low / 60, x.high / 60, log=False
-    )  # fmt: skip
+    x = Axis.over("since the first process", TIME, [0.0, *ends], may_log=False).of_long_times()
     yield _memory(found, x, since)
     if drawn := _processors(found, x, since):
         yield drawn
