@@ -49,6 +49,32 @@ def test_a_valid_file_is_read_whole(read: Read, valid: str, kpis_file: Path) -> 
     assert [target.gates_everywhere for target in spec.targets] == [False, False, True, True]
 
 
+def test_what_a_scenario_of_a_given_length_takes_is_known_before(read: Read, edit: Edit) -> None:
+    targets = (
+        '"latency.p50" = "< 3 ms"\n"sustained.latency.p50" = ["< 3 ms", "<= 2 x fp32", "< 9 ms in 70 % of processes"]'
+    )
+    table = "[workload.tiny.recipe.int8.scenario.sustained]\nminutes = 2\n"
+    spec = read(
+        edit(
+            ('"latency.p50" = ["< 3 ms", "<= 0.5 x fp32"]', targets),
+            ("[workload.tiny.recipe.int8.scenario.offline]", f"{table}[workload.tiny.recipe.int8.scenario.offline]"),
+            ("looks = [6, 9]", "looks = [6, 9, 12]"),
+        )
+    )
+    found = [spec.least_time(target) for target in spec.targets]
+    # Two minutes, or with the five of the other recipe seven; the share of processes takes the look at 12.
+    assert [(one.processes, one.seconds) for one in found] == [
+        (0, 0), (6, 720), (6, 6 * 420), (12, 12 * 120), (0, 0), (0, 0)
+    ]  # fmt: skip
+
+
+def test_a_machine_has_its_own_temperature_or_that_of_all(read: Read, edit: Edit) -> None:
+    assert read(edit()).cool_to("here") is None
+    everywhere = ("samples = 50", "samples = 50\ncool_to = 45.5")
+    assert read(edit(everywhere)).cool_to("here") == 45.5
+    assert read(edit(everywhere, ('device = "cpu"', 'device = "cpu"\ncool_to = 60'))).cool_to("here") == 60
+
+
 def test_the_shipped_file_is_valid() -> None:
     spec = read_spec(SHIPPED)
     assert {"food11-server-cpu", "food11-int8"} <= {kpi.name for kpi in spec.kpis}

@@ -40,6 +40,17 @@ def point(kpi: str, run: int, value: float, verdict: str) -> Point:
     )  # fmt: skip
 
 
+def windows(count: int = 100) -> dict[str, list[float | None]]:
+    """A process of ten minutes on a machine that becomes hot, and then slow; its temperature was not read at once."""
+    slow = [max(1.0, 2 * k / count) for k in range(count)]
+    celsius: list[float | None] = [None, *(45 + 40 * k / count for k in range(1, count))]
+    return {
+        "end_s": [600 * (k + 1) / count for k in range(count)], "requests": [50.0] * count,
+        "p50_s": [0.012 * s for s in slow], "p99_s": [0.016 * s for s in slow], "celsius": celsius,
+        "mhz": [2400 / s for s in slow],
+    }  # fmt: skip
+
+
 def recorded() -> dict[str, Any]:
     """The evidence that a run of the guide's example left on some day, with fewer samples; that of a file of old.
 
@@ -55,7 +66,7 @@ def recorded() -> dict[str, Any]:
 
 
 def amended(evidence: dict[str, Any]) -> Evidence:
-    """The same with every verdict, published figures, a disturbed process, layers, a timeline, names that do harm."""
+    """The same with every verdict, published figures, a disturbed process, layers, timelines, names that do harm."""
     made = copy.deepcopy(evidence)
     first = made["targets"][0]
     states = ["FAIL", "ERROR", "INCONCLUSIVE", "OFF_TARGET", "UNAVAILABLE"]
@@ -83,6 +94,7 @@ def amended(evidence: dict[str, Any]) -> Evidence:
     process["proof"]["layers"] = [[HOSTILE, "Conv", 2e-4], ["b", "MatMul", 1e-4]]
     points = [(k / 20, 10_000_000 + 50_000 * (k % 90) * k, k / 25) for k in range(300)]
     process["details"]["timeline"] = {"points": points, "marks": {"load": 0.5, "timing": 4.0}, "devices": {}}
+    process["details"] |= {"windows": windows(), "part_s": 60.0, "span_s": 600.0}
     other = copy.deepcopy(timed)
     other |= {"id": "hostile", "recipe": f"{first['workload']}/{HOSTILE}"}
     other["processes"][0]["proof"]["layers"] = [[LONG, HOSTILE, 2e-4]]
