@@ -18,6 +18,7 @@ from harness.core.units import BYTES
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import Metric
 from harness.measure.machine.detect import Detected, detect, heat_of, mismatch
+from harness.measure.machine.temperature import Warmth
 from harness.measure.runtimes import runtimes
 from harness.measure.runtimes.base import Runtime
 from harness.spec.model import Spec
@@ -27,8 +28,8 @@ Rows = list[tuple[str, str]]
 
 def examine(spec: Spec | None, store: Store) -> Iterator[tuple[str, Rows]]:
     """Sections of (name, finding); ``spec`` None leaves out what depends on promises."""
-    here = detect()
-    yield "machine", machine_rows(here)
+    here, warmth = detect(), Warmth.read()
+    yield "machine", [*machine_rows(here), ("temperature", warmth.words)]
     yield "runtimes", list(_runtimes())
     environments = Environments(store, spec.root if spec else Path.cwd())
     yield "passes", list(_passes(environments))

@@ -47,6 +47,9 @@ def test_the_hottest_sensor_of_the_processor_counts(tmp_path: Path) -> None:
     chip(tmp_path, 1, "k10temp", 62.25, 70.5)
     assert temperature(root=tmp_path) == 70.5
     assert Warmth.read("npu", tmp_path).celsius == 70.5
+    assert Warmth.read("npu", tmp_path).words == "70 °C"
+    assert Warmth(48.2, 1500.4).words == "48 °C, processors at 1500 MHz"
+    assert "cool_to can't be kept here" in Warmth(None, 1500.0).words
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from rich.text import Text
 from harness.cli.commands.base import Command, console
 from harness.core.text import plain
 from harness.measure.machine.detect import detect, mismatch, other_processor
-from harness.spec.model import Spec, Target
+from harness.spec.model import Kpi, Spec, Target
 from harness.spec.reader import read_spec
 
 
@@ -45,22 +45,26 @@ class List(Command):
                     said = Text("off target", style="cyan")
                 else:
                     said, gating = Text("gates here", style="green"), gating + 1
-                table.add_row(target.metric_name, Text(plain(target.bound.text)), said, _cost(spec, target))
+                table.add_row(target.metric_name, Text(plain(target.bound.text)), said)
             out.print(table)
+            if takes := _takes(spec, kpi):
+                out.print(Text(f"  {takes}", style="dim"))
             if why:
                 out.print(Text(f"  {plain(why)}", style="dim"))
         out.print(f"{len(spec.targets)} targets of {len(spec.kpis)} KPIs; {gating} gate on this machine")
         return 0
 
 
-def _cost(spec: Spec, target: Target) -> Text:
-    """How long a target takes at least, where its scenario says how long it plays; else empty."""
-    least = spec.least_time(target)
+def _takes(spec: Spec, kpi: Kpi) -> str:
+    """How long a KPI takes at least, where a scenario of it says how long it plays; else empty.
+
+    Its targets are judged on the same processes: that which takes longest counts.
+    """
+    least = max((spec.least_time(target) for target in kpi.targets), key=lambda one: one.seconds)
     if not least.processes:
-        return Text()
+        return ""
     minutes = least.seconds / 60
-    each = minutes / least.processes
-    return Text(f"{minutes:.3g} min or more ({least.processes} x {each:.3g} min)", style="dim")
+    return f"a PASS takes at least {minutes:.3g} min: {least.processes} x {minutes / least.processes:.3g} min"
 
 
 def _of_integers(spec: Spec, target: Target, promised: str) -> bool:

@@ -39,6 +39,13 @@ class Warmth:
         """Reads it now; ``root`` is the folder in which ``sys`` and ``proc`` are."""
         return cls(temperature(device, root), clock(root))
 
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        if self.celsius is None:
+            return "not shown by the system: cool_to can't be kept here"
+        return f"{self.celsius:.0f} °C" + (f", processors at {self.mhz:.0f} MHz" if self.mhz is not None else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Cooled:
