@@ -20,7 +20,7 @@ _MANY = 500
 """With more KPIs than this the table is no longer read on a terminal; the summary still is."""
 _VERDICT = 12
 _MARGIN = 10
-"""What stands left of the table and between its five columns."""
+"""What is left of the table and between its five columns."""
 STYLE = {
     Verdict.PASS: "bold green",
     Verdict.FAIL: "bold red",
