@@ -104,6 +104,7 @@ MONEY = Dimension("an amount of money", "USD", {"USD": 1.0, "$": 1.0}, ("USD",))
 ENERGY = Dimension(
     "an energy", "J", {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "kJ": 1e3, "Wh": 3600.0}, ("kJ", "J", "mJ", "uJ")
 )
+TEMPERATURE = Dimension("a temperature", "°C", {"°C": 1.0, "C": 1.0}, ("°C",))
 COUNT = Dimension("a count", "count", {"": 1.0}, ("",))
 
 DIMENSIONS = {

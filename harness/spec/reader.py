@@ -12,7 +12,7 @@ from harness.core.bounds import Bound, Relation, parse_bound
 from harness.core.errors import KpiError, SpecError, suggest
 from harness.core.own_metrics import own_metric
 from harness.core.prices import Price, owned, rented
-from harness.core.units import BYTES, COUNT, SHARE, TIME
+from harness.core.units import BYTES, COUNT, SHARE, TEMPERATURE, TIME
 from harness.spec import schema
 from harness.spec.catalog import metrics, passes, runtimes, scenarios
 from harness.spec.checks import (
@@ -37,6 +37,8 @@ _MEASURES = (
     ("seconds", "seconds", TIME),
     ("budget", "budget_s", TIME),
 )
+_COLDEST, _HOTTEST = 10, 110
+"""°C: no machine cools further by waiting, and none computes hotter."""
 
 
 def read_spec(path: Path) -> Spec:
@@ -171,7 +173,30 @@ class _Reader(Workloads):
             if table.reach is not None and (wrong := reach_mistake(table.reach)):
                 self.say(where, f"reach: {wrong}", "reach")
             price = self.price(name, table)
-            yield name, Machine(**{**table.model_dump(), "name": name, **least, "price": price})
+            yield (
+                name,
+                Machine(
+                    **{
+                        **table.model_dump(),
+                        "name": name,
+                        **least,
+                        "price": price,
+                        "cool_to": self.cool_to(table, where),
+                    }
+                ),
+            )
+
+    def cool_to(self, table: schema.MachineTable | schema.MeasureTable, where: str) -> float | None:
+        """How warm a machine may be when a process begins, in °C."""
+        if table.cool_to is None:
+            return None
+        try:
+            if not _COLDEST <= (celsius := TEMPERATURE.parse(table.cool_to)) <= _HOTTEST:
+                raise ValueError(f"must be from {_COLDEST} °C to {_HOTTEST} °C, not {table.cool_to.strip()!r}")
+        except ValueError as error:
+            self.say(where, f"cool_to: {error}", "cool_to")
+            return None
+        return celsius
 
     def price(self, name: str, table: schema.MachineTable) -> Price | None:
         """What the machine costs; None where the table does not say, or has a mistake there."""
@@ -203,8 +228,7 @@ class _Reader(Workloads):
             chosen["samples"] = table.samples
         if table.attempts is not None:
             chosen["attempts"] = table.attempts
-        if table.cool_to is not None:
-            chosen["cool_to"] = table.cool_to
+        chosen["cool_to"] = self.cool_to(table, "[measure]")
         if table.looks is not None:
             chosen["looks"] = tuple(table.looks)
         settings = MeasureSettings(**chosen)

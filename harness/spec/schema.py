@@ -25,8 +25,6 @@ _DOTTED = pattern(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", 'a package below this fold
 _PACKAGE = pattern(r"^[A-Za-z_]\w*$", 'a package in this folder, written like "my_gate"')
 _DIGEST = pattern(r"^[0-9a-f]{64}$", "a SHA-256: 64 digits from 0 to 9 and a to f")
 PassTable = str | dict[str, Any]
-CoolTo = Annotated[float, Field(ge=10, le=110)]
-"""°C: no machine cools further by waiting, and none computes hotter."""
 
 
 class OwnedTable(Table):
@@ -52,7 +50,7 @@ class MachineTable(Table):
     arch: str | None = None
     price: str | OwnedTable | None = None
     reach: str | None = None
-    cool_to: CoolTo | None = None
+    cool_to: str | None = None
 
 
 class PortTable(Table):
@@ -178,7 +176,7 @@ class MeasureTable(Table):
     samples: Annotated[int, Field(ge=5, le=100_000)] | None = None
     budget: str | None = None
     attempts: Literal["counted", "spent"] | None = None
-    cool_to: CoolTo | None = None
+    cool_to: str | None = None
 
 
 class MetricTable(Table):

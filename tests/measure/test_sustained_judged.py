@@ -108,7 +108,7 @@ def test_what_was_proven_can_be_packed_and_checked(project: Project) -> None:
 
 @pytest.mark.skipif(temperature() is not None, reason="this machine shows its temperature")
 def test_without_a_temperature_nothing_is_measured(project: Project) -> None:
-    project.change("looks = [2]", "looks = [2]\ncool_to = 50")
+    project.change("looks = [2]", 'looks = [2]\ncool_to = "50 °C"')
     done = project.pytest("-k", "p99")
     (target,) = [t for t in project.evidence()["targets"] if t["cause"] != "unselected"]
     assert target["verdict"] == "UNAVAILABLE", done.stdout
@@ -156,7 +156,7 @@ def _command(process: psutil.Process) -> list[str]:
 @needs_mount
 def test_a_process_waits_until_the_machine_has_cooled_down(project: Project) -> None:
     folder = zone(project.folder, 0, "cpu-thermal", 61)
-    project.change('device = "cpu"', 'device = "cpu"\ncool_to = 50')
+    project.change('device = "cpu"', 'device = "cpu"\ncool_to = "50 °C"')
     command = showing({"/sys/class/thermal": folder.parent}, project.command("-k", "p99"))
     with cooling(folder, _workers):
         done = subprocess.run(
@@ -195,7 +195,7 @@ def test_a_board_that_is_reached_is_as_warm_as_it_says(tmp_path: Path, shared_st
 
 def _edge(folder: Path, store: Path, board: Board) -> Project:
     project = board_project(folder, store, board, kpis=[("sustained.latency.p50", "< 1 s")])
-    project.change('device = "edge"', 'device = "edge"\ncool_to = 50')
+    project.change('device = "edge"', 'device = "edge"\ncool_to = "50 °C"')
     project.change(
         "[workload.digits.recipe.optimized]",
         "[workload.digits.recipe.optimized]\nscenario.sustained = { minutes = 0.05 }",

@@ -70,9 +70,9 @@ def test_what_a_scenario_of_a_given_length_takes_is_known_before(read: Read, edi
 
 def test_a_machine_has_its_own_temperature_or_that_of_all(read: Read, edit: Edit) -> None:
     assert read(edit()).cool_to("here") is None
-    everywhere = ("samples = 50", "samples = 50\ncool_to = 45.5")
+    everywhere = ("samples = 50", 'samples = 50\ncool_to = "45.5 °C"')
     assert read(edit(everywhere)).cool_to("here") == 45.5
-    assert read(edit(everywhere, ('device = "cpu"', 'device = "cpu"\ncool_to = 60'))).cool_to("here") == 60
+    assert read(edit(everywhere, ('device = "cpu"', 'device = "cpu"\ncool_to = "60 C"'))).cool_to("here") == 60
 
 
 def test_the_shipped_file_is_valid() -> None:

@@ -115,10 +115,13 @@ def _of_store(process: psutil.Process, store: Path) -> bool:
 
 
 @contextmanager
-def serving(folder: Path, store: Path, shown: Mapping[str, Path] | None = None, **variables: str) -> Iterator[Board]:
+def serving(
+    folder: Path, store: Path, shown: Mapping[str, Path] | None = None, root: str = "none", **variables: str
+) -> Iterator[Board]:
     """Starts the server; the login there has a home, temporary files and variables of its own.
 
     Paths of the kernel, such as ``/sys/class/thermal``, are there what ``shown`` says, which takes the right to mount.
+    Where the login sees nothing but a folder ``root``, ``variables`` name home and store in it.
     """
     assert SSHD is not None
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +139,8 @@ def serving(folder: Path, store: Path, shown: Mapping[str, Path] | None = None, 
     (folder / "server").write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder / 'host'}\nAuthorizedKeysFile {folder / 'user.pub'}\n"
         "StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
-        f"MaxStartups 100\nLogLevel ERROR\nSetEnv {' '.join(f'{name}={value}' for name, value in told.items())}\n",
+        f"ChrootDirectory {root}\nMaxStartups 100\nLogLevel ERROR\n"
+        f"SetEnv {' '.join(f'{name}={value}' for name, value in told.items())}\n",
         encoding="ascii",
     )
     host = (folder / "host.pub").read_text(encoding="ascii").split()[:2]
