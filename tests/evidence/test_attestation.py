@@ -22,6 +22,7 @@ from harness.evidence.attestation.envelope import PAYLOAD_TYPE, signed
 from harness.evidence.attestation.keys import PASSPHRASE, make_keys, read_private, read_public
 from harness.evidence.package.verifying import verify
 from harness.evidence.seal import KEY_VARIABLE, sealed_record
+from tests.evidence.test_envelope import other_spelling
 from tests.evidence.test_package_archives import zipped
 from tests.support.edited_evidence import forge
 from tests.support.packages import PROVEN, kpi
@@ -175,6 +176,18 @@ def test_a_seal_is_no_signature(here: Project, keys: Path) -> None:
     assert (done.returncode, done.stdout.splitlines()[0]) == (1, found[0])
 
 
+def respelled(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """The same signature, written otherwise."""
+    data = json.loads((folder / SIGNATURE).read_bytes())
+    change(data)
+    (folder / SIGNATURE).write_bytes(canonical(data))
+
+
+def other_s(data: dict[str, Any]) -> None:
+    (signature,) = data["dsseEnvelope"]["signatures"]
+    signature["sig"] = base64.b64encode(other_spelling(base64.b64decode(signature["sig"]))).decode()
+
+
 def swap(folder: Path, name: str, content: bytes) -> None:
     (folder / name).write_bytes(content)
 
@@ -185,6 +198,15 @@ ATTACKS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a signature that is another's file": (
         lambda p: shutil.copy(p / STATEMENT, p / SIGNATURE),
         "model.sig is not a signature of OpenSSF Model Signing",
+    ),
+    "a signature with the other s": (lambda p: respelled(p, other_s), "model.sig was changed"),
+    "a signature without an empty key id": (
+        lambda p: respelled(p, lambda d: d["dsseEnvelope"]["signatures"][0].pop("keyid")),
+        "model.sig was signed with another key, or changed",
+    ),
+    "a signature without an empty log": (
+        lambda p: respelled(p, lambda d: d["verificationMaterial"].pop("tlogEntries")),
+        "model.sig was signed with another key, or changed",
     ),
     "no statement": (lambda p: (p / STATEMENT).unlink(), f"{STATEMENT}: is missing"),
     "no kpis.toml": (lambda p: (p / "kpis.toml").unlink(), "kpis.toml: is missing"),
@@ -339,6 +361,15 @@ def test_a_key_with_a_passphrase_signs_as_any_other(here: Project, monkeypatch: 
         1,
         f"error: k.pem is protected by a passphrase (set {PASSPHRASE})\n",
     )
+
+
+def test_a_passphrase_that_is_another_keys_is_not_in_the_way(
+    here: Project, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PASSPHRASE, "open sesame")
+    done = kpi(here, "package", PROVEN, "--out", "p", "--key", str(keys / "k.pem"))
+    assert done.returncode == 0, done.stderr
+    assert kpi(here, "verify", "p", "--public-key", str(keys / "k.pub")).returncode == 0
 
 
 @pytest.mark.long

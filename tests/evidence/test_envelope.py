@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 
@@ -41,6 +42,29 @@ def test_what_was_signed_is_what_another_library_verifies(
         assert envelope.verify([key], 1).keys() == {key.keyid}
         with pytest.raises((VerificationError, UnverifiedSignatureError)):
             envelope.verify([other.statement, other.package], 1)
+
+
+def other_spelling(signature: bytes) -> bytes:
+    """A signature of ECDSA that is as valid: with the order of the curve minus s."""
+    r, s = decode_dss_signature(signature)
+    return encode_dss_signature(r, 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551 - s)
+
+
+def test_a_signature_has_one_spelling(keys: tuple[SigningKeys, PublicKeys, PublicKeys]) -> None:
+    private, public, _ = keys
+    for _ in range(8):  # of two signatures one would be written with the larger s
+        data = json.loads(signed(PAYLOAD, private.package))
+        assert opened("it", canonical(data), public.package) == PAYLOAD
+        (signature,) = data["signatures"]
+        signature["sig"] = base64.b64encode(other_spelling(base64.b64decode(signature["sig"]))).decode()
+        assert Envelope.from_dict(json.loads(canonical(data))).verify([public.package], 1)
+        with pytest.raises(KpiError, match="its signature is not written as it was signed"):
+            opened("it", canonical(data), public.package)
+    data = json.loads(signed(PAYLOAD, private.statement))
+    for keyid in (None, ""):
+        data["signatures"][0]["keyid"] = keyid
+        with pytest.raises(KpiError, match="was signed with another key"):
+            opened("it", canonical(data), public.statement)
 
 
 def edited(text: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:

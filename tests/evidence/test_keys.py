@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 from pathlib import Path
@@ -86,6 +87,28 @@ def test_a_passphrase_encrypts_and_is_asked_for(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv(PASSPHRASE)
     with pytest.raises(KpiError, match=rf"k\.pem is protected by a passphrase \(set {PASSPHRASE}\)"):
         read_private(tmp_path / "k.pem")
+
+
+def test_a_passphrase_may_be_any_bytes_but_not_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for secret in (b"\xff\xfe", b"x" * 1023):
+        monkeypatch.setenv(PASSPHRASE, os.fsdecode(secret))
+        make_keys(tmp_path / f"k{len(secret)}")
+        assert read_private(tmp_path / f"k{len(secret)}.pem").locked
+    monkeypatch.setenv(PASSPHRASE, "x" * 1024)
+    for call in (lambda: make_keys(tmp_path / "no"), lambda: read_private(tmp_path / "k2.pem")):
+        with pytest.raises(KpiError, match=f"{PASSPHRASE} has 1024 bytes"):
+            call()
+    assert not (tmp_path / "no.pem").exists()
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "..", ".pem", "a/..", "x" * 300])
+def test_what_is_no_name_of_a_key_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["keygen", name]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_with_one_key_is_enough(tmp_path: Path) -> None:

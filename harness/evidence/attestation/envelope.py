@@ -15,13 +15,18 @@ from harness.core.text import plain
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _FIELDS = {"payload", "payloadType", "signatures"}
 _SHOWN = 12
+_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""The order of P-256 (FIPS 186-5): whoever has a signature (r, s) can also write (r, order - s), which is valid too."""
 
 
 def signed(payload: bytes, signer: Any) -> bytes:
     """The line of an envelope: ``payload`` with the signature of a ``securesystemslib`` signer."""
     made = _dsse().Envelope(payload, PAYLOAD_TYPE, {})
     made.sign(signer)
-    return canonical(made.to_dict())
+    data = made.to_dict()
+    for signature in data["signatures"]:
+        signature["sig"] = base64.b64encode(_lowest(signer.public_key, decoded("it", signature["sig"]))).decode()
+    return canonical(data)
 
 
 def opened(name: str, text: bytes, key: Any) -> bytes:
@@ -31,7 +36,7 @@ def opened(name: str, text: bytes, key: Any) -> bytes:
     """
     data = read(name, text)
     unchanged(name, text, data)
-    return checked(name, data, key, data["signatures"][0].get("keyid", ""))
+    return checked(name, data, key, data["signatures"][0].get("keyid") or "")
 
 
 def read(name: str, text: bytes) -> dict[str, Any]:
@@ -75,13 +80,28 @@ def checked(name: str, data: Mapping[str, Any], key: Any, keyid: object) -> byte
         by = plain(f"{keyid!s:.{_SHOWN}}")
         raise KpiError(f"{name} was signed with another key ({by}), not with {key.keyid:.{_SHOWN}}")
     payload = decoded(name, data["payload"])
-    signature = signer.Signature(key.keyid, decoded(name, data["signatures"][0]["sig"]).hex())
+    raw = decoded(name, data["signatures"][0]["sig"])
     envelope = _dsse().Envelope(payload, data["payloadType"], {})
     try:
-        key.verify_signature(signature, envelope.pae())
+        key.verify_signature(signer.Signature(key.keyid, raw.hex()), envelope.pae())
     except wrong:
         raise KpiError(f"{name} was signed with another key, or changed after it was signed") from None
+    if raw != _lowest(key, raw):
+        raise KpiError(f"{name} was changed: its signature is not written as it was signed")
     return payload
+
+
+def lower(signature: bytes) -> bytes:
+    """The one of the two spellings of a signature of ECDSA P-256 that is written here: that with the smaller s."""
+    utils = require("cryptography.hazmat.primitives.asymmetric.utils", "cryptography")
+    r, s = utils.decode_dss_signature(signature)
+    made: bytes = utils.encode_dss_signature(r, min(s, _ORDER - s))
+    return made
+
+
+def _lowest(key: Any, signature: bytes) -> bytes:
+    """The same of any key's; of an Ed25519 signature there is one spelling alone."""
+    return lower(signature) if key.keytype == "ecdsa" else signature
 
 
 def decoded(name: str, text: object) -> bytes:

@@ -18,6 +18,7 @@ PRIVATE, PUBLIC = ".pem", ".pub"
 _ED25519, _P256 = "Ed25519", "P-256"
 _WANTED = "an Ed25519 or a P-256 key is needed; `kpi keygen` makes a pair"
 _LARGEST = 1 << 16
+_LONGEST_PASSPHRASE = 1023  # bytes that OpenSSL takes
 _INSTALL = "'securesystemslib[crypto]'"
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.*?-----END \1-----", re.DOTALL)
 
@@ -27,12 +28,13 @@ class SigningKeys:
     """Private keys in memory: ``statement`` signs statements, ``package`` packages, as `securesystemslib` signers.
 
     The second is None where ``file`` does not begin with a P-256 key: OpenSSF Model Signing reads the file itself, and
-    the first key of it alone.
+    the first key of it alone. ``locked`` says whether that one is encrypted.
     """
 
     statement: Any
     package: Any
     file: Path
+    locked: bool
 
     def __repr__(self) -> str:
         return f"SigningKeys({self.statement.public_key.keyid})"  # what is private never gets into a log
@@ -52,6 +54,8 @@ def make_keys(out: Path) -> tuple[Path, Path, str, bool]:
     It is where the passphrase's variable is set. KpiError where one is there already: it is never replaced.
     """
     crypto = _crypto()
+    if out.name.removesuffix(PRIVATE) in ("", ".."):
+        raise KpiError(f'"{out}" is no name of a key', "give the name of a file: kpi keygen release")
     base = out.with_name(out.name.removesuffix(PRIVATE))
     private, public = base.with_name(base.name + PRIVATE), base.with_name(base.name + PUBLIC)
     # P-256 first: other tools read the first key of a file, and model_signing knows no Ed25519.
@@ -90,7 +94,8 @@ def read_private(path: Path) -> SigningKeys:
     found = _read(path, "PRIVATE KEY", load)
     made = {kind: _made(signer.CryptoSigner, key) for kind, key in found.items()}
     first = next(iter(made))
-    return SigningKeys(made.get(_ED25519) or made[_P256], made[_P256] if first == _P256 else None, path)
+    locked = b"ENCRYPTED" in _blocks(path)[0][1]
+    return SigningKeys(made.get(_ED25519) or made[_P256], made[_P256] if first == _P256 else None, path, locked)
 
 
 def read_public(path: Path) -> PublicKeys:
@@ -176,8 +181,11 @@ def _write_new(path: Path, mode: int, texts: Iterable[bytes]) -> None:
 
 
 def passphrase() -> bytes | None:
-    """What encrypts private keys; None where nothing does."""
-    return os.environ.get(PASSPHRASE, "").encode() or None
+    """What encrypts private keys, as bytes in whatever encoding; None where nothing does. KpiError if it is too long."""
+    found = os.fsencode(os.environ.get(PASSPHRASE, ""))
+    if len(found) > _LONGEST_PASSPHRASE:
+        raise KpiError(f"{PASSPHRASE} has {len(found)} bytes", f"at most {_LONGEST_PASSPHRASE} are possible")
+    return found or None
 
 
 def _first(error: Exception) -> str:

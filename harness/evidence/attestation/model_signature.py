@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.core.errors import KpiError, reason
 from harness.core.libraries import require
 from harness.core.strict_json import canonical, parsed
-from harness.evidence.attestation.envelope import checked, shaped, unchanged
+from harness.evidence.attestation.envelope import checked, lower, shaped, unchanged
 from harness.evidence.attestation.keys import PublicKeys, SigningKeys, passphrase
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -25,9 +25,15 @@ def sign_folder(folder: Path, keys: SigningKeys) -> bytes:
     out = folder.with_name(f"{folder.name}.sig")
     try:
         signing = model_signing.signing.Config().set_hashing_config(hashing)
-        signing.use_elliptic_key_signer(private_key=keys.file, password=passphrase()).sign(folder, out)
+        secret = passphrase() if keys.locked else None  # set for another key, it would be refused
+        signing.use_elliptic_key_signer(private_key=keys.file, password=secret).sign(folder, out)
+        made = parsed(out.read_bytes())
+        (signature,) = made["dsseEnvelope"]["signatures"]
+        signature["sig"] = base64.b64encode(lower(base64.b64decode(signature["sig"]))).decode()
+        signature["keyid"] = ""
+        made["verificationMaterial"]["tlogEntries"] = []
         # As one line, so that every byte of it is held against what it says.
-        return canonical(parsed(out.read_bytes()))
+        return canonical(made)
     except (ValueError, TypeError, OSError) as error:
         raise KpiError(f"the package can't be signed: {reason(error)}") from error
 
@@ -42,22 +48,20 @@ def signed_files(name: str, text: bytes, keys: PublicKeys) -> dict[str, str]:
     try:
         data = parsed(text)
         envelope = shaped(name, data["dsseEnvelope"])
-        wanted = {"mediaType": MEDIA_TYPE, "verificationMaterial": _material(data, keys), "dsseEnvelope": envelope}
+        wanted = {"mediaType": MEDIA_TYPE, "verificationMaterial": _material(keys), "dsseEnvelope": envelope}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KpiError(f"{name} is not a signature of OpenSSF Model Signing: {error}", "was it cut off?") from None
     unchanged(name, text, data)
     found = checked(name, envelope, keys.package, None)
-    if data != wanted or envelope["signatures"][0].get("keyid", "") != "":
+    if data != wanted or envelope["signatures"][0].get("keyid") != "":
         raise KpiError(f"{name} was signed with another key, or changed after it was signed")
     return _resources(name, found)
 
 
-def _material(data: Mapping[str, Any], keys: PublicKeys) -> dict[str, Any]:
+def _material(keys: PublicKeys) -> dict[str, Any]:
     """What a bundle must say of its key: a digest of the public one; of a log of signatures nothing."""
     pem = keys.package.keyval["public"]
-    found = {"publicKey": {"hint": hashlib.sha256(pem.encode()).hexdigest()}}
-    entries = data["verificationMaterial"].get("tlogEntries")
-    return found if entries is None else {**found, "tlogEntries": []}
+    return {"publicKey": {"hint": hashlib.sha256(pem.encode()).hexdigest()}, "tlogEntries": []}
 
 
 def _resources(name: str, payload: bytes) -> dict[str, str]:
