@@ -73,7 +73,8 @@ def _say(differences: list[str], unproven: str, done: str, remedy: str, *, force
     if unproven:
         print(f"NOT PROVEN: {plain(unproven)}")
     if differences:
-        print(f"not OK: {len(differences)} differences")
+        count = len(differences)
+        print(f"not OK: {count} difference{'s' if count > 1 else ''}")
         return 1
     if unproven and not force:
         print(f"not OK: {remedy}")

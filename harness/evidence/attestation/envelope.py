@@ -16,7 +16,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _FIELDS = {"payload", "payloadType", "signatures"}
 _SHOWN = 12
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-"""The order of P-256 (FIPS 186-5): whoever has a signature (r, s) can also write (r, order - s), which is valid too."""
+"""The order of P-256 (FIPS 186-5): with a signature (r, s) also (r, order - s) is valid."""
 
 
 def signed(payload: bytes, signer: Any) -> bytes:

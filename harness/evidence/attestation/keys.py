@@ -55,7 +55,7 @@ def make_keys(out: Path) -> tuple[Path, Path, str, bool]:
     """
     crypto = _crypto()
     if out.name.removesuffix(PRIVATE) in ("", ".."):
-        raise KpiError(f'"{out}" is no name of a key', "give the name of a file: kpi keygen release")
+        raise KpiError(f'"{out}" can not name a key', "give the name of a file: kpi keygen release")
     base = out.with_name(out.name.removesuffix(PRIVATE))
     private, public = base.with_name(base.name + PRIVATE), base.with_name(base.name + PUBLIC)
     # P-256 first: other tools read the first key of a file, and model_signing knows no Ed25519.
@@ -117,7 +117,8 @@ def _read(path: Path, wanted: str, load: Callable[[bytes], Any]) -> dict[str, An
     found: dict[str, Any] = {}
     for label, block in _blocks(path):
         if not label.endswith(wanted):
-            raise KpiError(f"{path} holds a {label}: {_mixed_up(label, wanted)}", _WANTED)
+            article = "an" if label[0] in "AEIOR" else "a"  # an RSA key, an OPENSSH key
+            raise KpiError(f"{path} holds {article} {label}: {_mixed_up(label, wanted)}", _WANTED)
         key = _loaded(path, load, block)
         kind = _kind(key)
         if kind not in (_ED25519, _P256):
@@ -181,7 +182,7 @@ def _write_new(path: Path, mode: int, texts: Iterable[bytes]) -> None:
 
 
 def passphrase() -> bytes | None:
-    """What encrypts private keys, as bytes in whatever encoding; None where nothing does. KpiError if it is too long."""
+    """What encrypts private keys, in whatever encoding; None where nothing does, KpiError where it is too long."""
     found = os.fsencode(os.environ.get(PASSPHRASE, ""))
     if len(found) > _LONGEST_PASSPHRASE:
         raise KpiError(f"{PASSPHRASE} has {len(found)} bytes", f"at most {_LONGEST_PASSPHRASE} are possible")

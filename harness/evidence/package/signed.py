@@ -32,7 +32,7 @@ def uncovered(listed: Mapping[str, str], contents: Mapping[str, bytes], keys: Pu
     ``listed`` are the SHA-256 of all files that were found, by name, but the signature's own.
     """
     if SIGNATURE not in contents:
-        yield f"it carries no signature: it has no {SIGNATURE}, or none next to a {STATEMENT}"
+        yield f"it carries no signature: it has no {SIGNATURE}, or no {STATEMENT} next to it"
         return
     try:
         covered = signed_files(SIGNATURE, contents[SIGNATURE], keys)
