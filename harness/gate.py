@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from harness.judge.machine_ratio import Side, judge_machines, processes_needed
 from harness.judge.metrics.artifact import ArtifactMetric
 from harness.judge.metrics.base import ProcessMetric, ProofMetric, SampleMetric
 from harness.judge.metrics.priced import MachineRatioMetric
-from harness.judge.released import NOTHING, first_note, release_notes
+from harness.judge.released import NOTHING, first_note, release_notes, releases
 from harness.judge.samples import samples_per_scenario
 from harness.judge.scoring import Scorer
 from harness.judge.trial import ProcessTrial
@@ -56,6 +56,7 @@ class Measured:
     order: Order | None = None
     attempt: int = 1
     cause: Cause | None = None
+    released: Mapping[str, str] = field(default_factory=dict)
 
 
 class Gate:
@@ -131,14 +132,14 @@ class Gate:
         recipes = self.spec.recipes_of(target)
         artifacts, missing = self._artifacts(target, recipes)
         if missing:
-            return Measured(NOTHING, artifacts[0], (), "", (first_note(missing),), 0.0, cause=Cause.FIRST_RELEASE)
-        other = artifacts[1] if target.bound.versus else None
+            first = Measured(NOTHING, artifacts[0], (), "", (first_note(missing),), 0.0, cause=Cause.FIRST_RELEASE)
+            return replace(first, released=releases(recipes[1:], []))
         disturbed = ""
         trial: ProcessTrial | None = None
         measurements: tuple[str, ...] = ()
         notes: tuple[str, ...] = ()
         if issubclass(metric, ArtifactMetric):
-            judgement = judge_exact(target.bound, metric.of(artifacts[0]), metric.of(other) if other else None)
+            judgement = judge_exact(target.bound, *map(metric.of, artifacts[: 2 if target.bound.versus else 1]))
         else:
             subjects = [self.subject(target, r, a) for r, a in zip(recipes, artifacts, strict=True)]
             if issubclass(metric, SampleMetric):
@@ -164,7 +165,8 @@ class Gate:
         if trial is not None:
             seconds, order, attempt = trial.spent_s, trial.order(), self._attempt(target, trial.subjects)
             notes += (*back_to_back(order), *too_alike(order), *attempt_note(attempt, self.spec.measure.attempts))
-        return Measured(judgement, artifacts[0], measurements, disturbed, notes, seconds, order, attempt)
+        made = Measured(judgement, artifacts[0], measurements, disturbed, notes, seconds, order, attempt)
+        return replace(made, released=releases(recipes[1:], artifacts[1:]))
 
     def _artifacts(self, target: Target, recipes: Sequence[Recipe]) -> tuple[list[Artifact], str]:
         """Those of the recipes; where nothing was released yet, and the KPI declares that, what is missing."""
@@ -236,6 +238,8 @@ class Gate:
             seconds=round(finding.seconds, 3),
             order=finding.order,
             attempt=finding.attempt,
+            earlier=self._earlier.earlier((*target.key, finding.artifact.digest)),
+            released=finding.released,
             cause=finding.cause,
         )
         why = self.standing(target)
@@ -386,8 +390,7 @@ class Gate:
 
     def _attempt(self, target: Target, subjects: Sequence[MeasurementSpec]) -> int:
         """How often this artifact was held against the bound on this machine, this time among them."""
-        kpi, metric, bound = target.key
-        return self._earlier.attempt((kpi, metric, bound, subjects[0].artifact))
+        return self._earlier.attempt((*target.key, subjects[0].artifact))
 
     def _subjects(self, target: Target) -> list[MeasurementSpec]:
         """What is measured for a target, its artifacts built."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ from harness.reports.annotations import FORMS
 
 if TYPE_CHECKING:
     import pytest
+
+
+_VALUED = ("--kpis", "--kpi-out", "--kpi-prompts")
+_SETTINGS = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,31 @@ def add_options(parser: pytest.Parser) -> None:
         help="exit code 1 also where a target stayed undecided, so that a pipeline measures again what it runs again",
     )
     group.addoption("--kpi-install", action="store_true", help="make the environments that recipes name when missing")
+
+
+def near(path: Path, here: Path) -> str:
+    """A path as it is shown: from ``here`` on where it lies there."""
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def misread(config: pytest.Config) -> str:
+    """What is wrong where pytest took the value of an option for a path to test, and sought its settings there."""
+    chosen, here = config.option, config.invocation_params.dir
+    above = [here, *here.parents]
+    found = config.inipath is not None and config.inipath.parent in above
+    if (
+        found
+        or chosen.inifilename
+        or chosen.rootdir
+        or not any((p / name).exists() for p in above for name in _SETTINGS)
+    ):
+        return ""
+    for option, value in pairwise(map(str, config.invocation_params.args)):
+        if option in _VALUED and (here / value).exists():
+            return (
+                f"pytest takes {value} for a path to test, and does not read its settings here: write {option}={value}"
+            )
+    return ""
 
 
 def attempt_of(text: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.junitxml import xml_key
 
 from harness.build.ahead import BuildAhead
 from harness.build.pool import parts_of
@@ -34,11 +35,11 @@ from harness.judge.selection import (
 )
 from harness.judge.verdict import Verdict
 from harness.measure.machine.detect import detect
-from harness.options import Options, add_options
+from harness.options import Options, add_options, misread, near
 from harness.reports.annotations import Announcer
 from harness.reports.benchmark import Replay, wanted_samples
 from harness.reports.header import header
-from harness.reports.junit import properties
+from harness.reports.junit import name_case, properties
 from harness.reports.progress import Progress
 from harness.reports.recorder import Recorder
 from harness.spec.model import Spec, Target
@@ -50,8 +51,7 @@ if TYPE_CHECKING:
 
 Judge = Callable[[Target, Measured], None]
 _PLUGIN = "kpi-gate"
-_BUILT_AHEAD = 3
-_BUILDERS = 2
+_BUILT_AHEAD, _BUILDERS = 3, 2
 _ANSWER = pytest.StashKey[TargetResult]()
 _WORDS = {
     Verdict.UNAVAILABLE: ("unavailable", "u", "UNAVAILABLE"),
@@ -67,6 +67,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Registers the markers and the plugin's one object."""
+    if wrong := misread(config):
+        raise pytest.UsageError(wrong)
     for marker in marker_lines():
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(KpiPlugin(config), _PLUGIN)
@@ -223,7 +225,7 @@ class KpiPlugin:
         """Which file is judged by, how much it promises, on which machine."""
         if self.spec is None:
             return []
-        return header(self.spec, _near(self.options.kpis, self.config.invocation_params.dir), detect())
+        return header(self.spec, near(self.options.kpis, self.config.invocation_params.dir), detect())
 
     # ---- one target -------------------------------------------------------------------------------------------
 
@@ -355,10 +357,12 @@ class KpiPlugin:
             return ("failed", letter.upper(), word) if report.failed else (category, letter, word)
         return None
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         found = getattr(report, "kpi", None)
         if found is not None and self.recorder is not None:
             self.recorder.record(tuple(found["key"]), TargetResult.from_json(found["answer"]))
+            name_case(self.config.stash.get(xml_key, None), report, self.recorder.ledger.spec, found["key"])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -386,7 +390,7 @@ class KpiPlugin:
         terminalreporter.section("KPIs")
         for text in render(recorder.evidence, min(100, writer.fullwidth), colour=writer.hasmarkup).splitlines():
             terminalreporter.write_line(text)
-        for text in recorder.kept(_near(recorder.out, self.config.invocation_params.dir)):
+        for text in recorder.kept(near(recorder.out, self.config.invocation_params.dir)):
             terminalreporter.write_line(text)
 
     def pytest_unconfigure(self) -> None:
@@ -394,7 +398,3 @@ class KpiPlugin:
         if self._announcer is not None:
             recorder = self.recorder
             self._announcer.end(recorder.evidence if recorder and recorder.active else None, self.options.kpis)
-
-
-def _near(path: Path, here: Path) -> str:
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -49,6 +49,11 @@ class Artifact:
         return str(self.notes.get("released", ""))
 
     @property
+    def release(self) -> str:
+        """The root digest of the package that it was released in; empty for what was built here."""
+        return str(self.steps[-1]["notes"]["digest"]) if self.released else ""
+
+    @property
     def remarks(self) -> list[str]:
         """What a person should know of how it was made."""
         return [f"{step['pass']}: {text}" for step in self.steps for text in step.get("remarks", ())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,21 +19,25 @@ CHOICES = (COUNTED, SPENT)
 class Attempts:
     """Attempts before this run on this machine: those that the history knows, and how many somebody says there were."""
 
-    known: Mapping[Key, int] = field(default_factory=dict)
+    known: Mapping[Key, Mapping[str, int]] = field(default_factory=dict)
     said: int = 0
+
+    def earlier(self, key: Key) -> Mapping[str, int]:
+        """The verdicts that the history knows of, with how often each was given."""
+        return self.known.get(key, {})
 
     def attempt(self, key: Key) -> int:
         """The number of this attempt, from 1."""
-        return 1 + max(self.known.get(key, 0), self.said)
+        return 1 + max(sum(self.earlier(key).values()), self.said)
 
     def to_json(self) -> dict[str, Any]:
         """For a worker of pytest-xdist."""
-        return {"known": [[*key, count] for key, count in self.known.items()], "said": self.said}
+        return {"known": [[*key, dict(verdicts)] for key, verdicts in self.known.items()], "said": self.said}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Attempts:
         """The inverse of :meth:`to_json`."""
-        return cls({(k, m, b, a): int(count) for k, m, b, a, count in data["known"]}, int(data["said"]))
+        return cls({(k, m, b, a): verdicts for k, m, b, a, verdicts in data["known"]}, int(data["said"]))
 
 
 def confidence_of(attempt: int, confidence: float, attempts: str) -> float:
@@ -58,13 +63,28 @@ def attempt_note(attempt: int, attempts: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One file's answer to a target: its ``verdict``, which ``attempt`` it says it was, when and on which machine."""
+    """One file's answer to a target: its ``verdict``, which ``attempt`` it says it was, when and on which machine.
+
+    ``judged`` says whether processes were judged, ``earlier`` are the attempts before it that it tells of itself.
+    """
 
     file: str
     verdict: str
     attempt: int
     started: str
     machine: str
+    judged: bool = True
+    earlier: Mapping[str, int] = field(default_factory=dict)
+
+    def before(self, tries: Sequence[Try]) -> Mapping[str, int]:
+        """The verdicts of the attempts before it: those that were given, or of itself where it tells of more."""
+        given = Counter(
+            other.verdict
+            for other in tries
+            if other.started < self.started
+            and (other.machine == self.machine or other.judged or other.verdict == "ERROR")
+        )
+        return given if given.total() >= sum(self.earlier.values()) else self.earlier
 
 
 def several(name: str, tries: Sequence[Try], attempts: str) -> str:
@@ -72,25 +92,37 @@ def several(name: str, tries: Sequence[Try], attempts: str) -> str:
 
     With ``counted`` attempts that differ prove nothing, on one machine or, where one says that it is a second attempt,
     on several. With ``spent`` a PASS counts that was judged as surely as the attempts before it on its machine ask.
+    With both nothing is known of a PASS whose earlier attempts were left out.
     """
+    judged = [one for one in tries if one.judged]
     if attempts == COUNTED:
-        joined = any(one.attempt > 1 for one in tries)
-        for machine in dict.fromkeys(one.machine for one in tries):
-            own = [one for one in tries if joined or one.machine == machine]
-            if len({one.verdict for one in own}) > 1:
-                said = ", ".join(f"{one.verdict} in {one.file}" for one in own)
+        joined = any(one.attempt > 1 for one in judged)
+        for machine in dict.fromkeys(one.machine for one in judged):
+            own = [one for one in judged if joined or one.machine == machine]
+            told = [(one.verdict, f"{one.verdict} in {one.file}") for one in own]
+            told += [(verdict, f"{verdict} before {one.file}") for one in own for verdict in one.earlier]
+            if len({verdict for verdict, _ in told}) > 1:
+                said = ", ".join(text for _, text in told)
                 where = " on one machine" if len({one.machine for one in own}) == 1 else ""
-                return f'{name}: several attempts{where}: {said}; give the last alone, or set attempts = "{SPENT}"'
-        return ""
-    bought = ""
-    for one in tries:
-        before = sum(other.machine == one.machine and other.started < one.started for other in tries)
+                return (
+                    f'{name}: several attempts{where}: {said}; attempts = "{SPENT}" in [measure] lets a later one count'
+                )
+    wrong = ""
+    for one in judged:
         if one.verdict != "PASS":
             continue
-        if one.attempt > before:
+        before = sum(other.machine == one.machine and other.started < one.started for other in judged)
+        known = sum(one.before(tries).values())
+        if attempts == SPENT and one.attempt <= before:
+            wrong = (
+                f"{name}: {one.file} says that it is attempt {one.attempt}, but {before} before it are given; a run "
+                f"that is started again is told so with --kpi-attempt={before + 1}"
+            )
+        elif known < one.attempt - 1:
+            wrong = (
+                f"{name}: {one.file} is attempt {one.attempt}, and {known} before it are known; give the evidence of "
+                "all attempts"
+            )
+        else:
             return ""
-        bought = (
-            f"{name}: {one.file} says that it is attempt {one.attempt}, but {before} before it are given; a run that "
-            f"is started again is told so with --kpi-attempt={before + 1}"
-        )
-    return bought
+    return wrong

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from harness.core.attempts import COUNTED, SPENT, Try, several
 from harness.core.bounds import parse_bound
+from harness.core.errors import Cause
 from harness.evidence.machine_name import machine_id
 from harness.evidence.model import Evidence, TargetLine
 from harness.evidence.writer import counts
@@ -60,15 +61,19 @@ def merge(files: Mapping[str, tuple[Evidence, str]]) -> Merged:
     ]
     # What was merged before keeps what forbade green.
     problems += [f"{name}: {said}" for name, data in pieces.items() for said in data.problems]
-    problems += _stopped(pieces)
+    problems += (stopped := _stopped(pieces))
     problems += _artifacts(pieces)
     by_key = {name: {target.key: target for target in data.targets} for name, data in pieces.items()}
+    promised = {key: target for known in by_key.values() for key, target in known.items()}
+    problems += [] if promised else ["no target is promised"]
     targets = []
-    for target in first.targets:
+    for target in promised.values():
         answers = [(name, known[target.key]) for name, known in by_key.items() if target.key in known]
-        classes = {name: data.machine_of(target.machine).processor_class for name, data in pieces.items()}
-        chosen, problem = _choose(target.id, answers, classes)
-        problem = problem or _attempts(target.id, answers, pieces)
+        tries = [_try(name, answer, pieces[name]) for name, answer in answers if _tried(answer)]
+        chosen, problem = _choose(target.id, answers, pieces)
+        problem = problem or (several(target.id, tries, _rule(pieces)) if any(one.judged for one in tries) else "")
+        for one in (one for one in tries if one.file == chosen.file):
+            chosen = replace(chosen, earlier=one.before(tries))
         if issubclass(metric := metrics()[chosen.metric], MachineRatioMetric):
             chosen, problem = _between_machines(chosen, metric, pieces) or (chosen, problem)
         targets.append(chosen)
@@ -76,6 +81,8 @@ def merge(files: Mapping[str, tuple[Evidence, str]]) -> Merged:
     merged = replace(
         first,
         release=True,
+        complete=not stopped,
+        kpis=tuple({kpi.name: kpi for data in reversed(pieces.values()) for kpi in data.kpis}.values()),
         machines={name: data.machine for name, data in pieces.items()} | _reached(pieces),
         reached={name: machine for data in pieces.values() for name, machine in data.reached.items()},
         problems=tuple(problems),
@@ -112,33 +119,30 @@ def _artifacts(pieces: Mapping[str, Evidence]) -> list[str]:
     ]
 
 
-def _choose(name: str, answers: Sequence[Answer], classes: Mapping[str, str]) -> tuple[TargetLine, str]:
+def _choose(name: str, answers: Sequence[Answer], pieces: Mapping[str, Evidence]) -> tuple[TargetLine, str]:
     """The answer that counts, and what is wrong with the other answers."""
     file, best = min(answers, key=lambda answer: _RANK.index(answer[1].verdict))
     decided = {t.verdict for _, t in answers if t.verdict in _DECIDED}
     chosen = replace(best, measurements=tuple(f"{file}:{reference}" for reference in best.measurements), file=file)
     if len(decided) > 1:
-        sides = ", ".join(f"{t.verdict} in {n} ({classes[n]})" for n, t in answers if t.verdict in _DECIDED)
-        return chosen, f"{name}: two machines disagree: {sides}"
+        there = {n: pieces[n].machine_of(t.machine) for n, t in answers if t.verdict in _DECIDED}
+        what = "machines" if len({machine_id(one) for one in there.values()}) > 1 else "attempts on one machine"
+        said = ", ".join(f"{t.verdict} in {n} ({there[n].processor_class})" for n, t in answers if n in there)
+        return chosen, f"{name}: {what} disagree: {said}"
     if not decided and best.verdict is not Verdict.ERROR:
         return chosen, f"{name}: not proven ({best.verdict}: {best.reason})"
     return chosen, ""
 
 
-def _attempts(name: str, answers: Sequence[Answer], pieces: Mapping[str, Evidence]) -> str:
-    """Why no verdict can be picked of several attempts; empty where there is only one, or they agree."""
-    tries = [
-        Try(
-            file,
-            answer.verdict,
-            answer.attempt,
-            pieces[file].started,
-            machine_id(pieces[file].machine_of(answer.machine)),
-        )
-        for file, answer in answers
-        if answer.of in OF_PROCESSES and answer.verdict in (*_DECIDED, Verdict.INCONCLUSIVE)
-    ]
-    return several(name, tries, _rule(pieces))
+def _tried(answer: TargetLine) -> bool:
+    """Whether an answer is an attempt at a target, though it may have come to nothing."""
+    return answer.verdict is not Verdict.OFF_TARGET and answer.cause is not Cause.UNSELECTED
+
+
+def _try(name: str, answer: TargetLine, data: Evidence) -> Try:
+    judged = answer.of in OF_PROCESSES and answer.verdict in (*_DECIDED, Verdict.INCONCLUSIVE)
+    machine = machine_id(data.machine_of(answer.machine))
+    return Try(name, answer.verdict, answer.attempt, data.started, machine, judged, answer.earlier)
 
 
 def _rule(pieces: Mapping[str, Evidence]) -> str:

@@ -39,7 +39,9 @@ class TargetResult:
     ``low`` and ``high`` are the bounds that the verdict used, with ``confidence`` on each side; ``n`` counts what
     ``of`` says. ``measurements`` are ids, the recipe's own first. ``notes`` are what a reader should know whatever the
     verdict; ``order`` says where the processes stood in the run, ``attempt`` how often the same artifact was held
-    against the bound on this machine. ``cause`` says why there is no figure, where that is known; ``would_be`` is the
+    against the bound on this machine, ``earlier`` the verdicts of those before with how often each was given, as far
+    as they are known. ``released`` are the recipes that are what was released and that the target refers to, with the
+    root digests of their packages. ``cause`` says why there is no figure, where that is known; ``would_be`` is the
     verdict of an OFF_TARGET if this machine counted.
     """
 
@@ -58,6 +60,8 @@ class TargetResult:
     seconds: float = 0.0
     order: Order | None = None
     attempt: int = 1
+    earlier: Mapping[str, int] = field(default_factory=dict)
+    released: Mapping[str, str] = field(default_factory=dict)
     cause: Cause | None = None
     would_be: Verdict | None = None
 

@@ -36,7 +36,8 @@ class Annotation:
 def annotate(evidence: Evidence, promises: Path) -> list[Annotation]:
     """A remark for each target that failed, broke, or stayed undecided; what was not selected gets none.
 
-    The rest of the verdicts say nothing against the artifact here. In a release whatever was not proven is an error.
+    The rest of the verdicts say nothing against the artifact here. In a release whatever was not proven is an error,
+    and what forbids green of merged evidence is one too, whatever the verdicts say.
     """
     from harness.core.text import plain
     from harness.evidence.history.points import answered
@@ -62,6 +63,11 @@ def annotate(evidence: Evidence, promises: Path) -> list[Annotation]:
         title = f"{target.verdict} {target.kpi}"
         identity = f"{target.kpi}\x00{target.metric}\x00{target.bound}"
         found.append(Annotation(level, file, line, plain(title)[:_LONGEST], plain(text)[:_LONGEST], identity))
+    for said in evidence.problems:
+        about = next((target for target in evidence.targets if said.startswith(f"{target.id}: ")), None)
+        if about is None or about.verdict == "PASS":
+            file, line = lines.get((about.kpi, about.metric), unknown) if about else unknown
+            found.append(Annotation("error", file, line, "not green", plain(said)[:_LONGEST], said))
     return found
 
 

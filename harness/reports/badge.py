@@ -18,17 +18,22 @@ _GLYPH, _AIR = 6.6, 10.0
 
 
 def badge(evidence: Evidence) -> dict[str, Any]:
-    """The badge in the form of shields.io's endpoint: green only when everything that is promised was proven."""
+    """The badge in the form of shields.io's endpoint: green only when everything that is promised was proven.
+
+    Red where something failed, and where a release, or what was merged, is not green.
+    """
     counts: Mapping[str, int] = evidence.verdicts
     total, proven = sum(counts.values()), counts.get(Verdict.PASS, 0)
     failed = counts.get(Verdict.FAIL, 0) + counts.get(Verdict.ERROR, 0)
     green = total > 0 and proven == total and evidence.complete and not evidence.problems
+    red = failed or evidence.problems or (evidence.release and not green)
     message = f"{proven} of {total} proven" + (f", {failed} failed" if failed else "")
+    message += ", not green" if red and proven == total else ""
     return {
         "schemaVersion": 1,
         "label": _LABEL,
         "message": message,
-        "color": "red" if failed else "brightgreen" if green else "yellow",
+        "color": "red" if red else "brightgreen" if green else "yellow",
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from harness.core.text import plain
@@ -11,7 +12,24 @@ from harness.evidence.model import Evidence, TargetLine, TargetResult
 from harness.evidence.text import why
 from harness.judge.verdict import Verdict
 from harness.measure.machine.detect import Detected
-from harness.spec.model import Target
+from harness.spec.model import Spec, Target
+
+
+def names(metric: str, target: str) -> tuple[str, str]:
+    """The class name and the name of a target's test case, wherever its test lies; ``target`` is its id."""
+    kind = metric.partition(".")[0]
+    return plain(f"kpi_tests.test_{kind}"), plain(f"test_{kind}[{target}]")
+
+
+def name_case(xml: Any, report: object, spec: Spec, key: Sequence[str]) -> None:
+    """Names the test case of a report in pytest's own XML, where there is one, as ``kpi merge`` names it."""
+    if xml is None:
+        return
+    target = next(target for target in spec.targets if target.key == tuple(key))
+    classname, name = names(target.metric_name, target.id)
+    case = xml.node_reporter(report)
+    case.add_attribute("classname", ".".join(filter(None, (xml.prefix, classname))))
+    case.add_attribute("name", name)
 
 
 def properties(target: Target, answer: TargetResult, machine: Detected | None) -> Iterator[tuple[str, object]]:
@@ -39,11 +57,11 @@ def _properties(
 def render(evidence: Evidence, problems: Sequence[str] = ()) -> str:
     """Merged evidence, judged as a release: each target is a test case under the name that it has in a run.
 
-    What is not PASS failed, or is an error. ``problems`` that are no target's own are a case each.
+    What is not PASS, or has a problem, failed, or is an error. ``problems`` that are no target's own are a case each.
     """
-    ids = {target.id for target in evidence.targets}
-    others = [said for said in problems if not any(said.startswith(f"{name}: ") for name in ids)]
-    cases = [*map(_case, evidence.targets, [evidence] * len(evidence.targets)), *map(_problem, others)]
+    own = {target.id: [said for said in problems if said.startswith(f"{target.id}: ")] for target in evidence.targets}
+    others = [said for said in problems if not any(said in known for known in own.values())]
+    cases = [*(_case(target, evidence, own[target.id]) for target in evidence.targets), *map(_problem, others)]
     counts = {kind: sum(case.find(kind) is not None for case in cases) for kind in ("failure", "error")}
     seconds = sum(target.seconds for target in evidence.targets)
     root = ET.Element("testsuites", name="kpi merge")
@@ -61,10 +79,9 @@ def render(evidence: Evidence, problems: Sequence[str] = ()) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(target: TargetLine, evidence: Evidence) -> ET.Element:
-    kind = target.metric.partition(".")[0]
-    name = plain(f"test_{kind}[{target.id}]")
-    case = ET.Element("testcase", classname=plain(f"kpi_tests.test_{kind}"), name=name, time=f"{target.seconds:.3f}")
+def _case(target: TargetLine, evidence: Evidence, problems: Sequence[str]) -> ET.Element:
+    classname, name = names(target.metric, target.id)
+    case = ET.Element("testcase", classname=classname, name=name, time=f"{target.seconds:.3f}")
     there = evidence.reached.get(target.machine) or (evidence.machines or {}).get(target.file, evidence.machine)
     machine = f"{target.machine} on {there.cpu}"
     told = ET.SubElement(case, "properties")
@@ -74,6 +91,9 @@ def _case(target: TargetLine, evidence: Evidence) -> ET.Element:
         said = plain(f"{target.verdict}: {why(target)}")
         what = ET.SubElement(case, "error" if target.verdict is Verdict.ERROR else "failure", message=said)
         what.text = said
+    elif problems:
+        said = plain("; ".join(problems))
+        ET.SubElement(case, "failure", message=said).text = said
     return case
 
 

@@ -27,10 +27,12 @@ _MARK = {
 def render(evidence: Evidence, earlier: Earlier | None = None) -> str:
     """The whole summary; what needs attention comes first: verdicts that changed since ``earlier`` runs, then all."""
     lines = [
-        f"# KPIs: {tally(evidence.verdicts)}",
+        f"# KPIs: {'not green: ' if evidence.problems else ''}{tally(evidence.verdicts)}",
         "",
         _where(evidence),
         "",
+        *(f"- ❌ {cell(said)}" for said in evidence.problems),
+        *([""] if evidence.problems else []),
         *(_changed(evidence, earlier) if earlier else ()),
         "| | KPI | metric | measured | interval | bound | rests on |",
         "|---|---|---|--:|---|---|---|",

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from harness.core.attempts import Attempts
+from harness.core.attempts import Attempts, Key
 from harness.core.errors import KpiError
 from harness.core.files import write_atomically
 from harness.core.text import plain
@@ -64,7 +64,7 @@ class Recorder:
 
     def earlier(self, said: int) -> Attempts:
         """The attempts before this one on this machine; ``said`` is the number of this one as somebody gave it."""
-        known: Mapping[tuple[str, str, str, str], int] = {}
+        known: Mapping[Key, Mapping[str, int]] = {}
         if self.history is not None:
             try:
                 known = self.history.attempts(machine_id(detect()), stopped=not self.resume)

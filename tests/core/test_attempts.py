@@ -33,10 +33,12 @@ def test_the_first_attempt_takes_nine_processes_where_error_is_shared() -> None:
 def test_the_history_and_what_somebody_says_are_both_believed() -> None:
     key = ("kpi", "latency.p50", "< 1 ms", "digest")
     assert Attempts().attempt(key) == 1
-    assert Attempts({key: 2}).attempt(key) == 3
-    assert Attempts({key: 2}, said=4).attempt(key) == 5
-    assert Attempts({key: 2}).attempt((*key[:3], "another")) == 1
-    again = Attempts({key: 2}, said=1)
+    known = {key: {"PASS": 1, "FAIL": 1}}
+    assert Attempts(known).attempt(key) == 3
+    assert Attempts(known).earlier(key) == {"PASS": 1, "FAIL": 1}
+    assert Attempts(known, said=4).attempt(key) == 5
+    assert Attempts(known).attempt((*key[:3], "another")) == 1
+    again = Attempts(known, said=1)
     assert Attempts.from_json(json.loads(json.dumps(again.to_json()))) == again
 
 
@@ -61,6 +63,7 @@ def test_runs_are_counted_and_each_attempt_must_be_surer(project: Project) -> No
         project.pytest("-k", "p50")
         for target in answers(project).values():
             assert target["attempt"] == attempt
+            assert target["earlier"] == ({target["verdict"]: 1} if attempt > 1 else {})
             assert target["confidence"] == pytest.approx(1 - 0.1 * 6 / (math.pi * attempt) ** 2)
     assert "attempt 2 with the same artifact" in json.dumps(answers(project))
     project.pytest("-k", "p50", "--kpi-attempt=7")

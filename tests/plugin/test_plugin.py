@@ -116,6 +116,23 @@ def test_a_failure_says_what_was_promised_and_measured(project: Project, tmp_pat
     assert len(properties["kpi.artifact"]) == 64
     assert {"kpi.value", "kpi.interval", "kpi.machine"} <= set(properties)
     assert len(list(case.iter("failure"))) == 1
+    # As in a merge, wherever kpi_tests lies.
+    assert (case.get("classname"), case.get("name")) == ("kpi_tests.test_size", "test_size[stripes-int8:size]")
+
+
+@pytest.mark.suite
+def test_a_folder_that_pytest_would_take_for_tests_is_one_line(project: Project, tmp_path: Path) -> None:
+    (project.folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    out = tmp_path / "elsewhere"
+    out.mkdir()
+    done = project.pytest("-k", "size", "--kpi-out", str(out))
+    assert done.returncode == 4
+    assert f"does not read its settings here: write --kpi-out={out}" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+    assert project.pytest("-k", "size", f"--kpi-out={out}").returncode == 0
+    (project.folder / "out").mkdir()
+    assert project.pytest("-k", "size", "--kpi-out", "out").returncode == 0
+    assert (project.folder / "out/evidence.json").exists()
 
 
 def test_what_proves_nothing_here_is_shown_apart(project: Project) -> None:

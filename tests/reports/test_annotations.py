@@ -115,7 +115,7 @@ def test_the_badge_is_green_only_when_everything_was_proven(tmp_path: Path) -> N
 
     assert colour({"PASS": 3}) == "brightgreen"
     assert colour({"PASS": 3}, complete=False) == "yellow"
-    assert colour({"PASS": 3}, problems=["two machines disagree"]) == "yellow"
+    assert colour({"PASS": 3}, problems=["machines disagree"]) == "red"
     assert colour({"PASS": 3, "UNAVAILABLE": 1}) == "yellow"
     assert colour({"PASS": 3, "FAIL": 1, "INCONCLUSIVE": 2}) == "red"
     assert colour({}) == "yellow"

@@ -17,7 +17,7 @@ def test_what_was_not_proven_failed_and_says_why() -> None:
     suite = ET.fromstring(render(run, ["b.json: it is of another commit", f"{run.targets[0].id}: known already"]))[0]
     assert {name: suite.get(name) for name in ("tests", "failures", "errors")} == {
         "tests": "4",
-        "failures": "1",
+        "failures": "2",
         "errors": "1",
     }
     latency, size, accuracy, problem = suite

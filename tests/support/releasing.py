@@ -1,16 +1,25 @@
-"""A project with one model file, whose candidate is held against what was released."""
+"""A project with one model file, whose candidate is held against what was released; it before and after that."""
 
 from __future__ import annotations
 
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from onnx import helper
 
 from tests.support.model_files import FAST, Array, save
+from tests.support.packages import Done, kpi
 from tests.support.project import Project
 
 SAMPLES, CLASSES = 4000, 10
+POINTER = "releases/digits.json"
+Members = dict[str, bytes]
 TOML = (
     FAST
     + """
@@ -101,3 +110,59 @@ def releasing_project(folder: Path, store: Path, *, width: int = 16, layers: int
     made = Project(folder, store)
     made.toml.write_text(TOML, encoding="utf-8")
     return made
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory, shared_store: Path) -> Project:
+    """A project with its first release, and the evidence of a run that held the same model against it."""
+    project = releasing_project(tmp_path_factory.mktemp("releases") / "digits", shared_store)
+    project.leave_alone()
+    assert project.pytest().returncode == 0
+    assert project.recomputed().returncode == 0
+    done = kpi(project, "release", "digits-ships")
+    assert "(the first release)" in done.stdout, done.stderr
+    project.toml.write_text(NEXT, encoding="utf-8")
+    assert project.pytest().returncode == 0
+    return project
+
+
+@pytest.fixture
+def copy(released: Project, tmp_path: Path) -> Project:
+    """The same, which a test may break."""
+    shutil.copytree(released.folder, tmp_path / "digits")
+    return Project(tmp_path / "digits", released.store)
+
+
+def moves(project: Project) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads((project.folder / POINTER).read_text(encoding="utf-8"))["moves"]
+    return found
+
+
+def archive(project: Project) -> Path:
+    return project.folder / "releases" / moves(project)[-1]["place"]
+
+
+def edited(project: Project, edit: Callable[[Members], None]) -> None:
+    """The released archive with other members, in the same order."""
+    with tarfile.open(archive(project)) as tar:
+        members = {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
+    edit(members)
+    with tarfile.open(archive(project), "w:gz") as tar:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+
+
+def refused(done: Done, said: str) -> None:
+    """One line, which says why."""
+    assert done.returncode in (1, 4), done.stdout
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def built(project: Project) -> str:
+    """What is said of the released recipe where it is built."""
+    (line,) = [said for said in kpi(project, "build", "digits-ships").stdout.splitlines() if "/released: " in said]
+    return line

@@ -48,6 +48,11 @@ class Package(Pass):
                 f"{options['package']} has the digest {current.digest[:16]}..., pinned is {pinned[:16]}...",
                 "pin the new digest (package_sha256) if the change is meant",
             )
+        if not place.is_there(current):
+            raise KpiError(
+                f"the package of {current.told()}, which {options['package']} points to, is not there any more",
+                "bring it back, or go back to the release before with `kpi release --rollback`",
+            )
         # Its place is not part of its identity.
         same = {"package": current.digest, "sha256": current.digest}
         return {"package": place.fixed(current), "sha256": current.digest}, same

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.text import Text
@@ -49,22 +51,31 @@ class Merge(Command):
         print(render(merged.evidence, min(100, out.width), colour=out.is_terminal), end="")
         for problem in merged.problems:
             out.print(Text(f"not green: {plain(problem)}", style="bold red"))
-        if chosen.out:
-            chosen.out.mkdir(parents=True, exist_ok=True)
-            evidence = write_evidence(chosen.out / "evidence.json", merged.evidence, key)
-            write_atomically(chosen.out / "summary.md", markdown(evidence))
-            write_badge(evidence, chosen.out)
-            if unwritten := write_report(chosen.out / "report.html", evidence):
-                print(unwritten, file=sys.stderr)
-        if chosen.junit_xml:
-            try:
-                chosen.junit_xml.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(chosen.junit_xml, junit(merged.evidence, merged.problems))
-            except OSError as error:
-                raise KpiError(f"{chosen.junit_xml} can't be written: {error.strerror}", "name another file") from None
         if chosen.annotations != "off":
             chosen.remarks = annotate(merged.evidence, chosen.kpis)
+        if chosen.out:
+            with _written(chosen.out, "name a folder with --out"):
+                chosen.out.mkdir(parents=True, exist_ok=True)
+                evidence = write_evidence(chosen.out / "evidence.json", merged.evidence, key)
+                write_atomically(chosen.out / "summary.md", markdown(evidence))
+                write_badge(evidence, chosen.out)
+                if unwritten := write_report(chosen.out / "report.html", evidence):
+                    print(unwritten, file=sys.stderr)
+        if chosen.junit_xml:
+            with _written(chosen.junit_xml, "name another file"):
+                chosen.junit_xml.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(chosen.junit_xml, junit(merged.evidence, merged.problems))
         if chosen.annotations == "gitlab":
-            write_gitlab(chosen.remarks, chosen.out or Path())
+            with _written(chosen.out or Path(), "name a folder with --out"):
+                write_gitlab(chosen.remarks, chosen.out or Path())
         print("green: every promised target was proven" if merged.proven else "not green")
         return 0 if merged.proven else 1
+
+
+@contextmanager
+def _written(path: Path, remedy: str) -> Iterator[None]:
+    """Whatever the operating system refuses becomes one line."""
+    try:
+        yield
+    except OSError as error:
+        raise KpiError(f"{path} can't be written: {error.strerror}", remedy) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from harness.core.text import plain
 
 if TYPE_CHECKING:
     from harness.evidence.releases.base import ReleasePlace
+    from harness.evidence.releases.moves import Move
     from harness.spec.model import Spec
 
 
@@ -44,7 +46,8 @@ class Release(Command):
         spec = read_spec(chosen.kpis) if chosen.kpis.exists() or not chosen.to else None
         place = _place(chosen, spec)
         if chosen.history:
-            for move in place.moves():
+            moves = _moves(chosen.kpi, spec, place)
+            for move in moves:
                 said = [
                     move.moved,
                     f"{move.action:8}",
@@ -55,6 +58,7 @@ class Release(Command):
                 print(plain("  ".join(said)))
             return 0
         if chosen.rollback:
+            _moves(chosen.kpi, spec, place)
             moved = rollback(place)
         else:
             if chosen.kpi is None:
@@ -105,10 +109,19 @@ def _packages(kpi: str, spec: Spec) -> dict[str, str]:
     return found
 
 
-def _against(kpi: str, spec: Spec | None, place: ReleasePlace) -> list[str]:
-    """The recipes that a KPI is held against and that are what the place points to."""
+def _moves(kpi: str | None, spec: Spec | None, place: ReleasePlace) -> Sequence[Move]:
+    """The moves of the place; SpecError where a KPI is named with which it has nothing to do."""
+    moves = place.moves()
+    known = {move.kpi for move in moves}
+    if kpi is not None and known and kpi not in known and not _against(kpi, spec, place):
+        raise SpecError([f"{place}: {suggest(kpi, known, 'KPI')}"])
+    return moves
+
+
+def _against(kpi: str, spec: Spec | None, place: ReleasePlace) -> list[str] | None:
+    """The recipes that a KPI is held against and that are what the place points to; None where that is not known."""
     from harness.spec.catalog import release_place
 
     if spec is None or kpi not in {one.name for one in spec.kpis}:
-        return []
+        return None
     return [name for name, text in _packages(kpi, spec).items() if release_place(text, spec.root).is_same(place)]

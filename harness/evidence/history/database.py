@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from harness.core.attempts import Key
 from harness.core.errors import KpiError
 from harness.evidence.history.points import UNASKED, Earlier, Point, Run
 from harness.evidence.machine_name import machine_id, machine_name
@@ -162,18 +163,21 @@ class History:
             found[key] = [other for other in found.get(key, ()) if other.run == point.run] + [point]
         return found
 
-    def attempts(self, machine: str, *, stopped: bool = True) -> dict[tuple[str, str, str, str], int]:
-        """How often processes were judged by runs on a machine: by KPI, metric, bound and artifact.
+    def attempts(self, machine: str, *, stopped: bool = True) -> dict[Key, dict[str, int]]:
+        """How often processes were judged by runs on a machine, and how: by KPI, metric, bound and artifact.
 
         Without ``stopped`` runs that did not come to their end are left out: a resumed run goes on with theirs.
         """
         rows = self._read(
-            "SELECT kpi, metric, bound, artifact, count(*) FROM history "
+            "SELECT kpi, metric, bound, artifact, verdict, count(*) FROM history "
             "WHERE home = ? AND value IS NOT NULL AND verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE') "
-            f'AND "of" IN ({_PROCESSES}) AND complete >= ? GROUP BY kpi, metric, bound, artifact',
+            f'AND "of" IN ({_PROCESSES}) AND complete >= ? GROUP BY kpi, metric, bound, artifact, verdict',
             (machine, int(not stopped)),
         )
-        return {(kpi, metric, bound, artifact): count for kpi, metric, bound, artifact, count in rows}
+        found: dict[Key, dict[str, int]] = {}
+        for kpi, metric, bound, artifact, verdict, count in rows:
+            found.setdefault((kpi, metric, bound, artifact), {})[verdict] = count
+        return found
 
     def _point(self, row: Sequence[Any]) -> Point:
         data = dict(zip((field.name for field in fields(Point)), row, strict=True))

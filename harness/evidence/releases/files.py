@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -35,6 +36,9 @@ class Files(ReleasePlace):
             self.path = root / Path(os.path.expandvars(reference)).expanduser()
         except RuntimeError as error:
             raise KpiError(f'package "{reference}": {error}', "name a path from the TOML's folder on") from None
+        if self.path.is_symlink():
+            # Else the link would be replaced, and packages be sought next to it.
+            self.path = Path(os.path.realpath(self.path))
         self._brought: set[Path] = set()
 
     def __str__(self) -> str:
@@ -64,7 +68,10 @@ class Files(ReleasePlace):
     def fixed(self, move: Move) -> str:
         if not self.is_pointer:
             return self.reference
-        return Path(os.path.relpath(self._next_to(move), self.root)).as_posix()
+        return Path(os.path.relpath(os.path.realpath(self._next_to(move)), os.path.realpath(self.root))).as_posix()
+
+    def is_there(self, move: Move) -> bool:
+        return not self.is_pointer or self._next_to(move).exists()
 
     def package(self, digest: str, scratch: Path) -> Path:
         del scratch
@@ -79,6 +86,8 @@ class Files(ReleasePlace):
         if not self.is_pointer:
             raise self.not_moved()
         try:
+            if not stat.S_ISREG(self.path.stat().st_mode):
+                raise KpiError(f"{self} is not a plain file", "name the pointer that `kpi release` wrote")
             with self.path.open("rb") as file:
                 text = file.read(_MOST)
         except FileNotFoundError:
@@ -132,7 +141,7 @@ class Files(ReleasePlace):
             package.unlink(missing_ok=True)
 
     def is_same(self, other: ReleasePlace) -> bool:
-        return isinstance(other, Files) and self.path.resolve() == other.path.resolve()
+        return isinstance(other, Files) and os.path.realpath(self.path) == os.path.realpath(other.path)
 
     def _next_to(self, move: Move) -> Path:
         """The package of a move; KpiError where its name leads out of the pointer's folder."""

@@ -66,6 +66,11 @@ class Mlflow(ReleasePlace):
     def fixed(self, move: Move) -> str:
         return f"{self.name}:models:/{self.model}/{move.place}"
 
+    def is_there(self, move: Move) -> bool:
+        with self.asked():
+            place = self._client.get_model_version_download_uri(self.model, move.place)
+            return bool(self._mlflow.artifacts.list_artifacts(artifact_uri=place))
+
     def package(self, digest: str, scratch: Path) -> Path:
         del digest  # what comes is held against it
         with self.asked():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,15 @@ _REFERENCE = re.compile(r"//([A-Za-z0-9.:-]+(?:/[a-z0-9._-]+)+):([A-Za-z0-9_][A-
 _LABEL, _MOVES = "kpi.release", "kpi.moves"
 _TYPE, _LAYER = "application/vnd.kpi.package.v1", "application/vnd.oci.image.layer.v1.tar+gzip"
 _TITLE = "org.opencontainers.image.title"
+_BLOB = re.compile(r"sha256:[0-9a-f]{64}")
 _SHORT, _PIECE = 12, 1 << 20
 _GONE = 404
+
+
+def _labels(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The annotations of a manifest, which anybody may have pushed."""
+    found = manifest.get("annotations")
+    return found if isinstance(found, dict) else {}
 
 
 class Oci(ReleasePlace):
@@ -62,25 +69,32 @@ class Oci(ReleasePlace):
     def fixed(self, move: Move) -> str:
         return f"{self.name}://{self.repository}:{move.place}"
 
+    def is_there(self, move: Move) -> bool:
+        _, digest = self._layer()
+        with self.asked():
+            client = self._client
+            address = f"{client.prefix}://{self._container(move.place).get_blob_url(digest)}"
+            answer = client.do_request(address, "HEAD")
+            if answer.status_code != _GONE:
+                answer.raise_for_status()
+            return bool(answer.status_code != _GONE)
+
     def package(self, digest: str, scratch: Path) -> Path:
         del digest  # what comes is held against it
-        layers = (self._manifest(self.tag) or {}).get("layers", [])
-        if len(layers) != 1:
-            raise KpiError(f"{self} holds {len(layers)} files, where a package is one")
-        out, left = scratch / "package.tar.gz", int(layers[0]["size"])
-        with self.asked(), self._client.get_blob(self._at(self.tag), layers[0]["digest"], stream=True) as answer:
+        left, blob = self._layer()
+        size, out = left, scratch / "package.tar.gz"
+        with self.asked(), self._client.get_blob(self._at(self.tag), blob, stream=True) as answer:
             answer.raise_for_status()
             with out.open("wb") as file:
                 for piece in answer.iter_content(_PIECE):
                     left -= len(piece)
                     if left < 0:
-                        raise KpiError(f"{self}: more comes than the {layers[0]['size']} bytes that are listed")
+                        raise KpiError(f"{self}: more comes than the {size} bytes that are listed")
                     file.write(piece)
         return out
 
     def moves(self) -> Sequence[Move]:
-        manifest = self._manifest(self.tag) or {}
-        text = manifest.get("annotations", {}).get(_MOVES)
+        text = _labels(self._manifest(self.tag) or {}).get(_MOVES)
         return parsed(f"the history of {self}", text) if text else []
 
     def put(self, contents: Contents, move: Move, scratch: Path) -> Move:
@@ -108,11 +122,25 @@ class Oci(ReleasePlace):
         made = self._manifest(after.place)
         if made is None:
             raise KpiError(f"{self.fixed(after)} is not there any more")
-        labels = {**made["annotations"], _MOVES: written([*self.moves(), after])}
+        labels = {**_labels(made), _MOVES: written([*self.moves(), after])}
         with self.asked():
             container = self._container(self.tag)
             self._client.upload_manifest({**made, "annotations": labels}, container).raise_for_status()
         self.check_still(after)
+
+    def _layer(self) -> tuple[int, str]:
+        """Size and digest of the one file that the tag's manifest lists."""
+        layers = (self._manifest(self.tag) or {}).get("layers")
+        if not isinstance(layers, list) or len(layers) != 1:
+            count = len(layers) if isinstance(layers, list) else "no list of"
+            raise KpiError(f"{self} holds {count} files, where a package is one")
+        try:
+            size, digest = layers[0]["size"], layers[0]["digest"]
+        except (KeyError, TypeError):
+            size, digest = None, None
+        if type(size) is not int or size < 0 or not isinstance(digest, str) or not _BLOB.fullmatch(digest):
+            raise KpiError(f"{self} lists its file in a way that makes no sense", "let the tag name what was pushed")
+        return size, digest
 
     def _manifest(self, tag: str) -> dict[str, Any] | None:
         """What a tag names; None where there is no such tag."""
@@ -125,7 +153,9 @@ class Oci(ReleasePlace):
                 return None
             answer.raise_for_status()
             found: dict[str, Any] = answer.json()
-            return found
+        if not isinstance(found, dict):
+            raise KpiError(f"{self}: the registry answers with something else than a manifest", self.check)
+        return found
 
     def _container(self, tag: str) -> Any:
         container = self._client.get_container(self._at(tag))

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.build.store import Store
-from harness.core.errors import Cause, KpiError
+from harness.core.errors import KpiError
 from harness.evidence.model import Evidence
 from harness.evidence.package.contents import NotProven, collect
 from harness.evidence.reader import read_evidence
 from harness.evidence.releases.base import ReleasePlace
 from harness.evidence.releases.moves import RELEASE, ROLLBACK, Move, previous
+from harness.evidence.releases.unpacking import Unpacked
 from harness.evidence.text import why
 from harness.judge.verdict import Verdict
 from harness.spec.catalog import release_place
@@ -32,12 +33,12 @@ class Moved:
     compared: bool = True
 
 
-def release(kpi: str, evidence_file: Path, store: Store, place: ReleasePlace, against: Collection[str]) -> Moved:
+def release(kpi: str, evidence_file: Path, store: Store, place: ReleasePlace, against: Collection[str] | None) -> Moved:
     """Packs what a run proved of a KPI, brings the package to the place, and points to it.
 
-    ``against`` are the recipes of the KPI's workload that are what this place points to. Raises KpiError, in one line,
-    where the ledger is not green for the KPI, or something else is released by now than what it was held against; the
-    pointer then stays where it is.
+    ``against`` are the recipes of the KPI's workload that are what this place points to, None where that is not known.
+    Raises KpiError, in one line, where the ledger is not green for the KPI, something else is released by now than what
+    it was held against, or of another workload or task; the pointer then stays where it is.
     """
     try:
         contents = collect(kpi, evidence_file, store, force=False)
@@ -56,13 +57,15 @@ def release(kpi: str, evidence_file: Path, store: Store, place: ReleasePlace, ag
         evidence=evidence.digest,
         commit=evidence.commit,
     )
+    if before is not None:
+        _check_alike(kpi, evidence, _fetched(place, before), place)
     if before is not None and before.digest == move.digest:
         return Moved(before, before)
     compared = _held_against(kpi, evidence, against, before, place)
     with tempfile.TemporaryDirectory(prefix="kpi-release-") as scratch:
         after = place.put(contents, move, Path(scratch))
         try:
-            _check_whole(place, after, Path(scratch))
+            _fetched(place, after)
             place.move(before, after)
         except BaseException:
             place.forget(after)
@@ -79,8 +82,7 @@ def rollback(place: ReleasePlace) -> Moved:
             "point it to one of the releases that `kpi release --history` shows, by those means",
         )
     after = replace(previous(moves, str(place)), action=ROLLBACK, moved=_now())
-    with tempfile.TemporaryDirectory(prefix="kpi-release-") as scratch:
-        _check_whole(place, after, Path(scratch))
+    _fetched(place, after)
     place.move(before, after)
     return Moved(before, after)
 
@@ -98,33 +100,44 @@ def _check_green(kpi: str, evidence: Evidence) -> None:
 
 
 def _held_against(
-    kpi: str, evidence: Evidence, against: Collection[str], before: Move | None, place: ReleasePlace
+    kpi: str, evidence: Evidence, against: Collection[str] | None, before: Move | None, place: ReleasePlace
 ) -> bool:
     """Whether the KPI was held against what is released; KpiError where that was something else than is now."""
-    asked = [target for target in evidence.targets if target.kpi == kpi and target.versus in against]
-    if not asked:
-        return False
-    if before is None:
-        return False  # a package that is gone can't have passed: only first_release can
-    if any(target.cause is Cause.FIRST_RELEASE for target in asked):
+    if before is None and against is None:
+        return False  # a place of its own, for all that is known
+    asked = [target for target in evidence.targets if target.kpi == kpi]
+    named = [one for target in asked for one in target.released.items()]
+    held = {digest for recipe, digest in named if against is None or recipe in against}
+    # Evidence of an earlier version does not say it.
+    held |= {"" for target in asked if target.versus in (against or ()) and target.versus not in target.released}
+    if held - {before.digest if before else ""}:
+        was = " and ".join(digest[:12] or "none, or one that the evidence does not name" for digest in sorted(held))
         raise KpiError(
-            f"{kpi} was judged as a first release, but {place} points to {before.digest[:12]}",
+            f"{kpi} was held against another release ({was}) than {place} points to now: "
+            f"{before.told() if before else 'nothing'}",
             "run it again, against that",
         )
-    measured = {m.artifact for target in asked for m in evidence.of_recipe(f"{target.workload}/{target.versus}")}
-    if measured - {before.artifact}:
-        raise KpiError(
-            f"{kpi} was held against another release than {place} points to now: {before.told()}",
-            "run it again, against that",
-        )
-    return True
+    return before is not None and bool(held)
 
 
-def _check_whole(place: ReleasePlace, move: Move, scratch: Path) -> None:
-    """Fetches a package as a user of the pointer would; KpiError where it is not whole there."""
-    out = scratch / "unpacked"
-    out.mkdir()
-    release_place(place.fixed(move), place.root).unpacked(move.digest, scratch, out)
+def _check_alike(kpi: str, evidence: Evidence, shipped: Unpacked, place: ReleasePlace) -> None:
+    """KpiError where a place points to a package of another workload or task."""
+    own = evidence.by_kpi[kpi].workload
+    task = next((line.task for line in evidence.workloads if line.name == own), "")
+    for what, theirs, ours in (("workload", shipped.workload, own), ("task", shipped.task, task)):
+        if theirs != ours:
+            raise KpiError(
+                f'{place} points to a package of the {what} "{theirs}", {kpi} is of "{ours}"',
+                "name another place with --to",
+            )
+
+
+def _fetched(place: ReleasePlace, move: Move) -> Unpacked:
+    """What a package says, fetched as a user of the pointer would; KpiError where it is not whole there."""
+    with tempfile.TemporaryDirectory(prefix="kpi-release-") as scratch:
+        out = Path(scratch) / "unpacked"
+        out.mkdir()
+        return release_place(place.fixed(move), place.root).unpacked(move.digest, Path(scratch), out)
 
 
 def _now() -> str:
