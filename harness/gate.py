@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from harness.build.ahead import BuildAhead
 from harness.build.artifact import Artifact
@@ -328,7 +327,7 @@ class Gate:
             runtime_options=overridden,
             device=device,
             scenario=scenario,
-            scenario_options=recipe.scenarios.get(scenario, _plain(defaults())),
+            scenario_options=recipe.scenarios.get(scenario, asdict(defaults())),
             interpreter=interpreter,
             placement=recipe.placement if scenarios()[scenario].timed else recipe.placement.alone,
             origin=self.builder.origin(workload),
@@ -397,7 +396,3 @@ class Gate:
         self._require_device(target)
         recipes = self.spec.recipes_of(target)
         return [self.subject(target, recipe, self.builder.artifact(recipe)) for recipe in recipes]
-
-
-def _plain(options: Any) -> dict[str, Any]:
-    return {name: getattr(options, name) for name in options.__dataclass_fields__}
