@@ -206,9 +206,11 @@ def test_names_that_lead_away_are_refused(folder: Path, name: str) -> None:
         verify(folder)
 
 
-@pytest.mark.parametrize("path", ["nowhere", "file"])
+@pytest.mark.parametrize("path", ["nowhere", "file", "pipe", "loop"])
 def test_what_is_no_package_is_one_line(here: Project, path: str) -> None:
     (here.folder / "file").write_bytes(b"neither zip nor tar")
+    (here.folder / "loop").symlink_to("loop")
+    os.mkfifo(here.folder / "pipe")
     done = kpi(here, "verify", path)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

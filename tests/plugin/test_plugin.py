@@ -121,10 +121,11 @@ def test_a_failure_says_what_was_promised_and_measured(project: Project, tmp_pat
 
 
 @pytest.mark.suite
-def test_a_folder_that_pytest_would_take_for_tests_is_one_line(project: Project, tmp_path: Path) -> None:
+def test_a_folder_that_pytest_would_take_for_tests_is_one_line(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     (project.folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    out = tmp_path / "elsewhere"
-    out.mkdir()
+    out = tmp_path_factory.mktemp("elsewhere")
     done = project.pytest("-k", "size", "--kpi-out", str(out))
     assert done.returncode == 4
     assert f"does not read its settings here: write --kpi-out={out}" in done.stderr + done.stdout

@@ -63,6 +63,8 @@ def opened(path: Path) -> Iterator[Opened]:
     try:
         if path.is_dir():
             yield _folder(path)
+        elif path.exists() and not path.is_file():
+            raise KpiError(f"{path} is not a plain file", "give a folder, a zip or a tar.gz")  # a pipe would wait
         elif _begins_as_zip(path):
             with zipfile.ZipFile(path) as archive:
                 yield _zip(path, archive)
