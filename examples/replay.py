@@ -95,7 +95,8 @@ def judge_scores(target: Json, confidence: float, own: Json, other: Json | None)
     clusters = (own.get("groups") or {}).get(metric) or clusters
     weights = own.get("weights", {}).get(metric)
     jackknife = target.get("jackknife", bool((own.get("groups") or {}).get(metric)))
-    low, high = formulas.score_bounds(relation, scores, others, ends, confidence, clusters, weights, jackknife)
+    effect = ((other or {}).get("effects") or {}).get(metric, math.inf)
+    low, high = formulas.score_bounds(relation, scores, others, ends, confidence, clusters, weights, jackknife, effect)
     value, second = math.fsum(scores) / len(scores), math.fsum(others) / max(len(others), 1)
     if relation in ("drop", "gain"):
         sign = 1 if (relation == "gain") is (better == "higher") else -1

@@ -13,6 +13,7 @@ from statistics import NormalDist
 from typing import Any
 
 from replay_quantiles import percentile, tail_bounds, tail_correlation
+from replay_shares import TINY, crossing, paired_ratio, tango, wilson
 
 Json = dict[str, Any]
 Bounds = tuple[float, float]
@@ -21,7 +22,6 @@ Judged = tuple[str, float, float, float, int]  # verdict, value, low, high, n
 METHOD = "score intervals, 2"  # how these bounds are made; evidence of an earlier version made them otherwise
 LEAST_GROUPS = 100  # fewer that stand out say nothing of a jackknifed figure
 LEAST_UNITS = 50  # fewer that differ from 0 say nothing of scores without ends
-TINY = 1e-9
 
 
 class NoFigure(Exception):
@@ -161,15 +161,6 @@ def incomplete_beta(x: float, a: float, b: float) -> float:
     return math.exp(a * math.log(x) + b * math.log1p(-x) - beta) / (a * rest)
 
 
-def crossing(holds: Callable[[float], bool]) -> float:
-    """The place between 0 and 1 from which on ``holds`` does, by halving."""
-    low, high = 0.0, 1.0
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
-
-
 @cache
 def student_quantile(confidence: float, freedom: float) -> float:
     """Student's t that is not exceeded with a probability of ``confidence``, from 0.5 up."""
@@ -186,32 +177,42 @@ def score_bounds(
     clusters: Sequence[Hashable] | None = None,
     weights: Sequence[float] | None = None,
     jackknife: bool = False,  # noqa: FBT001, FBT002 - as the evidence says
+    effect: float = math.inf,
 ) -> Bounds:
     """Bounds of mean(own) for a "value", of mean(own) - mean(others) for "drop" and "gain", else of their ratio."""
     n, z, (low, high) = len(own), NormalDist().inv_cdf(confidence), ends
     binary = clusters is None and weights is None and ends == (0, 1) and {*own, *others} <= {0, 1}
 
-    def mean_bounds(values: Sequence[float], ends: Bounds) -> Bounds:
+    def few(values: Sequence[float]) -> bool:
+        """Whether too few differ to say anything by themselves, of scores without ends."""
         sums, sizes = by_unit(values, clusters), by_unit(weights or [1.0] * n, clusters)
-        if jackknife and standing_out(sums, sizes) < LEAST_GROUPS:
+        differing = sum(value != 0 for value in sums)
+        return differing < LEAST_UNITS or (jackknife and standing_out(sums, sizes) < LEAST_GROUPS)
+
+    def mean_bounds(values: Sequence[float], ends: Bounds, beyond: float | None = None) -> Bounds:
+        """``beyond`` is what one more may do, where few differ and it is known."""
+        if beyond is None and not all(map(math.isfinite, ends)) and few(values):
             return -math.inf, math.inf
-        return interval(sums, sizes, ends, confidence)
+        sums, sizes = by_unit(values, clusters), by_unit(weights or [1.0] * n, clusters)
+        return interval(sums, sizes, ends, confidence, beyond or 0.0)
 
     if relation == "value":
         return wilson(sum(own), n, z) if binary else mean_bounds(own, ends)
     both = sum(a * b for a, b in zip(own, others, strict=True))
     only, other = sum(own) - both, sum(others) - both
+    gains = [a - b for a, b in zip(own, others, strict=True)]
+    beyond = effect if math.isfinite(effect) and few(gains) else None
     if relation in ("drop", "gain"):
         if binary:
             return tango(n, only, other, z)
-        return mean_bounds([a - b for a, b in zip(own, others, strict=True)], (low - high, high - low))
+        return mean_bounds(gains, (low - high, high - low), beyond)
 
     def rest(ratio: float) -> Bounds:
         """Bounds of mean(own) - ratio x mean(others): the ratio is refused where both are on one side of 0."""
         if binary:
             return paired_ratio(n, both, only, other, ratio, z)
         left = [a - ratio * b for a, b in zip(own, others, strict=True)]
-        return mean_bounds(left, (low - ratio * high, high - ratio * low))
+        return mean_bounds(left, (low - ratio * high, high - ratio * low), beyond)
 
     def at(place: float) -> float:
         return place / (1 - place) if place < 1 else math.inf
@@ -237,17 +238,19 @@ def standing_out(sums: Sequence[float], sizes: Sequence[float]) -> float:
     return math.fsum(far) ** 2 / math.fsum(a * a for a in far) if any(far) else 0.0
 
 
-def interval(sums: Sequence[float], sizes: Sequence[float], ends: Bounds, confidence: float) -> Bounds:
+def interval(
+    sums: Sequence[float], sizes: Sequence[float], ends: Bounds, confidence: float, beyond: float = 0.0
+) -> Bounds:
     """A t interval of a mean, made right for skewness (Hall 1992); with ends, as if units had been seen at both."""
     finite, total = all(map(math.isfinite, ends)), math.fsum(sizes)
-    if not finite and sum(value != 0 for value in sums) < LEAST_UNITS:
-        return -math.inf, math.inf
     unit = math.fsum(size * size for size in sizes) / total if finite else total / len(sums)
     seen = [(value / unit, size / unit, 1.0) for value, size in zip(sums, sizes, strict=True)]
     seen += [(end, 1.0, NormalDist().inv_cdf(confidence) ** 2 / 2) for end in ends if finite]
     units = math.fsum(times * size for _, size, times in seen)
     mean = math.fsum(times * value for value, _, times in seen) / units
     second, third = (math.fsum(times * (v - mean * s) ** power for v, s, times in seen) / units for power in (2, 3))
+    if not finite:
+        second += units * (NormalDist().inv_cdf(confidence) * beyond) ** 2
     skew = third / second**1.5 if second > 0 else 0.0
     far = student_quantile(confidence, max(len(sums) - 1 if finite else len(sums) / 4, 1)) / math.sqrt(units)
 
@@ -257,43 +260,3 @@ def interval(sums: Sequence[float], sizes: Sequence[float], ends: Bounds, confid
         return mean - math.sqrt(second) * far
 
     return (max(ends[0], bound(far)), min(ends[1], bound(-far))) if finite else (bound(far), bound(-far))
-
-
-def wilson(right: float, n: int, z: float) -> Bounds:
-    """Wilson's bounds of a share."""
-    half = z * math.sqrt(right * (1 - right / n) + z * z / 4)
-    low, high = ((right + z * z / 2 + side * half) / (n + z * z) for side in (-1, 1))
-    return max(0.0, low), min(1.0, high)
-
-
-def tango(n: int, better: float, worse: float, z: float) -> Bounds:
-    """Tango's bounds of the difference of two paired shares, corrected."""
-
-    def apart(truth: float, whole: float) -> float:
-        b = (2 * n - better + worse) * truth - better - worse
-        flips = (math.sqrt(max(b * b + 8 * n * worse * truth * (1 - truth), 0.0)) - b) / (2 * n) + truth
-        third = n * (truth - 3 * truth * flips + 2 * truth**3)
-        return corrected(better - worse - n * truth - whole, n * (flips - truth**2), third, z)
-
-    low = crossing(lambda place: apart(2 * place - 1, 0.5) <= z)
-    high = crossing(lambda place: apart(2 * place - 1, -0.5) < -z)
-    return 2 * low - 1, 2 * high - 1
-
-
-def paired_ratio(n: int, both: float, only: float, other: float, ratio: float, z: float) -> Bounds:
-    """How far, in standard errors, both bounds of own - ratio x others are from 0 (Tang, Tang and Chan 2003)."""
-    some, b = (both + only + other) / n, (both + other) * ratio * ratio - (both + only + 2 * other)
-    root = math.sqrt(max(b * b - 4 * n * (1 + ratio) * other * (1 - ratio) * some, 0.0))
-    worse = (root - b) / (2 * n * (1 + ratio))
-    alike = (some - (1 + ratio) * worse) / ratio if ratio else 0.0
-    variance = n * ((1 + ratio) * worse + some * (ratio - 1))
-    third = n * (alike * (1 - ratio) ** 3 + some - alike - worse - ratio**3 * worse)
-    apart = both + only - (both + other) * ratio
-    return corrected(apart - 0.5, variance, third, z) - z, corrected(apart + 0.5, variance, third, z) + z
-
-
-def corrected(distance: float, variance: float, third: float, z: float) -> float:
-    """A distance in standard errors, less its skewness (Cornish and Fisher 1938)."""
-    if variance > 0:
-        return (distance - (z * z - 1) / 6 * third / variance) / math.sqrt(variance)
-    return math.copysign(math.inf, distance) if abs(distance) > TINY else 0.0

@@ -15,13 +15,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from runs import FALSE, error_of, told
 from scipy.stats import norm
 
 from harness.core.bounds import parse_bound
+from harness.core.errors import KpiError
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import SampleMetric
 from harness.judge.verdict import Verdict, judge_samples
@@ -29,7 +30,7 @@ from harness.measure.records import Outputs
 from harness.spec.model import MeasureSettings
 
 CONFIDENCE = MeasureSettings().confidence
-SIZES = (200, 500, 1500, 5000)
+SIZES = (20, 50, 100, 200, 500, 1500, 5000)
 Draw = Callable[[np.random.Generator, int], tuple[Outputs, Outputs]]
 
 
@@ -82,12 +83,97 @@ def errors(ratio: float, heavy: int | None) -> Draw:
     return draw
 
 
+def mixed_up(draw: Draw, share: float) -> Draw:
+    """The recipe answers as the other one does, but for a share of samples, which get the answer to any sample."""
+
+    def mixed(random: np.random.Generator, n: int) -> tuple[Outputs, Outputs]:
+        _, other = draw(random, n)
+        places = np.where(random.random(n) < share, random.integers(0, n, n), np.arange(n))
+        return Outputs(other.logits[places], other.labels), other
+
+    return mixed
+
+
+def _auc_of_mixed(share: float, area: float) -> float:
+    """What is lost of an area: pairs with one such answer are half as good, those with two are chance."""
+    left = 1 - share
+    return area - (left**2 * area + share * left * (area + 0.5) + share**2 / 2)
+
+
+def numbers(spread: float) -> Draw:
+    """Labels of this spread, answers that are off by an error of spread 1."""
+
+    def draw(random: np.random.Generator, n: int) -> tuple[Outputs, Outputs]:
+        labels = random.normal(0, spread, n)
+        one = Outputs(labels + random.normal(0, 1, n), labels)  # type: ignore[arg-type]
+        return one, one
+
+    return draw
+
+
+def rare_class(lost: float) -> Draw:
+    """Four classes, one of them rare, all decided rightly; of the rare one a share is lost to the most frequent."""
+
+    def draw(random: np.random.Generator, n: int) -> tuple[Outputs, Outputs]:
+        labels = random.choice(4, n, p=_SHARES)
+        found = np.where((labels == 0) & (random.random(n) < lost), 3, labels)
+        return Outputs(np.eye(4)[found], labels), Outputs(np.eye(4)[labels], labels)
+
+    return draw
+
+
+_SHARES = (0.05, 0.2, 0.35, 0.4)
+
+
+def _f1_of_rare(lost: float) -> float:
+    """What macro F1 loses."""
+    rare, frequent = _SHARES[0], _SHARES[3]
+    return (lost / (2 - lost) + rare * lost / (2 * frequent + rare * lost)) / 4
+
+
 _LOSS, _RANKS = ranks(1.9, 2.0)
+_MEAN = np.sqrt(2 / np.pi)
 WORLDS = [
     SetWorld("area under the curve", "accuracy.auc", f"drop <= {_LOSS:.12f} vs b", _RANKS),
     SetWorld("macro F1 of four classes", "accuracy.macro_f1", "drop <= 2 pp vs b", decisions(0.88, 0.90)),
     SetWorld("root mean squared error", "error.rmse", "<= 1.05 x b", errors(1.05, None)),
     SetWorld("the same, few errors are large", "error.rmse", "<= 1.05 x b", errors(1.05, 6)),
+    SetWorld(
+        "area, 2 % of answers mixed up",
+        "accuracy.auc",
+        f"drop <= {_auc_of_mixed(0.02, norm.cdf(np.sqrt(2))):.12f} vs b",
+        mixed_up(_RANKS, 0.02),
+    ),
+    SetWorld(
+        "macro F1, 1 % of answers mixed up",
+        "accuracy.macro_f1",
+        f"drop <= {0.97 - 0.25:.12f} pp vs b",
+        mixed_up(decisions(0.97, 0.97), 0.01),
+    ),
+    SetWorld(
+        "macro F1, a tenth of a rare class lost",
+        "accuracy.macro_f1",
+        f"drop <= {100 * _f1_of_rare(0.1):.12f} pp vs b",
+        rare_class(0.1),
+    ),
+    SetWorld(
+        "root mean squared error, 1 % mixed up",
+        "error.rmse",
+        f"drop <= {np.sqrt(1 + 0.01 * 2 * 3**2) - 1:.12f} vs b",
+        mixed_up(numbers(3), 0.01),
+    ),
+    SetWorld(
+        "the same as a ratio",
+        "error.rmse",
+        f"<= {np.sqrt(1 + 0.01 * 2 * 3**2):.12f} x b",
+        mixed_up(numbers(3), 0.01),
+    ),
+    SetWorld(
+        "mean absolute error, 1 % mixed up",
+        "error.mae",
+        f"drop <= {_MEAN * 0.01 * (np.sqrt(2 * 3**2 + 1) - 1):.12f} vs b",
+        mixed_up(numbers(3), 0.01),
+    ),
 ]
 
 
@@ -100,8 +186,14 @@ def cell(place: tuple[int, int, int]) -> tuple[float, float]:
     bound = parse_bound(world.bound, metric.dimension)
     found: Counter[Verdict] = Counter()
     for _ in range(runs):
-        own, other = (metric.scored(outputs, None, None) for outputs in world.draw(random, n))
+        answers = world.draw(random, n)
+        try:
+            own, other = (metric.scored(outputs, None, None) for outputs in answers)
+        except KpiError:
+            continue  # a class without samples: no verdict
         scores = metric.paired_scores(own.scores, other.scores, own.groups, own.weights)
+        if scores.thin:
+            scores = replace(scores, effect=metric.effect(answers[1], None, None))
         found[judge_samples(bound, scores, CONFIDENCE, metric.better, paired=metric.paired).verdict] += 1
     return found[Verdict.PASS] / runs, found[Verdict.FAIL] / runs
 

@@ -83,7 +83,20 @@ class Scorer:
         _require_alike(metric, [(recipe, self._campaign.of(u)) for recipe, u in zip(recipes, used, strict=False)])
         series = self._campaign.of(own)
         units = series.groups.get(metric.name) or series.clusters
-        return metric.paired_scores(scores, others, units, series.weights.get(metric.name))
+        found = metric.paired_scores(scores, others, units, series.weights.get(metric.name))
+        if others is None or not found.thin:
+            return found
+        return replace(found, effect=self._effect(metric, used[1], references[1]))
+
+    def _effect(self, metric: type[SampleMetric], subject: MeasurementSpec, reference: Any) -> float:
+        """What one sample can do to the figure of the recipe that is compared with, kept with its scores."""
+        series = self._campaign.of(subject)
+        if metric.name not in series.effects:
+            outputs = self.outputs(metric, subject, compared=True)
+            with computing(metric, subject.recipe, outputs, self._log):
+                series.effects[metric.name] = metric.effect(outputs, reference, series.clusters)
+            self._campaign.keep(subject)
+        return series.effects[metric.name]
 
     def _reference(self, metric: type[SampleMetric], recipe: Recipe, subjects: Sequence[MeasurementSpec]) -> Any:
         """What the reference of a recipe left; None where the metric needs none."""

@@ -38,7 +38,7 @@ _FACTS = (
     "taken_over",
 )
 """What is known of a measurement before anything is measured."""
-_OF_SCORES = ("scores", "weights", "groups", "scored_with")
+_OF_SCORES = ("scores", "weights", "groups", "effects", "scored_with")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class Event(msgspec.Struct, omit_defaults=True):
     scores: msgspec.Raw = msgspec.Raw()
     weights: msgspec.Raw = msgspec.Raw()
     groups: msgspec.Raw = msgspec.Raw()
+    effects: msgspec.Raw = msgspec.Raw()
     scored_with: msgspec.Raw = msgspec.Raw()
     key: tuple[str, str, str] = ("", "", "")
     answer: msgspec.Raw = msgspec.Raw()
@@ -85,7 +86,7 @@ class _Kept:
 
     processes: int = 0
     pairs: dict[str, int] = field(default_factory=dict)
-    scores: set[str] = field(default_factory=set)
+    scores: set[tuple[str, bool]] = field(default_factory=set)
 
 
 class Journal:
@@ -125,21 +126,22 @@ class Journal:
         for other, pairs in measurement.pairs.items():
             new_pairs = pairs[known.pairs.get(other, 0) :]
             events += [Event(_PAIR, name, other=other, pair=pair) for pair in new_pairs]
-        for metric in measurement.scores.keys() - known.scores:
-            events.append(_scores_event(measurement, metric))
+        # What one sample can do may be asked for later: the scores are then written once more with it.
+        scored = {(metric, metric in measurement.effects) for metric in measurement.scores}
+        events += [_scores_event(measurement, metric) for metric, _ in scored - known.scores]
         self.append(*events)
         self._kept[name] = _Kept(
             len(measurement.processes),
             {other: len(pairs) for other, pairs in measurement.pairs.items()},
-            set(measurement.scores),
+            scored,
         )
 
 
 def _scores_event(measurement: Measurement, metric: str) -> Event:
-    scores, weights, groups, scored_with = (raw(getattr(measurement, part).get(metric)) for part in _OF_SCORES)
-    return Event(
-        _SCORES, measurement.id, metric=metric, scores=scores, weights=weights, groups=groups, scored_with=scored_with
-    )
+    event = Event(_SCORES, measurement.id, metric=metric)
+    for part in _OF_SCORES:
+        setattr(event, part, raw(getattr(measurement, part).get(metric)))
+    return event
 
 
 @dataclass

@@ -112,6 +112,7 @@ class Measurement:
     ``pairs`` are the undisturbed pairs with another measurement, by its id, as places in both lists of processes;
     ``scores`` one number for each evaluation sample, by metric; ``weights`` how much each sample counts, where not
     alike, ``groups`` which group of samples each belongs to, where a figure of the whole set is known by groups;
+    ``effects`` the most that one sample moves a figure, where another recipe was compared and few samples differed;
     ``scored_with`` is what scores were computed with. ``conditions`` must be alike for two measurements to be of
     the same thing. ``artifact`` is a SHA-256, ``artifact_bytes`` its size. ``machine`` names the machine that
     was reached for it, empty where it was that of the run.
@@ -135,6 +136,7 @@ class Measurement:
     scores: Mapping[str, Numbers] = field(default_factory=dict)
     weights: Mapping[str, Numbers] = field(default_factory=dict)
     groups: Mapping[str, Numbers] = field(default_factory=dict)
+    effects: Mapping[str, float] = field(default_factory=dict)
     scored_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     pairs: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
     processes: Sequence[ProcessRecord] = ()

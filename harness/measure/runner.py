@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 import threading
 import time
@@ -93,6 +94,7 @@ class Series:
     scores: dict[str, Numbers] = field(default_factory=dict)
     weights: dict[str, Numbers] = field(default_factory=dict)
     groups: dict[str, Numbers] = field(default_factory=dict)
+    effects: dict[str, float] = field(default_factory=dict)
     scored_with: dict[str, dict[str, str]] = field(default_factory=dict)
     taken_over: Resumed | None = None
 
@@ -125,6 +127,7 @@ class Series:
             scores=self.scores,
             weights=self.weights,
             groups=self.groups,
+            effects={metric: effect for metric, effect in self.effects.items() if math.isfinite(effect)},
             scored_with=self.scored_with,
             pairs=pairs,
             processes=self.records,

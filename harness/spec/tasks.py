@@ -39,7 +39,10 @@ class Guess:
 
 
 Starter = tuple[str, str, str]
-"""A first target: metric, bound, what a comment says. ``{reference}`` and ``{share}`` in a bound are filled in."""
+"""A first target: metric, bound, what a comment says.
+
+``{reference}``, ``{share}`` and ``{drop}``, the least drop that the data can prove, are filled in.
+"""
 
 
 @dataclass(frozen=True, slots=True)

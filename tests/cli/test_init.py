@@ -9,10 +9,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from harness.cli.main import main
+from harness.cli.starting import provable_drop
 from harness.spec.reader import read_spec
 from tests.support.model_files import digits_data, digits_model, save
 from tests.support.ncnn_files import dense
 from tests.support.project import Project
+from tests.support.unchanged import judged_unchanged
 
 TWICE = [helper.make_node("Add", ["x", "x"], ["y"])]
 
@@ -130,6 +132,29 @@ def test_numbers_are_a_regression(tmp_path: Path) -> None:
     spec = read_spec(tmp_path / "kpis.toml")
     assert spec.workloads["digits"].task == "regression"
     assert any(target.metric_name == "error.r2" for target in spec.targets)
+
+
+@pytest.mark.suite
+def test_a_regression_that_loses_nothing_passes_what_is_proposed(tmp_path: Path, shared_store: Path) -> None:
+    import onnxruntime
+
+    model, chance = digits_model(tmp_path / "digits.onnx"), np.random.default_rng(0)
+    image = chance.random((60, 64), np.float32)
+    (answers,) = onnxruntime.InferenceSession(str(model)).run(None, {"image": image})
+    np.savez(tmp_path / "d.npz", image=image, label=answers + chance.normal(0, 0.1, answers.shape))
+    assert init(tmp_path, str(model), "--data", str(tmp_path / "d.npz")) == 0
+    judged = judged_unchanged(Project(tmp_path, shared_store), "digits", "parity.relative_error")
+    assert judged["verdict"] == "PASS", judged
+
+
+@pytest.mark.parametrize(
+    ("metric", "samples", "points"),
+    [("accuracy.top1", 1000, 1), ("accuracy.top1", 100, 10), ("accuracy.map", 1000, 3), ("accuracy.map", 20, 30)],
+)
+def test_the_drop_that_is_proposed_is_one_that_so_many_samples_can_prove(
+    metric: str, samples: int, points: int
+) -> None:
+    assert provable_drop(metric, samples) == points
 
 
 def test_nothing_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

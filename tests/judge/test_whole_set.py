@@ -13,7 +13,7 @@ from harness import SetMetric
 from harness.core.bounds import parse_bound
 from harness.core.score_bounds import LEAST_GROUPS, Scores, difference_bounds, mean_bounds
 from harness.core.units import SHARE
-from harness.judge.metrics.whole_set import sample_groups
+from harness.judge.metrics.mixed import sample_groups
 from harness.judge.verdict import Basis, Verdict, judge_samples
 from tests.support.replayed import formulas
 

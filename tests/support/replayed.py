@@ -24,6 +24,7 @@ def load(name: str) -> ModuleType:
 
 
 quantiles = load("replay_quantiles")
+shares = load("replay_shares")
 files = load("replay_file")
 formulas = load("replay_formulas")
 looks = load("replay_looks")

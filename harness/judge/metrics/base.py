@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.core.errors import KpiError, Unavailable
@@ -11,6 +12,7 @@ from harness.core.score_bounds import Scored, Scores, mean_bounds
 from harness.core.statistics import median, recorded_looks
 from harness.core.units import Dimension
 from harness.judge.case import Case, NotReproducible, first_look
+from harness.judge.metrics.mixed import effect_on_mean
 from harness.judge.verdict import Basis, Decision, Estimate, bounds_at, judge_exact, judge_processes, judge_samples
 from harness.measure.records import Measurement
 from harness.measure.sequence import Within
@@ -282,6 +284,11 @@ class SampleMetric(Metric):
         return Scored(cls.scores(outputs, reference), cls.weights(outputs))
 
     @classmethod
+    def effect(cls, outputs: Any, reference: Any, clusters: Sequence[int] | None) -> float:
+        """The most that one sample (or cluster) moves the figure when it is answered as another is; inf: not known."""
+        return effect_on_mean(cls, outputs, reference, clusters)
+
+    @classmethod
     def figure(cls, outputs: Any, reference: Any) -> float:
         """The one figure of all samples."""
         scores = cls.scores(outputs, reference)
@@ -313,7 +320,8 @@ class SampleMetric(Metric):
         scores, others = own.scores[cls.name], other.scores[cls.name] if other else None
         clusters = own.processes[0].details.get("clusters") if own.processes else None
         clusters = own.groups.get(cls.name) or clusters
-        return cls.paired_scores(scores, others, clusters, own.weights.get(cls.name))
+        found = cls.paired_scores(scores, others, clusters, own.weights.get(cls.name))
+        return replace(found, effect=other.effects.get(cls.name, math.inf)) if other else found
 
     @classmethod
     def class_names(cls, outputs: Any) -> list[str] | None:

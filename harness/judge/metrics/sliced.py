@@ -94,6 +94,14 @@ class SlicedMetric(SampleMetric):
         return cls.whole.figure(cls._part(outputs, rows), None if reference is None else cls._part(reference, rows))
 
     @classmethod
+    def effect(cls, outputs: Outputs, reference: Outputs | None, clusters: Sequence[int] | None) -> float:
+        rows = cls.rows(outputs)
+        names = None if clusters is None else [clusters[row] for row in rows]
+        return cls.whole.effect(
+            cls._part(outputs, rows), None if reference is None else cls._part(reference, rows), names
+        )
+
+    @classmethod
     def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
         return list(cls.scored(outputs, reference, None).scores)
 

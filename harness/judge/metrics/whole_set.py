@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import random
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from harness.core.score_bounds import Scored
 from harness.judge.metrics.base import SampleMetric
+from harness.judge.metrics.mixed import effect_on_set, sample_groups
 
 
 class SetMetric(SampleMetric):
@@ -61,12 +61,6 @@ class SetMetric(SampleMetric):
         shift = whole - math.fsum(scores) / len(scores)
         return Scored([score + shift for score in scores], groups=groups)
 
-
-def sample_groups(count: int, clusters: Sequence[int] | None, most: int) -> list[int]:
-    """The number of the group of each of ``count`` samples; those of one cluster are together."""
-    units = list(range(count)) if clusters is None else list(clusters)
-    names = sorted(set(units))
-    order = list(range(len(names)))
-    random.Random(len(names)).shuffle(order)  # noqa: S311 - the same groups for every recipe
-    number = {name: place % most for name, place in zip(names, order, strict=True)}
-    return [number[unit] for unit in units]
+    @classmethod
+    def effect(cls, outputs: Any, reference: Any, clusters: Sequence[int] | None) -> float:
+        return effect_on_set(cls, outputs, reference, clusters)

@@ -68,7 +68,7 @@ _SINGLE = tuple(
         holds=holds,
         guess=partial(_guess, kind),
         starting=(("accuracy.top1", ">= 50 %", "a starting point: write what you need"),),
-        kept=("accuracy.top1", "drop <= 1 pp vs {reference}", "how much accuracy it may cost"),
+        kept=("accuracy.top1", "drop <= {drop} vs {reference}", "how much accuracy it may cost"),
     )
     for kind, holds in (("image", "pictures"), ("text", "texts"), ("audio", "recordings"), ("tabular", ""))
 )
@@ -81,7 +81,7 @@ _SEVERAL = Task(
     space=tensor_space,
     guess=_guess_labels,
     starting=(("accuracy.multilabel_f1", ">= 50 %", "a starting point: write what you need"),),
-    kept=("accuracy.multilabel_f1", "drop <= 1 pp vs {reference}", "how much accuracy it may cost"),
+    kept=("accuracy.multilabel_f1", "drop <= {drop} vs {reference}", "how much accuracy it may cost"),
 )
 TASKS = (*_SINGLE, _SEVERAL)
 CLASSIFICATION = frozenset(task.name for task in _SINGLE)

@@ -50,7 +50,7 @@ TASKS = (
         space=tensor_space,
         guess=_guess,
         starting=(("accuracy.map50", ">= 50 %", "a starting point: write what you need"),),
-        kept=("accuracy.map", "drop <= 1 pp vs {reference}", "how much accuracy it may cost"),
+        kept=("accuracy.map", "drop <= {drop} vs {reference}", "how much accuracy it may cost"),
     ),
     Task(
         MASKS,
@@ -61,7 +61,7 @@ TASKS = (
         space=tensor_space,
         guess=_guess_masks,
         starting=(("accuracy.mask_map50", ">= 50 %", "a starting point: write what you need"),),
-        kept=("accuracy.mask_map", "drop <= 1 pp vs {reference}", "how much accuracy it may cost"),
+        kept=("accuracy.mask_map", "drop <= {drop} vs {reference}", "how much accuracy it may cost"),
     ),
 )
 DETECTION, OF_MASKS = frozenset({NAME, MASKS}), frozenset({MASKS})

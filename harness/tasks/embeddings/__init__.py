@@ -40,7 +40,7 @@ TASKS = (
         space=tensor_space,
         guess=_guess,
         starting=(("accuracy.recall_at_1", ">= 50 %", "a starting point: write what you need"),),
-        kept=("accuracy.recall_at_1", "drop <= 1 pp vs {reference}", "how much it may find less"),
+        kept=("accuracy.recall_at_1", "drop <= {drop} vs {reference}", "how much it may find less"),
     ),
 )
 EMBEDDINGS = frozenset({NAME})

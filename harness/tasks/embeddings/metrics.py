@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harness.core.errors import KpiError
 from harness.core.units import NUMBER, SHARE
 from harness.judge.metrics.base import SampleMetric
-from harness.judge.metrics.whole_set import SetMetric, sample_groups
+from harness.judge.metrics.mixed import sample_groups
+from harness.judge.metrics.whole_set import SetMetric
 from harness.judge.metrics.worth import check_better_than
 from harness.measure.records import Outputs
 from harness.tasks.embeddings import EMBEDDINGS
@@ -149,6 +151,11 @@ class EqualErrorRate(IdentityMetric, SetMetric):
         return super().scored(Pairs(outputs.logits, outputs.labels, groups), reference, clusters)
 
     @classmethod
+    def effect(cls, outputs: Any, reference: Any, clusters: Sequence[int] | None) -> float:
+        del outputs, reference, clusters
+        return math.inf  # a sample is in as many pairs as there are others
+
+    @classmethod
     def count(cls, outputs: Pairs) -> int:
         return len(outputs.groups)
 
@@ -210,6 +217,11 @@ class Spearman(EmbeddingMetric, SetMetric):
     def scored(cls, outputs: Outputs, reference: Outputs | None, clusters: Sequence[int] | None) -> Scored:
         found = judged(outputs)
         return super().scored(found, reference, found.pairs if clusters is None else clusters)
+
+    @classmethod
+    def effect(cls, outputs: Any, reference: Any, clusters: Sequence[int] | None) -> float:
+        del outputs, reference, clusters
+        return math.inf  # ranks of pairs
 
     @classmethod
     def count(cls, outputs: _Judged) -> int:

@@ -35,7 +35,7 @@ PIXELS = Task(
     space=tensor_space,
     guess=_guess,
     starting=(("accuracy.iou", ">= 50 %", "a starting point: write what you need"),),
-    kept=("accuracy.iou", "drop <= 1 pp vs {reference}", "how much accuracy it may cost"),
+    kept=("accuracy.iou", "drop <= {drop} vs {reference}", "how much accuracy it may cost"),
 )
 TASKS = (VIDEO, PIXELS)
 SEGMENTATION = frozenset({VIDEO.name})

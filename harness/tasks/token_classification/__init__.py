@@ -74,7 +74,7 @@ TASKS = (
         names="tags",
         guess=_guess,
         starting=(("accuracy.tokens", ">= 80 %", "a starting point: write what you need"),),
-        kept=("accuracy.entity_f1", "drop <= 1 pp vs {reference}", "how much of what it finds it may lose"),
+        kept=("accuracy.entity_f1", "drop <= {drop} vs {reference}", "how much of what it finds it may lose"),
     ),
 )
 TAGGING = frozenset(task.name for task in TASKS)

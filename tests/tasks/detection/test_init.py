@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from harness.cli.main import main
 from harness.core.data_files import Preprocess
 from harness.spec.reader import read_spec
 from tests.support.detectors import squares_data, squares_model
+from tests.support.project import Project
+from tests.support.unchanged import judged_unchanged
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_the_layout_and_the_pictures_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,3 +42,13 @@ def test_prototypes_next_to_boxes_are_masks(tmp_path: Path, capsys: pytest.Captu
     assert named.items() <= dict(workload.task_options).items()
     assert {"accuracy.mask_map", "accuracy.mask_map50"} <= {target.metric_name for target in spec.targets}
     assert "task: instance-segmentation" in capsys.readouterr().out
+
+
+@pytest.mark.suite
+def test_a_conversion_that_loses_nothing_passes_what_is_proposed(tmp_path: Path, shared_store: Path) -> None:
+    model, data = squares_model(tmp_path / "squares.onnx"), squares_data(tmp_path / "pictures", 200)
+    assert main(["--kpis", str(tmp_path / "kpis.toml"), "init", str(model), "--data", str(data)]) == 0
+    judged = judged_unchanged(Project(tmp_path, shared_store), "squares", "accuracy.map")
+    assert judged["bound"] == "drop <= 20 pp vs as-delivered"
+    assert judged["verdict"] == "PASS", judged
+    assert judged["value"] == 0
