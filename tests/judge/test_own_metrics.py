@@ -64,6 +64,8 @@ def test_a_score_of_each_sample(tmp_path: Path) -> None:
 WRONG = {
     "raises": ("def worst(o, l):\n    return 1 / 0\n", {}, r"metrics\.py:2: ZeroDivisionError: division by zero"),
     "exits": ("def worst(o, l):\n    raise SystemExit(3)\n", {}, r"metrics\.py:2: SystemExit: 3"),
+    "leaves": ("import os\ndef worst(o, l):\n    os._exit(0)\n", {}, r"metrics\.py:3: SystemExit: os\._exit\(0\)"),
+    "leaves at once": ("import os\nos._exit(0)\n", {}, r"metrics\.py:2: SystemExit: os\._exit\(0\)"),
     "nan": ("def worst(o, l):\n    return l * float('nan')\n", {}, r"gives nan of sample 0"),
     "length": ("def worst(o, l):\n    return l[1:]\n", {}, r"of shape \(299,\), expected 300 numbers"),
     "text": ("def worst(o, l):\n    return ['a'] * len(l)\n", {}, "expected 300 numbers"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from harness.core.errors import KpiError
 from harness.core.own_metrics import OwnMetric
@@ -90,7 +92,8 @@ def _function(own: OwnMetric, digest: str) -> Callable[[Array, Array], Any]:
         raise KpiError(f"metric {own.name}: {own.file} is not here", "check `function` in kpis.toml")
     module = module_from_spec(found)
     try:
-        found.loader.exec_module(module)
+        with _staying():
+            found.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise _told(own, error) from error
     function = getattr(module, own.function, None)
@@ -100,6 +103,21 @@ def _function(own: OwnMetric, digest: str) -> Callable[[Array, Array], Any]:
     return function  # type: ignore[no-any-return]
 
 
+@contextmanager
+def _staying() -> Iterator[None]:
+    """Within it ``os._exit`` raises: a metric that ended the process would end pytest, without a word and with 0."""
+
+    def leave(status: int) -> NoReturn:
+        raise SystemExit(f"os._exit({status})")
+
+    kept = os._exit
+    os._exit = leave
+    try:
+        yield
+    finally:
+        os._exit = kept
+
+
 def _asked(own: OwnMetric, outputs: Array, labels: Array, read: Reader) -> list[float]:
     """What the function gives, as ``read`` makes figures of it; KpiError where it raises or one is out of range."""
     function = _function(own, own.digest)
@@ -107,7 +125,8 @@ def _asked(own: OwnMetric, outputs: Array, labels: Array, read: Reader) -> list[
     for array in (outputs, labels):
         array.flags.writeable = False  # the next metric reads the same
     try:
-        said = function(outputs, labels)
+        with _staying():
+            said = function(outputs, labels)
     except (Exception, SystemExit) as error:
         raise _told(own, error) from error
     values = read(own, said, len(labels))
