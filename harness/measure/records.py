@@ -147,10 +147,12 @@ class Outputs:
     """What an artifact answered on a split: ``logits`` (n, classes) and ``labels`` (n,), in the split's order.
 
     ``slices`` (n,) are names of the parts that samples belong to, where the data have any; ``task`` holds the settings
-    of the workload's task. Where samples have several lengths, NaN fills ``logits`` up.
+    of the workload's task, ``classes`` the names of the classes in the model's order, where they have any. Where
+    samples have several lengths, NaN fills ``logits`` up.
     """
 
     logits: npt.NDArray[np.floating[Any]]
     labels: npt.NDArray[np.integer[Any]]
     slices: npt.NDArray[np.str_] | None = None
     task: Mapping[str, Any] = field(default_factory=dict)
+    classes: Sequence[str] = ()

@@ -240,13 +240,15 @@ class TensorWorkload(Workload):
 
     ``outputs`` names what the network returns, in that order, or by its keys where it returns a mapping; ``scored`` is
     the one that accuracy and parity are of, where there are several. Where there is ``state``, a sample is a sequence.
-    ``gaps`` says that NaN in an input means a value that is not known, and is meant.
+    ``gaps`` says that NaN in an input means a value that is not known, and is meant; ``class_names`` are those of the
+    classes in the model's order, where they have any.
     """
 
     outputs: tuple[str, ...]
     scored: str | None = None
     state: tuple[StateInput, ...] = ()
     gaps: bool = False
+    class_names: tuple[str, ...] = ()
 
     @property
     def one_by_one(self) -> bool:

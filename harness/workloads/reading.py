@@ -37,6 +37,11 @@ class Reading(ABC):
     def outputs(self, known: Sequence[str]) -> tuple[str, ...]:
         """The outputs that are read, of those that the model has. KpiError where one that is needed is missing."""
 
+    def kinds(self, outputs: Mapping[str, Array]) -> int | None:
+        """How many classes the outputs tell apart; None where their shapes do not say."""
+        del outputs
+        return None
+
     @abstractmethod
     def read(self, outputs: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Array:
         """What is scored of a batch of outputs, (samples, ...), of one shape whatever the batch; NaN fills up.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,14 @@ def test_parity_compares_the_same_samples() -> None:
     given, other = outputs(0.9, 0.5), outputs(0.9, 0.5, seed=1)
     whole = np.array(metric("parity.agreement").scores(given, other))
     assert metric("parity.agreement[slice=night]").scores(given, other) == whole[NIGHT].tolist()
+
+
+def test_a_class_may_be_called_by_its_name() -> None:
+    given = replace(outputs(0.9, 0.5), classes=("cat", "dog", "2"))
+    by_number, by_name = metric("accuracy.top1[class=1]"), metric("accuracy.top1[class=dog]")
+    assert by_name.scores(given, None) == by_number.scores(given, None)
+    with pytest.raises(KpiError, match=r'no evaluation sample is of class "cow"'):
+        metric("accuracy.top1[class=cow]").scores(given, None)
 
 
 def test_what_is_not_there_is_named() -> None:

@@ -58,14 +58,21 @@ class SlicedMetric(SampleMetric):
         """The places of its samples. KpiError where there are none, with what there is."""
         import numpy as np
 
-        if cls.which not in (known := cls.names(outputs)):
+        which = cls._which(outputs)
+        if which not in (known := cls.names(outputs)):
             listed = ", ".join(known[:_LISTED]) + (" ..." if len(known) > _LISTED else "")
             there = shortened(f"there are {listed}", 200) if known else "there are none"
             raise KpiError(f'no evaluation sample is of {cls.by} "{cls.which}"', there)
         if cls.by == "class" and cls.whole.class_names(outputs) is not None:
             return np.arange(len(outputs.labels))
-        found: Rows = np.flatnonzero(cls._names(outputs) == cls.which)
+        found: Rows = np.flatnonzero(cls._names(outputs) == which)
         return found
+
+    @classmethod
+    def _which(cls, outputs: Outputs) -> str:
+        """The slice, or the class by its number, where it is called by a name that the workload declares."""
+        names = list(outputs.classes)
+        return str(names.index(cls.which)) if cls.by == "class" and cls.which in names else cls.which
 
     @classmethod
     def remarks(cls, outputs: Outputs, reference: Outputs | None) -> list[str]:
@@ -85,8 +92,8 @@ class SlicedMetric(SampleMetric):
 
     @classmethod
     def _part(cls, outputs: Outputs, rows: Rows) -> Outputs:
-        own = Outputs(outputs.logits[rows], outputs.labels[rows], task=outputs.task)
-        return cls.whole.class_part(own, cls.which) if cls.by == "class" else own
+        own = Outputs(outputs.logits[rows], outputs.labels[rows], task=outputs.task, classes=outputs.classes)
+        return cls.whole.class_part(own, cls._which(outputs)) if cls.by == "class" else own
 
     @classmethod
     def figure(cls, outputs: Outputs, reference: Outputs | None) -> float:

@@ -67,7 +67,8 @@ class Evaluate(TensorScenario, ProducesOutputs):
 
         with np.load(file) as arrays:
             task = json.loads(str(arrays["task"])) if "task" in arrays else {}
-            return Outputs(arrays["logits"], arrays["labels"], arrays.get("slices"), task)
+            classes = tuple(arrays["classes"].tolist()) if "classes" in arrays else ()
+            return Outputs(arrays["logits"], arrays["labels"], arrays.get("slices"), task, classes)
 
     def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         import numpy as np
@@ -86,6 +87,8 @@ class Evaluate(TensorScenario, ProducesOutputs):
             kept_arrays["slices"] = np.asarray(split.slices, dtype=np.str_)[:count]
         if workload.settings.task_options:
             kept_arrays["task"] = np.asarray(json.dumps(dict(workload.settings.task_options)))
+        if workload.class_names:
+            kept_arrays["classes"] = np.asarray(workload.class_names, dtype=np.str_)
         np.savez(stage.outputs, **kept_arrays)
         clusters, samples = split.clusters, answers.samples
         kept = told(stage, samples, labels[:count].tobytes()) | clustered(clusters and clusters[:count], samples)

@@ -129,6 +129,14 @@ class Boxes(Layout):
             )
         return chosen_outputs([self.boxes or known[0]], known)
 
+    def kinds(self, outputs: Mapping[str, Array]) -> int | None:
+        from harness.tasks.detection import decoding
+
+        arrays = [outputs[name] for name in self.outputs(list(outputs))]
+        if self.layout == "detr" and arrays[1].ndim == _SINGLE:
+            return int(arrays[1].shape[2]) - (not self.sigmoid)
+        return decoding.kinds_of(self.layout, arrays[0])
+
     def read(self, outputs: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Array:
         """Boxes (pictures, most, 6): x, y, width, height in pixels of the input, score, class; the best first."""
         from harness.tasks.detection import decoding

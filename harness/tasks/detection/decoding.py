@@ -66,11 +66,23 @@ def anchor_rows(layout: str, output: Array) -> Array:
     return output
 
 
+def kinds_of(layout: str, output: Array, more: int = 0) -> int | None:
+    """The classes that a YOLO's output has columns for, ``more`` columns being of something else; else None."""
+    if layout not in ("yolov8", "yolov5", "yolox") or output.ndim != _AXES:
+        return None
+    return int(anchor_rows(layout, output).shape[2]) - _before(layout) - more
+
+
+def _before(layout: str) -> int:
+    """The columns before those of classes."""
+    return _CORNERS if layout == "yolov8" else _CORNERS + 1
+
+
 def anchors(layout: str, rows: Array, size: Size, how: Boxes | Masks) -> Iterator[Found]:
     """YOLO layouts: a box and its scores for each anchor; of boxes of a class that overlap the best is kept."""
     import numpy as np
 
-    before = _CORNERS if layout == "yolov8" else _CORNERS + 1
+    before = _before(layout)
     if rows.shape[2] <= before:
         raise KpiError(
             f'layout "{layout}": the output has the shape {rows.shape}, {before} columns and one for each class are '

@@ -80,6 +80,12 @@ class Masks(Layout):
     def outputs(self, known: Sequence[str]) -> tuple[str, ...]:
         return self.named(known)
 
+    def kinds(self, outputs: Mapping[str, Array]) -> int | None:
+        from harness.tasks.detection import decoding
+
+        rows, maps = (outputs[name] for name in self.outputs(list(outputs))[:2])
+        return None if self.layout == "mask-rcnn" else decoding.kinds_of(self.layout, rows, maps.shape[1])
+
     def read(self, outputs: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Array:
         """Objects packed for each picture, (pictures, ...): as ``decoding.heads`` with the runs of their masks."""
         from harness.tasks.detection import decoding

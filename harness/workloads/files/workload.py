@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.core.data_files import DataFiles
-from harness.core.errors import KpiError
+from harness.core.errors import KpiError, shortened
 from harness.spec.tasks import tasks
 from harness.workloads.base import Settings, Split, TensorSpec, TensorWorkload
 from harness.workloads.checkpoint import remembered_digest
@@ -56,6 +56,7 @@ class FileWorkload(TensorWorkload):
                 self._reading, self._data = made, replace(self._data, drawn=made.drawn)
             # A task may name its classes itself.
             self._data = replace(self._data, classes=self._data.classes or tuple(getattr(made, "class_names", ())))
+        self.class_names = tuple(self._data.classes)
         if self.scored in settings.state.values():
             raise KpiError(f"scored: {self.scored} carries state, as `state` says", "correct one of them")
 
@@ -95,6 +96,13 @@ class FileWorkload(TensorWorkload):
     def read(self, outputs: Mapping[str, npt.NDArray[Any]], feeds: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
         if self._reading is None:
             return super().read(outputs, feeds)
+        found, names = self._reading.kinds(outputs), self.class_names
+        if names and found is not None and found > 0 and found != len(names):
+            raise KpiError(
+                f"the outputs have columns for {found} classes, `classes` names {len(names)}: "
+                f"{shortened(', '.join(names), 80)}",
+                "name all classes of the model, in its order",
+            )
         # Of inputs whose size varies that of the batch counts.
         return self._reading.read(outputs, [replace(one, shape=feeds[one.name].shape[1:]) for one in self.inputs])
 

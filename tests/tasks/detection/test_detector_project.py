@@ -9,6 +9,7 @@ import pytest
 
 from harness.build.passes.tuning import Tuning
 from harness.core.data_files import DataFiles, Preprocess
+from harness.core.errors import KpiError
 from harness.workloads.files.workload import FileWorkload
 from tests.support.detectors import squares_data, squares_model
 from tests.support.model_files import file_settings
@@ -113,3 +114,24 @@ def test_passes_tune_by_mean_average_precision(tmp_path: Path) -> None:
     shifted = tuning.score(lambda feeds: {"output0": session.run(["output0"], dict(feeds))[0] + move})
     assert shifted < whole / 2
     assert tuning.permitted("1 pp") == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_classes_that_are_not_as_many_as_the_models_are_named(tmp_path: Path, *, masks: bool) -> None:
+    import onnxruntime
+
+    file = squares_model(tmp_path / "squares.onnx", masks=masks)
+    data = squares_data(tmp_path / "pictures", 10)
+    task, options = "object-detection", {"layout": "yolov8"}
+    if masks:
+        task, options = "instance-segmentation", {**options, "boxes": "output0", "prototypes": "output1"}
+    session, feeds = onnxruntime.InferenceSession(str(file)), {"images": np.zeros((1, 3, 96, 96), np.float32)}
+    answers = dict(zip([one.name for one in session.get_outputs()], session.run(None, feeds), strict=True))
+    for names, fit in ((("red", "green", "blue"), True), (("red", "green", "blue", "grey"), False)):
+        files = DataFiles(data, classes=names, preprocess=Preprocess((96, 96)))
+        workload = FileWorkload(file_settings(task, file, files, tmp_path / "cache", task_options=options))
+        if fit:
+            assert len(workload.read(answers, feeds)) == 1
+            continue
+        with pytest.raises(KpiError, match="columns for 3 classes, `classes` names 4: red, green, blue, grey"):
+            workload.read(answers, feeds)

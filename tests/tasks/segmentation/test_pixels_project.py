@@ -79,6 +79,7 @@ machine = "any-cpu"
 "accuracy.dice" = ">= 85 %"
 "accuracy.pixels" = ">= 95 %"
 "accuracy.iou[class=2]" = ">= 70 %"
+"accuracy.dice[class=green]" = ">= 80 %"
 
 [[kpi]]
 name = "int8"
@@ -122,7 +123,7 @@ def test_classes_of_pixels_are_judged(tmp_path: Path, shared_store: Path) -> Non
     project = Project(tmp_path, shared_store)
     done = project.pytest()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [target["verdict"] for target in project.evidence()["targets"]] == ["PASS"] * 11
+    assert [target["verdict"] for target in project.evidence()["targets"]] == ["PASS"] * 12
     again = project.recomputed()
     assert again.returncode == 0, again.stdout
 
