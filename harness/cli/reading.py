@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.workloads.files.coco import SUFFIX as COCO
 from harness.workloads.files.columns import Table
 from harness.workloads.files.images import PICTURES
 from harness.workloads.files.lines import LINES, Lines
+from harness.workloads.files.masked import SUFFIX as MASK
 from harness.workloads.files.recordings import RECORDINGS, read_recording
 from harness.workloads.files.table_files import guessed_delimiter
 from harness.workloads.files.tokenizing import FILE as TOKENIZER
@@ -34,6 +36,7 @@ SIDE, LENGTH = 224, 128  # of a picture, of a text, where the model leaves it op
 _TEXTS = (("text",), ("sentence",), ("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context"))
 _WORDS, _TAGS = ("tokens", "words"), ("tags", "ner_tags", "pos_tags", "labels", "label")
 _SORTED = "classes are in the order of their names: hold it against the order of the model's outputs"
+_MASKS = ("mask", "annotation", "label", "segmentation", "ground_truth", "gt")
 _CARD = "correct preprocess as the model's card says"
 
 
@@ -94,9 +97,36 @@ def _pictures(signature: Signature, place: Path, fit: str) -> Reading:
     grey = shape[3 if last else 1] == 1
     how = Preprocess((height, width), fit=fit, layout="NHWC" if last else "NCHW", colour="L" if grey else "RGB")
     said = [f"pictures become inputs in the usual way: {_CARD}"]
+    if place.is_dir() and (found := _painted(signature, place)):
+        pictures, masks = found
+        return Reading(DataFiles(pictures, masks=masks, drawn="pixels", preprocess=how), "pictures", said)
     if place.is_dir():
         said.append(_SORTED)
     return Reading(DataFiles(whole=place, preprocess=how), "pictures", said)
+
+
+def _painted(signature: Signature, place: Path) -> tuple[Path, str] | None:
+    """Pictures with the folder next to them that has a mask for each; both may be in one folder. None: there is none.
+
+    Of a model that answers maps alone: the pictures of two classes may have the same names too.
+    """
+    if not any(port.shape and len(port.shape) in (PICTURE - 1, PICTURE) for port in signature.outputs):
+        return None
+    inside = sorted(folder for folder in place.iterdir() if folder.is_dir())
+    next_to = sorted(folder for folder in place.resolve().parent.iterdir() if folder.is_dir())
+    within = [(folder, inside) for folder in inside if not _holds_masks(folder)]
+    for pictures, others in [(place, next_to), (place, inside), *within]:
+        for masks in (other for other in others if _holds_masks(other) and other != pictures.resolve()):
+            files = [file for file in files_below(pictures, PICTURES) if masks not in file.parents]
+            names = [file.relative_to(pictures).with_suffix(MASK) for file in files]
+            if names and all((masks / name).is_file() for name in names):
+                return pictures, os.path.relpath(masks.resolve(), pictures.resolve().parent)
+    return None
+
+
+def _holds_masks(folder: Path) -> bool:
+    """Whether it is called as folders of masks are."""
+    return any(word in folder.name.lower() for word in _MASKS)
 
 
 def _recordings(signature: Signature, folder: Path) -> Reading:

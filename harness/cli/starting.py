@@ -81,7 +81,8 @@ def look(
     file = data or _random_data(signature, folder / f"{name}-random.npz", shapes)
     found = reading_of(model, signature, file, tokenizer)
     files = found.files
-    samples = open_samples(file, signature, model.name, files)
+    place = files.whole or file
+    samples = open_samples(place, signature, model.name, files)
     task, guess, remarks = _task(signature, samples.labels, found.holds)
     scored = guess.output if len(signature.outputs) > 1 and not guess.options else None
     said = [*remarks, *samples.remarks, *found.remarks]
@@ -91,7 +92,7 @@ def look(
         options[names], files = list(files.classes), replace(files, classes=())
     if signature.fixed:
         said.append(f"no pass makes less of {signature.fixed}: add recipes with a `model` of their own")
-    return Found(name, model, signature, file, files, task, scored, samples.count, made, tuple(said), options)
+    return Found(name, model, signature, place, files, task, scored, samples.count, made, tuple(said), options)
 
 
 def _plain(stem: str) -> str:
@@ -261,6 +262,8 @@ def _data_lines(found: Found, folder: Path) -> Iterator[str]:
     more: dict[str, Any] = {"inputs": dict(reading.inputs)} if reading.inputs else {}
     if reading.label != DataFiles().label:
         more["label"] = reading.label
+    if reading.masks is not None:
+        more["masks"] = reading.masks
     if reading.classes:
         more["classes"] = list(reading.classes)
     if reading.delimiter is not None:

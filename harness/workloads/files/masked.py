@@ -26,7 +26,7 @@ NONE = 255
 """In labels, a pixel that does not count."""
 MOST = 254
 """So many classes there may be."""
-_SUFFIX = ".png"
+SUFFIX = ".png"
 
 
 class MaskedPictures(Pictured):
@@ -52,7 +52,7 @@ class MaskedPictures(Pictured):
         self._files = [file for file in files_below(folder, PICTURES) if place not in file.parents]
         if not self._files:
             raise KpiError(f"folder {folder} holds no pictures", f"known are {', '.join(sorted(PICTURES))}")
-        self._masks = [place / file.relative_to(folder).with_suffix(_SUFFIX) for file in self._files]
+        self._masks = [place / file.relative_to(folder).with_suffix(SUFFIX) for file in self._files]
         if lacking := [mask for mask in self._masks if not mask.is_file()]:
             raise KpiError(
                 f"{len(lacking)} of {len(self._masks)} pictures have no mask, such as "

@@ -17,6 +17,7 @@ from harness.workloads.files.workload import FileWorkload
 from tests.support.detectors import SIDE, pixels_model, squares_data
 from tests.support.model_files import FAST, file_settings
 from tests.support.project import Project
+from tests.support.unchanged import judged_unchanged
 
 TEXT = """
 [workload.squares]
@@ -164,3 +165,42 @@ def test_arrays_of_masks_are_guessed(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["--kpis", str(tmp_path / "k.toml"), "init", str(model), "--data", str(tmp_path / "d.npz")]) == 0
     assert read_spec(tmp_path / "k.toml").workloads["squares"].task == "semantic-segmentation"
     assert "task: semantic-segmentation" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("pictures", "masks", "given", "file"),
+    [
+        ("pictures", "masks", "pictures", "pictures"),
+        ("set/images", "set/labels", "set", "images"),
+        ("set", "set/masks", "set", "set"),
+    ],
+)
+def test_a_folder_of_pictures_with_one_of_masks_is_guessed(
+    tmp_path: Path, pictures: str, masks: str, given: str, file: str
+) -> None:
+    (tmp_path / pictures).parent.mkdir(exist_ok=True)
+    squares_data(tmp_path / pictures, 20)
+    masks_of(tmp_path / pictures, tmp_path / masks)
+    (tmp_path / pictures / "instances.json").unlink()
+    model = pixels_model(tmp_path / "squares.onnx")
+    assert main(["--kpis", str(tmp_path / "kpis.toml"), "init", str(model), "--data", str(tmp_path / given)]) == 0
+    workload = read_spec(tmp_path / "kpis.toml").workloads["squares"]
+    assert workload.task == "semantic-segmentation"
+    assert workload.data_files is not None
+    assert workload.data_files.whole is not None
+    assert workload.data_files.masks is not None
+    assert workload.data_files.whole.name == file
+    assert (workload.data_files.whole.parent / workload.data_files.masks).resolve() == tmp_path / masks
+
+
+@pytest.mark.suite
+def test_what_is_guessed_of_pictures_and_masks_is_judged_as_it_is(tmp_path: Path, shared_store: Path) -> None:
+    squares_data(tmp_path / "pictures", 60)
+    masks_of(tmp_path / "pictures", tmp_path / "masks")
+    (tmp_path / "pictures" / "instances.json").unlink()
+    model = pixels_model(tmp_path / "squares.onnx")
+    call = ["--kpis", str(tmp_path / "kpis.toml"), "init", str(model), "--data", str(tmp_path / "pictures")]
+    assert main(call) == 0
+    judged = judged_unchanged(Project(tmp_path, shared_store), "squares", "accuracy.iou")
+    assert judged["verdict"] == "PASS", judged
+    assert judged["value"] == pytest.approx(0, abs=1e-3)
