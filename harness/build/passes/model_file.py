@@ -72,6 +72,15 @@ class ModelFile(Pass):
         """
 
     @classmethod
+    def table_rows(cls, file: Path) -> dict[str, int]:
+        """For inputs that choose rows of a table of weights, such as token ids, how many rows there are.
+
+        Empty where the file does not say it.
+        """
+        del file
+        return {}
+
+    @classmethod
     def copied_to(cls, one: Path, file: Path) -> str:
         """What a file that belongs to the model's is called next to it, as the model names it."""
         return one.relative_to(file.parent).as_posix()

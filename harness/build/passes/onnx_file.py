@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.build.passes.model_file import ModelFile, turns
 from harness.build.passes.onnx_files import session_of
+from harness.build.passes.onnx_tables import table_rows
 from harness.core.errors import KpiError, reason
 from harness.workloads.files.signature import Port, Signature
 
@@ -46,6 +47,10 @@ class OnnxFile(ModelFile):
     def belonging(cls, file: Path) -> list[Path]:
         """The graph, and its external weights."""
         return [file, *_external(file)]
+
+    @classmethod
+    def table_rows(cls, file: Path) -> dict[str, int]:
+        return table_rows(_parsed(file))
 
     @classmethod
     def opened(cls, folder: Path) -> Run:

@@ -141,3 +141,8 @@ def signature_of(folder: Path) -> Signature | None:
 def model_files(file: Path) -> list[Path]:
     """The file with those that belong to it: weights next to the graph. Raises KpiError where one lies elsewhere."""
     return readers()[file.suffix.lower()].belonging(file)
+
+
+def table_rows(file: Path) -> Mapping[str, int]:
+    """For inputs that choose rows of a table of weights, such as token ids, how many rows there are."""
+    return readers()[file.suffix.lower()].table_rows(file)

@@ -17,9 +17,10 @@ from harness.workloads.checkpoint import remembered_digest
 from harness.workloads.files.division import divided
 from harness.workloads.files.networks import network_file
 from harness.workloads.files.opening import open_samples, reading_identity
+from harness.workloads.files.rows import check_rows
 from harness.workloads.files.samples import Samples
 from harness.workloads.files.shared import batch_axes, batch_first, constants_of, sequences_of, state_of
-from harness.workloads.files.signature import model_files, read_signature
+from harness.workloads.files.signature import model_files, read_signature, table_rows
 from harness.workloads.reading import Reading
 
 if TYPE_CHECKING:
@@ -115,6 +116,10 @@ class FileWorkload(TensorWorkload):
         named = {"whole": self._data.whole} if self._data.whole else self._data.splits
         # Opening says what is wrong where data are missing, or do not fit.
         data = {name: self._samples(place).digest(cache) for name, place in named.items()}
+        if not self._network:
+            rows = table_rows(self._file)
+            for place in self._data.files if rows else ():
+                check_rows(self._samples(place), rows, place.name)
         told = {"scored": self.scored, "constants": self.settings.constants, "state": self.settings.state}
         told |= {"batch_axis": dict(self.settings.batch_axis)} if self.settings.batch_axis else {}
         told |= {"read": reading_identity(self._data, cache), "task": dict(self.settings.task_options)}
