@@ -277,7 +277,11 @@ def _kpi(spec: Spec, name: str, machine: Detected) -> Kpi:
 
 
 def _default_space(workload: WorkloadSpec, cores: int) -> dict[str, Any]:
-    """The space of the workload's task; of a model that is a file without the passes that make such a file."""
+    """The space of the workload's task; of a model that is a file without the passes that make such a file.
+
+    Of a model with constants what follows from them is computed first: a branch that is never taken has no ranges, and
+    a pass that asks for them stops.
+    """
     space = tasks()[workload.task].space if workload.task in tasks() else None
     templates = space(cores) if space else {}
     if workload.model_file is None:
@@ -289,8 +293,14 @@ def _default_space(workload: WorkloadSpec, cores: int) -> dict[str, Any]:
         while steps and not _reads(steps[0], made):
             steps.pop(0)
         if steps:
-            found[name] = {**table, "passes": steps}
+            found[name] = {**table, "passes": [*(_folding(made) if workload.constants else ()), *steps]}
     return found
+
+
+def _folding(made: str) -> list[dict[str, Any]]:
+    """A pass that reads and writes this format, and computes ahead what follows from constants."""
+    there = (one for one in passes().values() if one.folding is not None and made in one.input_formats)
+    return [{"pass": one.name, **(one.folding or {})} for one in there if one.output_format == made][:1]
 
 
 def _reads(step: Any, made: str) -> bool:

@@ -65,7 +65,8 @@ class Pass(ABC):
     on: what such a file holds belongs to the identity, not what it is called. ``any_names`` says that it can read a
     file that calls inputs and outputs otherwise than the workload (``tensor_facts(source).naming``), and keeps these.
     ``hub`` is what the Hugging Face hub calls the library of what it writes; one pass of a format says it.
-    ``by_name`` says that what it takes belongs to a workload of that name, whatever that holds.
+    ``by_name`` says that what it takes belongs to a workload of that name, whatever that holds. ``folding`` are the
+    options with which it computes ahead what follows from constants, and changes no more; None where it does not.
     """
 
     name: ClassVar[str]
@@ -78,6 +79,7 @@ class Pass(ABC):
     files: ClassVar[tuple[str, ...]] = ()
     any_names: ClassVar[bool] = False
     by_name: ClassVar[bool] = False
+    folding: ClassVar[Mapping[str, Any] | None] = None
     effort: ClassVar[float] = 10.0
     Options: ClassVar[type[Any]] = NoOptions
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from harness.build.passes.base import Pass, PassContext
 from harness.build.passes.onnx_files import has_external_weights
@@ -17,6 +18,7 @@ class OnnxOptimize(Pass):
     input_formats = frozenset({"onnx"})
     output_format = "onnx"
     requires = ("onnxruntime", "onnx")
+    folding: ClassVar[Mapping[str, Any] | None] = {"level": "basic"}
 
     @options_table
     class Options:
