@@ -315,7 +315,9 @@ class Gate:
         interpreter = place.interpreter(self.environments, recipe.environment)
         if not any(interpreter.version(name) for name in runtime.distributions):
             where = f" on {place.name}" if place.name else ""
-            raise Unavailable(f"{runtime.title} is not installed{where}", f"pip install {runtime.distributions[0]}")
+            lacks = f"pip install {runtime.distributions[0]}"
+            remedy = f"kpi reach doctor {place.name}" if place.name else lacks
+            raise Unavailable(f"{runtime.title} is not installed{where}", remedy)
         defaults = scenarios()[scenario].Options
         return MeasurementSpec(
             recipe=recipe.key,

@@ -23,6 +23,12 @@ _LEAST = re.compile(r"^# python >= 3\.(\d+)$", re.MULTILINE)
 _NEWEST = 20
 
 
+def least_minor(requirements: str) -> int | None:
+    """The 12 of the line ``# python >= 3.12`` in a requirement file; None where it has no such line."""
+    found = _LEAST.search(requirements)
+    return int(found[1]) if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class Interpreter:
     """A Python to run a worker under; ``environment`` are the variables it needs to find the harness."""
@@ -114,9 +120,8 @@ class Environments:
     def _create(self, name: str, target: Path) -> None:
         found = _base(text := self.names()[name].read_text(encoding="utf-8"))
         if found is None:
-            least = _LEAST.search(text)
             raise Unavailable(
-                f'environment "{name}" needs Python 3.{least[1] if least else "?"} or later, this one is '
+                f'environment "{name}" needs Python 3.{least_minor(text)} or later, this one is '
                 f"{sys.version.partition(' ')[0]}",
                 "install such a Python, so that it is on the PATH as python3.N",
             )
@@ -149,10 +154,10 @@ class Environments:
 @cache
 def _base(text: str) -> tuple[str, str] | None:
     """The interpreter that a requirement file is for, and its version; None where there is none."""
-    least = _LEAST.search(text)
-    if least is None or sys.version_info >= (3, int(least[1])):
+    least = least_minor(text)
+    if least is None or sys.version_info >= (3, least):
         return sys.executable, sys.version
-    for minor in range(int(least[1]), _NEWEST):
+    for minor in range(least, _NEWEST):
         # A name on the PATH may lead to nothing, as those of version managers do.
         if program := shutil.which(f"python3.{minor}"):
             command = [program, "-c", "import sys; print(sys.version)"]

@@ -11,6 +11,7 @@ from harness.core.errors import KpiError
 from harness.core.units import BYTES
 from harness.measure.machine.detect import mismatch
 from harness.measure.reach.reached import Reached
+from harness.measure.reach.setting_up import named_environments
 from harness.measure.runtimes import runtimes
 from harness.spec.model import Machine, Spec
 
@@ -31,8 +32,10 @@ def examine(wanted: Machine, spec: Spec, store: Store, errors: Path) -> Iterator
         yield "machine", machine_rows(here)
         found = place.runtimes()
         yield "runtimes", [(name, said or "not installed") for name, said in found.items()]
+        if named := list(_environments(place, wanted, spec)):
+            yield "environments", named
         yield "promised for", [(wanted.name, mismatch(wanted, here) or "this is the machine")]
-        yield "what would enable more", list(_lacks(wanted, spec, found)) or [("nothing is missing", "")]
+        yield "what would enable more", list(_lacks(place, wanted, spec, found)) or [("nothing is missing", "")]
     finally:
         place.close()
 
@@ -46,16 +49,35 @@ def _way(place: Reached) -> Rows:
     ]
 
 
-def _lacks(wanted: Machine, spec: Spec, found: dict[str, str]) -> Iterator[tuple[str, str]]:
+def _environments(place: Reached, wanted: Machine, spec: Spec) -> Iterator[tuple[str, str]]:
+    """Each environment that recipes of the machine's KPIs name: what of their runtimes is in it, or what is wrong."""
+    recipes = [recipe for workload in spec.workloads.values() for recipe in workload.recipes.values()]
+    for name in named_environments(wanted, spec):
+        try:
+            python = place.python(name)
+        except KpiError as error:
+            yield name, error.message
+            continue
+        known = {
+            one for recipe in recipes if recipe.environment == name for one in runtimes()[recipe.runtime].distributions
+        }
+        said = [f"{one} {version}" for one in sorted(known) if (version := python.version(one))]
+        yield name, f"{', '.join(said) or 'no runtime'} in {python.python.parent.parent}"
+
+
+def _lacks(place: Reached, wanted: Machine, spec: Spec, found: dict[str, str]) -> Iterator[tuple[str, str]]:
     """What recipes of the machine's KPIs need that is not there, with the KPIs."""
     missing: dict[str, list[str]] = {}
     for kpi in (kpi for kpi in spec.kpis if kpi.machine == wanted.name):
         recipe = spec.recipe(kpi.workload, kpi.recipe)
-        if recipe.environment:
-            missing.setdefault(f"a recipe without the environment {recipe.environment}", []).append(kpi.name)
-        elif not found.get(recipe.runtime):
-            runtime = runtimes()[recipe.runtime]
+        runtime = runtimes()[recipe.runtime]
+        if recipe.environment is None and not found.get(recipe.runtime):
             missing.setdefault(f"{runtime.distributions[0]}, in the requirement file", []).append(kpi.name)
+    for name, kpis in named_environments(wanted, spec).items():
+        try:
+            place.python(name)
+        except KpiError as error:
+            missing.setdefault(error.remedy or error.message, []).extend(kpis)
     for what, names in missing.items():
         yield what, f"enables {', '.join(names)}"
 

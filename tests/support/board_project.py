@@ -11,7 +11,7 @@ from tests.support.boards import NAME, Board
 from tests.support.model_files import FAST, digits_data, digits_model
 from tests.support.project import ROOT, Project
 
-LARGE = ("openvino", "ai-edge-litert")
+LARGE = ("openvino", "ai-edge-litert", "ncnn")
 
 MACHINE = f"""
 [machine.edge]

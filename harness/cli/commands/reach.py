@@ -19,11 +19,11 @@ class ReachCommand(Command):
     """``kpi reach``."""
 
     name = "reach"
-    title = "a machine that is measured from here: what it has, and the environment it needs"
+    title = "a machine that is measured from here: what it has, and the environments it needs"
 
     @classmethod
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("action", choices=["setup", "doctor"], help="make its environment; say what it has")
+        parser.add_argument("action", choices=["setup", "doctor"], help="make its environments; say what it has")
         parser.add_argument("machine", help="its name in kpis.toml, or MACHINE=ssh:user@host")
 
     @classmethod
@@ -34,10 +34,16 @@ class ReachCommand(Command):
         with tempfile.TemporaryDirectory(prefix="kpi-reach-") as folder:
             errors = Path(folder) / "log"
             if chosen.action == "setup":
-                from harness.measure.reach.reached import set_up
+                from harness.measure.reach.setting_up import set_up
 
-                print(set_up(wanted, spec.root, store.root, errors, _say))
-                return 0
+                failed = 0
+                for name, found in set_up(wanted, spec, store.root, errors, _say):
+                    if isinstance(found, KpiError):
+                        failed = 1
+                        print(f"{name}: {found}", file=sys.stderr)
+                    else:
+                        print(f"{found}  {name}".rstrip())
+                return failed
             from harness.cli.reached import examine
 
             print_rows(examine(wanted, spec, store, errors))

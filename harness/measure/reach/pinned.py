@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.build.environments import least_minor
 from harness.core.errors import KpiError, Unavailable, suggest
 from harness.measure.reach.link import Link, Say
 from harness.measure.reach.sending import Parcel, of_files
+from harness.spec.catalog import environments
 
 _OWN = Path(__file__).resolve().parent / "requirements"
 PYTHONS = ("3.14", "3.13", "3.12", "3.11")
@@ -35,6 +37,29 @@ def requirement_file(arch: str, root: Path) -> Path:
     return file
 
 
+def running_file(arch: str, root: Path, name: str) -> Path:
+    """The pinned requirements of what a recipe's environment needs to run there, where nothing is built.
+
+    ``environments/reach-ARCH-NAME.txt`` next to the TOML, or ours, or else the environment's own file.
+    """
+    own, ours = root / "environments" / f"reach-{arch}-{name}.txt", _OWN / "environments" / f"{name}.txt"
+    if found := next((file for file in (own, ours) if file.is_file()), environments(root).get(name)):
+        return found
+    raise KpiError(suggest(name, environments(root), "environment"))
+
+
+def python_for(requirements: Path, pythons: Mapping[str, str], where: str) -> tuple[str, str]:
+    """Of the Pythons there, by version with their paths, the first that a requirement file is for; both of it."""
+    least = least_minor(requirements.read_text(encoding="utf-8")) or 0
+    for version, path in pythons.items():
+        if int(version.split(".")[1]) >= least:
+            return version, path
+    raise Unavailable(
+        f"{requirements.stem} needs Python 3.{least} or later, {where} has {', '.join(pythons)}",
+        "install such a Python there, so that it is on the PATH of a login as python3.N",
+    )
+
+
 def environment_key(requirements: Path, arch: str, python: str) -> str:
     """The name of the environment's folder there; ``python`` is a version, of which the first two numbers count."""
     minor = ".".join(python.split(".")[:2])
@@ -44,23 +69,31 @@ def environment_key(requirements: Path, arch: str, python: str) -> str:
 def environment_keys(root: Path) -> list[str]:
     """The names that an environment may have there, before it is known what is there."""
     own = {path.stem.removeprefix("reach-") for path in (root / "environments").glob("reach-*.txt")}
+    own = {arch for arch in own if "-" not in arch}
     known = sorted(own | {path.stem for path in _OWN.glob("*.txt")})
     return [environment_key(requirement_file(arch, root), arch, python) for arch in known for python in PYTHONS]
 
 
-def make(link: Link, requirements: Path, store: Path, say: Say) -> str:
+def make(
+    link: Link, requirements: Path, root: Path, store: Path, say: Say, python: tuple[str, str] | None = None
+) -> str:
     """Makes the environment there, of wheels that this machine fetches: the machine needs no network.
 
-    Returns its path there. Raises KpiError with pip's last line where a wheel can't be had, or does not install.
+    ``python`` is its version and path there, where it is not the one that answers. Returns the environment's path
+    there. Raises KpiError with pip's last line where a wheel can't be had, or does not install.
     """
-    key = environment_key(requirements, link.hello["arch"], link.hello["python"])
-    wheels = _wheels(requirements, link.hello, store / "data" / f"reach-{key}", say)
+    version, program = python or (link.hello["python"], None)
+    key = environment_key(requirements, link.hello["arch"], version)
+    light = requirement_file(link.hello["arch"], root).read_text(encoding="utf-8")
+    pip = next((line for line in light.splitlines() if line.startswith("pip==")), "pip")
+    told = {**link.hello, "python": version}
+    wheels = _wheels(requirements, pip, told, store / "data" / f"reach-{key}", say)
     folder = wheels.send(link, say)
-    path: str = link.call("environment", key=key, wheels=folder, progress=say)
+    path: str = link.call("environment", key=key, wheels=folder, python=program, progress=say)
     return path
 
 
-def _wheels(requirements: Path, hello: Mapping[str, Any], folder: Path, say: Say) -> Parcel:
+def _wheels(requirements: Path, pip: str, hello: Mapping[str, Any], folder: Path, say: Say) -> Parcel:
     if not folder.exists():
         say(f"fetching the wheels of {requirements.name}")
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +101,7 @@ def _wheels(requirements: Path, hello: Mapping[str, Any], folder: Path, say: Say
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-                 "--only-binary=:all:", *_tags(hello), "--dest", str(aside), "-r", str(requirements)],
+                 "--only-binary=:all:", *_tags(hello), "--dest", str(aside), "-r", str(requirements), pip],
                 capture_output=True,
                 text=True,
                 check=False,

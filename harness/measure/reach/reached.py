@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.build.environments import Environments, Interpreter
 from harness.core.codec import of_plain
@@ -20,13 +20,21 @@ from harness.measure.place import Place, Say
 from harness.measure.reach import reach
 from harness.measure.reach.base import Lost, Reach
 from harness.measure.reach.link import Link
-from harness.measure.reach.pinned import environment_key, environment_keys, make, requirement_file
+from harness.measure.reach.pinned import (
+    environment_key,
+    environment_keys,
+    make,
+    python_for,
+    requirement_file,
+    running_file,
+)
 from harness.measure.reach.sending import Parcel, of_artifact, of_harness, of_plugins, of_workload
 from harness.measure.scenarios import scenarios
 
 if TYPE_CHECKING:
     from harness.spec.model import Machine
 
+_T = TypeVar("_T")
 _CUTS = 5
 """So often in a row one process may be cut before it is given up."""
 _PAUSES_S = (0.2, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -36,7 +44,7 @@ _JUMP_S, _FASTER, _SLACK_S = 1.0, 1.05, 0.2
 
 @dataclass(frozen=True, slots=True)
 class ReachedInterpreter(Interpreter):
-    """The Python of the light environment there; ``versions`` are its distributions."""
+    """The Python of an environment there; ``versions`` are its distributions."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -71,7 +79,7 @@ class Reached(Place):
         self._progress, self._install, self._met = progress, install, met
         self._link: Link | None = None
         self._machine: Detected | None = None
-        self._interpreter: ReachedInterpreter | None = None
+        self._interpreters: dict[str | None, ReachedInterpreter] = {}
         self._gone: KpiError | None = None
         self._sent: dict[Path, str] = {}
         self._greeting: Mapping[str, Any] = {}
@@ -89,13 +97,17 @@ class Reached(Place):
 
     def interpreter(self, environments: Environments, name: str | None) -> Interpreter:
         del environments
+        return self.python(name)
+
+    def python(self, name: str | None) -> ReachedInterpreter:
+        """The Python of the light environment there, or of one that recipes name.
+
+        Raises Unavailable where it is missing, or no Python there can be its own.
+        """
         self._connected()
-        if name is not None or self._interpreter is None:
-            raise Unavailable(
-                f'{self.name} is reached, and the environment "{name}" is not made there',
-                "leave `environment` out of the recipe, or run the suite on that machine",
-            )
-        return self._interpreter
+        if name is not None and name not in self._interpreters:
+            self._interpreters[name] = self._uncut(lambda link: self._python(link, name), "was asked for")
+        return self._interpreters[name]
 
     @property
     def known(self) -> Detected | None:
@@ -131,17 +143,13 @@ class Reached(Place):
     def measure(
         self, requests: Sequence[Mapping[str, Any]], interpreter: Interpreter, *, log: Path, progress: Say
     ) -> list[dict[str, Any]]:
-        del interpreter
-        why: KpiError = Lost("")
-        for _ in range(_CUTS):
-            try:
-                link = self._connected()
-                self._take(link, progress)
-                return self._measured(link, requests, log, progress)
-            except Lost as error:
-                why = error
-                progress(f"{self.name}: {error.message}; the process is measured again")
-        raise self._said(why, f"{_CUTS} times in a row while one process was measured: ")
+        python = None if interpreter.name is None else str(interpreter.python)
+
+        def measured(link: Link) -> list[dict[str, Any]]:
+            self._take(link, progress)
+            return self._measured(link, requests, python, log, progress)
+
+        return self._uncut(measured, "was measured", lambda text: progress(f"{text}; the process is measured again"))
 
     def close(self) -> None:
         """Ends what runs there, and the connection."""
@@ -150,16 +158,29 @@ class Reached(Place):
             self._link = None
         self.way.close()
 
+    def _uncut(self, ask: Callable[[Link], _T], what: str, say: Say = lambda _: None) -> _T:
+        """What is asked over the connection, again where that is lost on the way."""
+        why: KpiError = Lost("")
+        for _ in range(_CUTS):
+            try:
+                return ask(self._connected())
+            except Lost as error:
+                why = error
+                say(f"{self.name}: {error.message}")
+        raise self._said(why, f"{_CUTS} times in a row while it {what}: ")
+
     # ---- one process ------------------------------------------------------------------------------------------
 
-    def _measured(self, link: Link, requests: Sequence[Mapping[str, Any]], log: Path, say: Say) -> list[dict[str, Any]]:
+    def _measured(
+        self, link: Link, requests: Sequence[Mapping[str, Any]], python: str | None, log: Path, say: Say
+    ) -> list[dict[str, Any]]:
         outputs = Path(requests[0]["outputs"]).parent
         outputs.mkdir(parents=True, exist_ok=True)
         moved = [self._moved(link, request, say) for request in requests]
         with tempfile.TemporaryDirectory(prefix=".reached-", dir=outputs) as folder:
             begin = time.monotonic()
             try:
-                answer = link.call("measure", requests=moved, progress=say, folder=Path(folder))
+                answer = link.call("measure", requests=moved, python=python, progress=say, folder=Path(folder))
             except Lost:
                 raise
             except KpiError as error:
@@ -285,8 +306,26 @@ class Reached(Place):
                 f"the environment of {self.name} was not made yet, or is of another requirement file",
                 f"kpi reach setup {self.name}",
             )
-        make(link, requirements, self._store, self._progress)
+        make(link, requirements, self._root, self._store, self._progress)
         return False
+
+    def _python(self, link: Link, name: str) -> ReachedInterpreter:
+        """The Python of an environment that recipes name; it is made where it is missing, and may be."""
+        arch = link.hello["arch"]
+        requirements = running_file(arch, self._root, name)
+        try:
+            python = python_for(requirements, link.call("pythons"), self.name)
+            key = environment_key(requirements, arch, python[0])
+            if (found := link.call("installed", key=key)) is None:
+                if not self._install:
+                    raise Unavailable(f'the environment "{name}" was not made there', f"kpi reach setup {self.name}")
+                make(link, requirements, self._root, self._store, self._progress, python)
+                found = link.call("installed", key=key)
+        except Lost:
+            raise
+        except KpiError as error:
+            raise self._said(error) from error
+        return ReachedInterpreter(Path(found["path"]) / "bin" / "python", {}, name, found["versions"])
 
     def _describe(self, link: Link) -> None:
         """Sends the harness, and asks what the machine is: the same as before."""
@@ -302,7 +341,7 @@ class Reached(Place):
         elif replace(machine, governor=None) != replace(self._machine, governor=None):
             raise KpiError(f"{self.name} is another machine than before: {machine.cpu}, {machine.cores} cores")
         self._machine = machine
-        self._interpreter = ReachedInterpreter(Path("python"), {}, None, found["versions"])
+        self._interpreters[None] = ReachedInterpreter(Path("python"), {}, None, found["versions"])
 
     def _restarted(self) -> KpiError:
         self._gone = KpiError(
@@ -338,15 +377,3 @@ def _placed(value: Any, tree: str) -> Any:
     if isinstance(value, Mapping):
         return {key: _placed(inner, tree) for key, inner in value.items()}
     return [_placed(inner, tree) for inner in value] if isinstance(value, list) else value
-
-
-def set_up(wanted: Machine, root: Path, store: Path, errors: Path, say: Say) -> str:
-    """Makes the light environment of a machine where it is missing; its path there.
-
-    Raises Unavailable or KpiError with the reason.
-    """
-    place = Reached(wanted, errors, root, say, store=store, install=True)
-    try:
-        return place.environment
-    finally:
-        place.close()

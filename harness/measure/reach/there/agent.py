@@ -29,8 +29,9 @@ from harness.measure.reach.there.files import Files, hold
 from harness.measure.reach.there.wire import Gone, Wire
 
 HELLO = "kpi-agent"
-VERSION = 1
+VERSION = 2
 _SILENCE_S = 30.0
+_NEWEST = 20
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 Say = Callable[[str], None]
 
@@ -125,13 +126,38 @@ class Agent:
         """A folder of files that are here."""
         return self.files.tree(message["key"], message["names"])
 
+    def op_pythons(self, _: Mapping[str, Any], __: Say) -> dict[str, str]:
+        """The Pythons of this machine by version, with their paths: first the one that answers."""
+        found = {platform.python_version(): sys.executable}
+        for minor in range(11, _NEWEST):
+            if program := shutil.which(f"python3.{minor}"):
+                told = subprocess.run(
+                    [program, "-c", "import platform; print(platform.python_version())"],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                if told.returncode == 0:
+                    found.setdefault(told.stdout.strip(), program)
+        return found
+
+    def op_installed(self, message: Mapping[str, Any], _: Say) -> dict[str, Any] | None:
+        """Where an environment is, and what is installed in it; None where it was not made."""
+        target = self.files.root / "env" / message["key"]
+        if not (target / "complete").exists():
+            return None
+        os.utime(target)  # an environment that is used is not swept away
+        path = [str(folder) for folder in target.glob("lib/python*/site-packages")]
+        return {"path": str(target), "versions": _versions(path)}
+
     def op_environment(self, message: Mapping[str, Any], say: Say) -> str:
         """Makes an environment of wheels that were sent: nothing is fetched, nothing but Python is needed."""
         target, wheels = self.files.root / "env" / message["key"], Path(message["wheels"])
         if not (target / "complete").exists():
             shutil.rmtree(target, ignore_errors=True)
             say("making the environment")
-            self._run([sys.executable, "-m", "venv", "--without-pip", str(target)])
+            self._run([message["python"] or sys.executable, "-m", "venv", "--without-pip", str(target)])
             say("installing")
             pip = str(next(wheels.glob("pip-*.whl")) / "pip")
             install = ["install", "--quiet", "--no-index", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"]
@@ -156,12 +182,10 @@ class Agent:
         sys.path.insert(0, message["harness"])
         os.environ.update(PYTHONPATH=message["harness"], KPI_PLUGINS=json.dumps(message["plugins"]))
         from dataclasses import asdict
-        from importlib.metadata import distributions
 
         from harness.measure.machine.detect import detect
 
-        versions = {re.sub(r"[-_.]+", "-", one.name).lower(): one.version for one in distributions()}
-        return {"machine": asdict(detect()), "versions": versions}
+        return {"machine": asdict(detect()), "versions": _versions(sys.path)}
 
     def op_runtimes(self, _: Mapping[str, Any], __: Say) -> dict[str, str]:
         """Of each runtime what its library sees here, for people; empty where it is not installed."""
@@ -209,7 +233,10 @@ class Agent:
             held.set()
 
     def op_measure(self, message: Mapping[str, Any], say: Say) -> dict[str, Any]:
-        """Runs the workers; the files that they leave are sent before the answer."""
+        """Runs the workers, under the Python of an environment where one is named.
+
+        The files that they leave are sent before the answer.
+        """
         from harness.measure.place import run_workers
 
         self._measured += 1
@@ -224,7 +251,8 @@ class Agent:
             self._children.add(process)
 
         try:
-            found = run_workers(requests, Path(sys.executable), {}, log=folder / "log", progress=say, started=note)
+            python = Path(message["python"] or sys.executable)
+            found = run_workers(requests, python, {}, log=folder / "log", progress=say, started=note)
         finally:
             self._children.difference_update(started)
             for file in sorted(path for path in folder.iterdir() if path.is_file()):
@@ -241,6 +269,16 @@ def refusal(error: OSError, store: Path) -> dict[str, Any]:
         said = f"the disk is full: {shutil.disk_usage(store).free / 1e6:.0f} MB are left in {store}"
         remedy = "free space there, or set KPI_REACH_STORE there to another folder"
     return {"error": "error", "message": said, "remedy": remedy}
+
+
+def _versions(path: list[str]) -> dict[str, str]:
+    """The distributions below folders, with their versions; of several of a name the first."""
+    from importlib.metadata import distributions
+
+    found: dict[str, str] = {}
+    for one in distributions(path=path):
+        found.setdefault(re.sub(r"[-_.]+", "-", one.name).lower(), one.version)
+    return found
 
 
 def _boot() -> str:
