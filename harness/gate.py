@@ -13,9 +13,9 @@ from harness.build.builder import Builder
 from harness.build.environments import Environments
 from harness.build.store import Store
 from harness.core.attempts import Attempts, attempt_note
-from harness.core.bounds import Relation, judged_in
 from harness.core.errors import Cause, KpiError, Unavailable
 from harness.core.statistics import looks_for
+from harness.evidence.counting import Counting
 from harness.evidence.ledger import off_target
 from harness.evidence.model import TargetResult
 from harness.judge.machine_ratio import Side, judge_machines, processes_needed
@@ -26,7 +26,7 @@ from harness.judge.released import NOTHING, first_note, release_notes, releases
 from harness.judge.samples import samples_per_scenario
 from harness.judge.scoring import Scorer
 from harness.judge.trial import ProcessTrial
-from harness.judge.verdict import Decision, Verdict, judge_exact, too_near
+from harness.judge.verdict import Decision, Verdict, judge_exact, reason_of, too_near
 from harness.measure.machine.detect import Detected, mismatch, other_processor
 from harness.measure.machine.temperature import cooling_notes
 from harness.measure.place import Place
@@ -86,7 +86,7 @@ class Gate:
         self.builder = Builder(spec, store, self.environments, folder / "build.log", progress)
         self.campaign = MeasurementRunner(folder, tag, progress, machine, stopped)
         self.places = Places(self.campaign, folder, spec.root, store.root, progress, install=install)
-        self._earlier = earlier or Attempts()
+        self._counting = Counting(earlier, machine)
         self._rounds = Rounds(self.campaign, seed=f"{folder.name} {tag}")
         self._trials: dict[tuple[tuple[str, ...], tuple[str, ...]], ProcessTrial] = {}
         self._expected: list[Target] = []
@@ -163,9 +163,10 @@ class Gate:
         seconds, order, attempt = time.monotonic() - start, None, 1
         if trial is not None:
             seconds, order, attempt = trial.spent_s, trial.order(), self._attempt(target, trial.subjects)
+            notes += self._counting.judged((*target.key, artifacts[0].digest), self.place(target), judgement.value)
             notes += (*back_to_back(order), *too_alike(order), *attempt_note(attempt, self.spec.measure.attempts))
-        made = Measured(judgement, artifacts[0], measurements, disturbed, notes, seconds, order, attempt)
-        return replace(made, released=releases(recipes[1:], artifacts[1:]))
+        found = (judgement, artifacts[0], measurements, disturbed, notes, seconds, order, attempt)
+        return Measured(*found, released=releases(recipes[1:], artifacts[1:]))
 
     def _artifacts(self, target: Target, recipes: Sequence[Recipe]) -> tuple[list[Artifact], str]:
         """Those of the recipes; where nothing was released yet, and the KPI declares that, what is missing."""
@@ -219,7 +220,7 @@ class Gate:
     def answer(self, target: Target, finding: Measured) -> TargetResult:
         """Judges what was found, in the light of the machine it was found on."""
         judgement = finding.judgement
-        reason = self._reason(target, judgement)
+        reason = reason_of(target.bound, target.shown_in, judgement)
         if judgement.verdict is Verdict.INCONCLUSIVE and finding.disturbed:
             reason = f"{reason}; {finding.disturbed}"
         answer = TargetResult(
@@ -237,7 +238,7 @@ class Gate:
             seconds=round(finding.seconds, 3),
             order=finding.order,
             attempt=finding.attempt,
-            earlier=self._earlier.earlier((*target.key, finding.artifact.digest)),
+            earlier=self._counting.earlier((*target.key, finding.artifact.digest), self.place(target)),
             released=finding.released,
             cause=finding.cause,
         )
@@ -260,23 +261,6 @@ class Gate:
         records = [r for series in self.campaign.of_recipe(recipe.key) for r in series.records]
         proven = [record.proof.integer for record in records if record.proof.integer is not None]
         return any(proven) if proven else self.spec.computes_with_integers(recipe)
-
-    def _reason(self, target: Target, judgement: Decision) -> str:
-        show = target.shown_in.format
-        match judgement.verdict:
-            case Verdict.PASS:
-                return ""
-            case Verdict.FAIL:
-                apart = judged_in(target.shown_in, Relation.DROP)
-                by = apart.format(abs(judgement.value - target.bound.limit))
-                return f"{show(judgement.value)} misses {target.bound.text} by {by}"
-            case _ if not judgement.n:
-                return f"{target.bound.text} is undecided: there were no undisturbed {judgement.of or 'processes'}"
-            case _:
-                return (
-                    f"{target.bound.text} lies between {show(judgement.low)} and {show(judgement.high)} after "
-                    f"{judgement.n} {judgement.of}"
-                )
 
     def _require_device(self, target: Target) -> None:
         device = self.spec.machines[target.machine].device
@@ -390,8 +374,8 @@ class Gate:
         return self._trials[key]
 
     def _attempt(self, target: Target, subjects: Sequence[MeasurementSpec]) -> int:
-        """How often this artifact was held against the bound on this machine, this time among them."""
-        return self._earlier.attempt((*target.key, subjects[0].artifact))
+        """How often this artifact was held against the bound on its machine, this time among them."""
+        return self._counting.attempt((*target.key, subjects[0].artifact), self.place(target))
 
     def _subjects(self, target: Target) -> list[MeasurementSpec]:
         """What is measured for a target, its artifacts built."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-Key = tuple[str, str, str, str]
-"""KPI, metric, bound, artifact: what is tried again, on one machine."""
+Key = tuple[str, str, str, str, str]
+"""The id of a machine, then KPI, metric, bound, artifact: what is tried again there."""
 
 COUNTED, SPENT = "counted", "spent"
 CHOICES = (COUNTED, SPENT)
@@ -17,7 +17,7 @@ CHOICES = (COUNTED, SPENT)
 
 @dataclass(frozen=True)
 class Attempts:
-    """Attempts before this run on this machine: those that the history knows, and how many somebody says there were."""
+    """Attempts before this run: those that the history knows, and how many somebody says there were."""
 
     known: Mapping[Key, Mapping[str, int]] = field(default_factory=dict)
     said: int = 0
@@ -26,9 +26,9 @@ class Attempts:
         """The verdicts that the history knows of, with how often each was given."""
         return self.known.get(key, {})
 
-    def attempt(self, key: Key) -> int:
-        """The number of this attempt, from 1."""
-        return 1 + max(sum(self.earlier(key).values()), self.said)
+    def attempt(self, key: Key, told: int = 0) -> int:
+        """The number of this attempt, from 1; so many the machine itself was ``told`` of."""
+        return 1 + max(sum(self.earlier(key).values()), self.said, told)
 
     def to_json(self) -> dict[str, Any]:
         """For a worker of pytest-xdist."""
@@ -37,7 +37,7 @@ class Attempts:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Attempts:
         """The inverse of :meth:`to_json`."""
-        return cls({(k, m, b, a): verdicts for k, m, b, a, verdicts in data["known"]}, int(data["said"]))
+        return cls({(i, k, m, b, a): verdicts for i, k, m, b, a, verdicts in data["known"]}, int(data["said"]))
 
 
 def confidence_of(attempt: int, confidence: float, attempts: str) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from harness.core.bounds import Bound, Relation, change
+from harness.core.bounds import Bound, Relation, change, judged_in
 from harness.core.score_bounds import LEAST, LEAST_GROUPS, Scores, difference_bounds, mean_bounds, ratio_bounds
 from harness.core.statistics import Look, median_bounds, percentile
 from harness.core.units import Dimension
@@ -298,6 +298,22 @@ def too_small(
             f"{judgement.n} {what} are too few for {bound.text}: about {count:,} like these would "
             f"{'prove' if holds else 'refute'} it"
         )
+
+
+def reason_of(bound: Bound, shown_in: Dimension, judgement: Decision) -> str:
+    """Why a target did not pass, its figures in their dimension; empty where it did."""
+    show = shown_in.format
+    match judgement.verdict:
+        case Verdict.PASS:
+            return ""
+        case Verdict.FAIL:
+            by = judged_in(shown_in, Relation.DROP).format(abs(judgement.value - bound.limit))
+            return f"{show(judgement.value)} misses {bound.text} by {by}"
+        case _ if not judgement.n:
+            return f"{bound.text} is undecided: there were no undisturbed {judgement.of or 'processes'}"
+        case _:
+            between = f"{show(judgement.low)} and {show(judgement.high)}"
+            return f"{bound.text} lies between {between} after {judgement.n} {judgement.of}"
 
 
 def too_near(bound: Bound, judgement: Decision) -> Iterator[str]:

@@ -63,7 +63,7 @@ class Recorder:
         return self._folder
 
     def earlier(self, said: int) -> Attempts:
-        """The attempts before this one on this machine; ``said`` is the number of this one as somebody gave it."""
+        """The attempts before this one, here and on machines that are reached; ``said`` is this one's number."""
         known: Mapping[Key, Mapping[str, int]] = {}
         if self.history is not None:
             try:

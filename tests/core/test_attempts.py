@@ -31,13 +31,15 @@ def test_the_first_attempt_takes_nine_processes_where_error_is_shared() -> None:
 
 
 def test_the_history_and_what_somebody_says_are_both_believed() -> None:
-    key = ("kpi", "latency.p50", "< 1 ms", "digest")
+    key = ("machine", "kpi", "latency.p50", "< 1 ms", "digest")
     assert Attempts().attempt(key) == 1
     known = {key: {"PASS": 1, "FAIL": 1}}
     assert Attempts(known).attempt(key) == 3
     assert Attempts(known).earlier(key) == {"PASS": 1, "FAIL": 1}
     assert Attempts(known, said=4).attempt(key) == 5
-    assert Attempts(known).attempt((*key[:3], "another")) == 1
+    assert Attempts(known).attempt(key, told=3) == 4
+    assert Attempts(known).attempt((*key[:4], "another")) == 1
+    assert Attempts(known).attempt(("another", *key[1:])) == 1
     again = Attempts(known, said=1)
     assert Attempts.from_json(json.loads(json.dumps(again.to_json()))) == again
 

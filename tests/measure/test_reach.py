@@ -72,6 +72,24 @@ def test_one_ledger_and_one_evidence_file(tmp_path: Path, shared_store: Path, bo
     assert sorted(path.name for path in (board.store / "files").iterdir()) == before
 
 
+def test_attempts_are_those_on_the_board_whoever_judges_there(tmp_path: Path, shared_store: Path, board: Board) -> None:
+    (there := tmp_path / "there").mkdir()
+    (there / "env").symlink_to(board.store / "env")
+    with serving(tmp_path / "board", there) as alone:
+        found = []
+        for name in ("one", "other", "other"):
+            project = board_project(tmp_path / name, shared_store, alone, HERE)
+            project.pytest("-k", "p50")
+            lines = {line["kpi"]: line["attempt"] for line in project.evidence()["targets"] if line["n"]}
+            found.append((lines["digits-edge"], lines["digits-here"]))
+        assert found == [(1, 1), (2, 1), (3, 2)]
+        # What the board lost the history of the workstation still knows.
+        (there / "judged").unlink()
+        project.pytest("-k", "p50")
+        edge = next(line for line in project.evidence()["targets"] if line["kpi"] == "digits-edge" and line["n"])
+        assert edge["attempt"] == 3
+
+
 @pytest.mark.long
 def test_a_machine_is_named_on_the_command_line(project: Project) -> None:
     project.change(f'reach = "ssh:{NAME}"\n', "")
@@ -196,7 +214,7 @@ def test_a_process_that_was_cut_is_measured_again(project: Project, board: Board
 
     def cut() -> None:
         while not over.wait(0.05) and len(cuts) < 2:
-            if working := [p for p in board.agents() if "harness.measure.worker" in p.cmdline()]:
+            if working := board.workers():
                 victims = board.sessions() if what == "sessions" else [p for p in board.agents() if p not in working]
                 for victim in victims:
                     cuts.append(victim.pid)
@@ -214,9 +232,7 @@ def test_a_process_that_was_cut_is_measured_again(project: Project, board: Board
 
 
 def test_a_killed_run_leaves_nothing_behind(project: Project, board: Board) -> None:
-    project.stop_when(
-        lambda: any("harness.measure.worker" in process.cmdline() for process in board.agents()), 9, "-k", "p50"
-    )
+    project.stop_when(lambda: bool(board.workers()), 9, "-k", "p50")
     assert board.nothing_left()
     assert not [path for path in (board.store / "work").iterdir() if (path / "alive").exists()]
 

@@ -72,6 +72,16 @@ def test_only_what_belongs_to_nobody_alive_is_swept(tmp_path: Path) -> None:
     assert held is not None
 
 
+def test_runs_that_judged_are_counted_once_each_whoever_asks(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    assert files.tried("a", "mine") == 0
+    for key, run in (("a", "one"), ("a", "one"), ("a", "two"), ("b", "two"), ("a", "mine")):
+        files.judged(key, run)
+    assert (files.tried("a", "mine"), files.tried("b", "mine"), files.tried("c", "mine")) == (2, 1, 0)
+    Files(tmp_path).sweep()
+    assert Files(tmp_path).tried("a", "another") == 3
+
+
 def test_a_silent_caller_is_taken_for_gone() -> None:
     source, target = os.pipe()
     wire = Wire(source, target, 0.1)

@@ -163,20 +163,21 @@ class History:
             found[key] = [other for other in found.get(key, ()) if other.run == point.run] + [point]
         return found
 
-    def attempts(self, machine: str, *, stopped: bool = True) -> dict[Key, dict[str, int]]:
-        """How often processes were judged by runs on a machine, and how: by KPI, metric, bound and artifact.
+    def attempts(self, here: str, *, stopped: bool = True) -> dict[Key, dict[str, int]]:
+        """How often processes were judged on this machine, and on those that were reached from any, and how.
 
         Without ``stopped`` runs that did not come to their end are left out: a resumed run goes on with theirs.
         """
         rows = self._read(
-            "SELECT kpi, metric, bound, artifact, verdict, count(*) FROM history "
-            "WHERE home = ? AND value IS NOT NULL AND verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE') "
-            f'AND "of" IN ({_PROCESSES}) AND complete >= ? GROUP BY kpi, metric, bound, artifact, verdict',
-            (machine, int(not stopped)),
+            "SELECT machine, kpi, metric, bound, artifact, verdict, count(*) FROM history "
+            "WHERE (machine = ? OR machine <> home) AND value IS NOT NULL "
+            "AND verdict IN ('PASS', 'FAIL', 'INCONCLUSIVE') "
+            f'AND "of" IN ({_PROCESSES}) AND complete >= ? GROUP BY machine, kpi, metric, bound, artifact, verdict',
+            (here, int(not stopped)),
         )
         found: dict[Key, dict[str, int]] = {}
-        for kpi, metric, bound, artifact, verdict, count in rows:
-            found.setdefault((kpi, metric, bound, artifact), {})[verdict] = count
+        for where, kpi, metric, bound, artifact, verdict, count in rows:
+            found.setdefault((where, kpi, metric, bound, artifact), {})[verdict] = count
         return found
 
     def _point(self, row: Sequence[Any]) -> Point:

@@ -6,6 +6,7 @@ import contextlib
 import re
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -85,6 +86,8 @@ class Reached(Place):
         self._greeting: Mapping[str, Any] = {}
         self._device = ""
         self._locked: Link | None = None
+        self._run = uuid.uuid4().hex
+        self._tried: dict[str, int] = {}
 
     # ---- what a place is asked --------------------------------------------------------------------------------
 
@@ -150,6 +153,18 @@ class Reached(Place):
             return self._measured(link, requests, python, log, progress)
 
         return self._uncut(measured, "was measured", lambda text: progress(f"{text}; the process is measured again"))
+
+    def tried(self, key: str) -> int:
+        if key not in self._tried:  # the same all through a run, whoever else judges there meanwhile
+            self._tried[key] = int(self._uncut(lambda link: link.call("tried", key=key, run=self._run), "was asked"))
+        return self._tried[key]
+
+    def judged(self, key: str) -> str:
+        try:
+            self._uncut(lambda link: link.call("judged", key=key, run=self._run), "was told")
+        except KpiError as error:
+            return f"{self.name} was not told of this attempt: {error.message}"
+        return ""
 
     def close(self) -> None:
         """Ends what runs there, and the connection."""

@@ -87,6 +87,19 @@ class Files:
         os.utime(path)
         return str(path)
 
+    def tried(self, key: str, run: str) -> int:
+        """How many runs other than this one judged a target, wherever they were started."""
+        try:
+            lines = (self.root / "judged").read_text(encoding="ascii").splitlines()
+        except FileNotFoundError:
+            return 0
+        return len({other for line in lines for what, _, other in [line.partition(" ")] if what == key} - {run})
+
+    def judged(self, key: str, run: str) -> None:
+        """Keeps that a run judged a target; several may say so at the same time."""
+        with (self.root / "judged").open("ab", buffering=0) as file:
+            file.write(f"{key} {run}\n".encode("ascii"))
+
     def sweep(self) -> None:
         """Removes what killed agents left, and what was not asked for in a month."""
         for path in (self.root / "work").iterdir():
