@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pwd
 import random
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -14,13 +16,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.board_project import HERE, TRUE_AND_FALSE, board_project, wrong
-from tests.support.boards import NAME, Board, may_mount, needs_sshd, serving
+from tests.support.boards import NAME, Board, another_user, may_add_users, may_mount, needs_sshd, serving
 from tests.support.cutting import Cutter
 from tests.support.project import Project
 
 if TYPE_CHECKING:
     import psutil
 
+needs_user = pytest.mark.skipif(not may_add_users(), reason="needs the right to add a user of the system")
 needs_mount = pytest.mark.skipif(not may_mount(), reason="needs the right to mount")
 pytestmark = [pytest.mark.suite, needs_sshd]
 
@@ -88,6 +91,26 @@ def test_attempts_are_those_on_the_board_whoever_judges_there(tmp_path: Path, sh
         project.pytest("-k", "p50")
         edge = next(line for line in project.evidence()["targets"] if line["kpi"] == "digits-edge" and line["n"])
         assert edge["attempt"] == 3
+
+
+@needs_user
+def test_another_user_with_an_environment_and_a_store_of_its_own(tmp_path: Path, shared_store: Path) -> None:
+    # The folders of these tests are closed to others.
+    with tempfile.TemporaryDirectory(prefix="kpi-board-", dir="/tmp") as name, another_user() as user:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with serving(folder / "board", folder / "there", user=user, PATH="/usr/local/bin:/usr/bin:/bin") as board:
+            project = board_project(tmp_path / "project", shared_store, board)
+            done = project.cli("reach", "setup", "edge")
+            assert done.returncode == 0, done.stderr
+            assert project.pytest().returncode == 0
+            assert set(project.verdicts().values()) == {"PASS"}
+            assert board.nothing_left()
+            owner = {pwd.getpwnam(user).pw_uid}
+            assert {path.lstat().st_uid for path in folder.joinpath("there").rglob("*")} == owner
+            assert list(project.evidence()["reached"]) == ["edge"]
+            # The lock on its processor lies among its own temporary files.
+            assert {path.lstat().st_uid for path in (folder / "board/tmp").iterdir()} == owner
 
 
 @pytest.mark.long

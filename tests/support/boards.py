@@ -94,6 +94,12 @@ def _ports(process: psutil.Process) -> set[int]:
         return set()
 
 
+def _owner(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return str(process.username())
+    return ""
+
+
 def _name(process: psutil.Process) -> str:
     with suppress(psutil.Error):
         return str(process.name())
@@ -114,14 +120,47 @@ def _of_store(process: psutil.Process, store: Path) -> bool:
     return False
 
 
+def may_add_users() -> bool:
+    """Whether this process may make a user of the system."""
+    return os.geteuid() == 0 and None not in map(shutil.which, ("useradd", "userdel"))
+
+
+@contextmanager
+def another_user() -> Iterator[str]:
+    """A user of the system who is nobody else, and is gone afterwards with all that still runs for it."""
+    name = f"kpi-{os.getpid()}"
+    plain = [
+        "--no-create-home",
+        "--no-user-group",
+        "--shell",
+        "/bin/sh",
+        "--password",
+        "*",
+    ]
+    subprocess.run(["useradd", *plain, name], check=True)
+    try:
+        yield name
+    finally:
+        for process in [p for p in _all() if _owner(p) == name]:
+            with suppress(psutil.Error):
+                process.kill()
+        subprocess.run(["userdel", "--force", name], check=True)
+
+
 @contextmanager
 def serving(
-    folder: Path, store: Path, shown: Mapping[str, Path] | None = None, root: str = "none", **variables: str
+    folder: Path,
+    store: Path,
+    shown: Mapping[str, Path] | None = None,
+    root: str = "none",
+    *,
+    user: str = "",
+    **variables: str,
 ) -> Iterator[Board]:
     """Starts the server; the login there has a home, temporary files and variables of its own.
 
     Paths of the kernel, such as ``/sys/class/thermal``, are there what ``shown`` says, which takes the right to mount.
-    Where the login sees nothing but a folder ``root``, ``variables`` name home and store in it.
+    Where the login sees nothing but a folder ``root``, ``variables`` name home and store in it. ``user`` is who logs in.
     """
     assert SSHD is not None
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +172,9 @@ def serving(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    if user:
+        for own in (store, folder / "home", folder / "tmp"):
+            shutil.chown(own, user)
     for key in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
     told = {"KPI_REACH_STORE": store, "HOME": folder / "home", "TMPDIR": folder / "tmp", **variables}
@@ -146,7 +188,7 @@ def serving(
     host = (folder / "host.pub").read_text(encoding="ascii").split()[:2]
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(host)}\n", encoding="ascii")
     (folder / "client").write_text(
-        f"Host {NAME}\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n"
+        f"Host {NAME}\n  HostName 127.0.0.1\n  Port {port}\n  User {user or getpass.getuser()}\n"
         f"  IdentityFile {folder / 'user'}\n  IdentitiesOnly yes\n  UserKnownHostsFile {folder / 'known_hosts'}\n"
         "  GlobalKnownHostsFile /dev/null\n",
         encoding="ascii",
