@@ -16,6 +16,7 @@ from harness.core.attempts import COUNTED
 from harness.core.codec import of_plain, plain
 from harness.core.errors import Cause
 from harness.core.numbers import Figure, figure
+from harness.core.units import DIMENSIONS
 from harness.judge.verdict import Verdict
 from harness.measure.machine.detect import Detected
 from harness.measure.records import Measurement
@@ -125,6 +126,8 @@ class TargetLine(TargetResult):
 
     def __post_init__(self) -> None:
         TargetResult.__post_init__(self)
+        if self.unit not in DIMENSIONS:
+            raise ValueError(f'{self.id}: the unit "{self.unit}" is not one of {", ".join(DIMENSIONS)}')
         object.__setattr__(self, "limit", figure(self.limit))
         object.__setattr__(self, "ends", tuple(figure(end) for end in self.ends))
 

@@ -13,8 +13,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.core.attempts import COUNTED, SPENT, Try, several
+from harness.core.errors import KpiError
 from harness.evidence.merge import merge
 from harness.evidence.model import Evidence
+from harness.evidence.reader import read_evidence
 from harness.evidence.writer import counts
 from harness.judge.verdict import Verdict
 from harness.reports import junit, markdown
@@ -284,3 +286,10 @@ def test_a_place_of_a_merge_that_can_not_be_written_is_one_line(tmp_path: Path, 
     done = project.cli("merge", str(file), option, wrong)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert f"{wrong} can't be written" in done.stderr
+
+
+def test_a_unit_that_is_not_known_is_one_line(tmp_path: Path) -> None:
+    file = keep(tmp_path, made([0.001] * 12, 1, attempts=COUNTED))
+    odd = forge(file, tmp_path / "odd.json", lambda data: data["targets"][0].update(unit="furlong"))
+    with pytest.raises(KpiError, match=r'the unit "furlong" is not one of s, B'):
+        read_evidence(odd, None)
