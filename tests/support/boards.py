@@ -160,7 +160,7 @@ def serving(
     """Starts the server; the login there has a home, temporary files and variables of its own.
 
     Paths of the kernel, such as ``/sys/class/thermal``, are there what ``shown`` says, which takes the right to mount.
-    Where the login sees nothing but a folder ``root``, ``variables`` name home and store in it. ``user`` is who logs in.
+    Where the login sees but a folder ``root``, ``variables`` name home and store in it. ``user`` is who logs in.
     """
     assert SSHD is not None
     folder.mkdir(parents=True, exist_ok=True)
