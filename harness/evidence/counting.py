@@ -17,7 +17,7 @@ Tried = tuple[str, str, str, str]
 
 
 class Counting:
-    """``earlier`` is what this workstation knows; None where a run is no attempt, as in a search.
+    """``earlier`` is what this workstation knows; None where a run does not count as an attempt, as in a search.
 
     A machine that is reached keeps its own count, so that others who judge there count what others judged.
     """
