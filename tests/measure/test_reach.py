@@ -122,7 +122,7 @@ def test_a_machine_is_named_on_the_command_line(project: Project) -> None:
     assert done.returncode == 4
     for said in (
         'unknown machine "egde"; did you mean "edge"?',
-        'unknown way to a machine "adb" (allowed: ssh)',
+        'unknown way to a machine "adb" (allowed: labgrid, ssh)',
         '"edge" is not of the form MACHINE=ssh:user@host',
     ):
         assert said in done.stderr
