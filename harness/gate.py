@@ -163,7 +163,7 @@ class Gate:
         seconds, order, attempt = time.monotonic() - start, None, 1
         if trial is not None:
             seconds, order, attempt = trial.spent_s, trial.order(), self._attempt(target, trial.subjects)
-            notes += self._counting.judged((*target.key, artifacts[0].digest), self.place(target), judgement.value)
+            notes += self._counting.judged((*target.key, artifacts[0].digest), self.place(target), judgement)
             notes += (*back_to_back(order), *too_alike(order), *attempt_note(attempt, self.spec.measure.attempts))
         found = (judgement, artifacts[0], measurements, disturbed, notes, seconds, order, attempt)
         return Measured(*found, released=releases(recipes[1:], artifacts[1:]))
@@ -238,7 +238,7 @@ class Gate:
             seconds=round(finding.seconds, 3),
             order=finding.order,
             attempt=finding.attempt,
-            earlier=self._counting.earlier((*target.key, finding.artifact.digest), self.place(target)),
+            earlier=self._counting.earlier((*target.key, finding.artifact.digest)),
             released=finding.released,
             cause=finding.cause,
         )

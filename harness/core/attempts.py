@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 Key = tuple[str, str, str, str, str]
@@ -22,13 +23,14 @@ class Attempts:
     known: Mapping[Key, Mapping[str, int]] = field(default_factory=dict)
     said: int = 0
 
-    def earlier(self, key: Key) -> Mapping[str, int]:
-        """The verdicts that the history knows of, with how often each was given."""
-        return self.known.get(key, {})
+    def earlier(self, key: Key, told: Mapping[str, int] = MappingProxyType({})) -> Mapping[str, int]:
+        """The verdicts before, with how often each was given, as the history knows them or the machine was ``told``."""
+        known = self.known.get(key, {})
+        return told if sum(told.values()) > sum(known.values()) else known
 
-    def attempt(self, key: Key, told: int = 0) -> int:
-        """The number of this attempt, from 1; so many the machine itself was ``told`` of."""
-        return 1 + max(sum(self.earlier(key).values()), self.said, told)
+    def attempt(self, key: Key, told: Mapping[str, int] = MappingProxyType({})) -> int:
+        """The number of this attempt, from 1."""
+        return 1 + max(sum(self.earlier(key, told).values()), self.said)
 
     def to_json(self) -> dict[str, Any]:
         """For a worker of pytest-xdist."""

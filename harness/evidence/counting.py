@@ -7,8 +7,9 @@ import json
 import math
 from collections.abc import Mapping
 
-from harness.core.attempts import Attempts, Key
+from harness.core.attempts import Attempts
 from harness.evidence.machine_name import machine_id
+from harness.judge.verdict import Decision
 from harness.measure.machine.detect import Detected
 from harness.measure.place import Place
 
@@ -17,33 +18,33 @@ Tried = tuple[str, str, str, str]
 
 
 class Counting:
-    """``earlier`` is what this workstation knows; None where a run does not count as an attempt, as in a search.
+    """``earlier`` is what the history of this machine and its user say; None where a run does not count (a search).
 
-    A machine that is reached keeps its own count, so that others who judge there count what others judged.
+    A machine that is reached keeps a count of its own, of all runs that judged it.
     """
 
     def __init__(self, earlier: Attempts | None, here: Detected) -> None:
         self._earlier = earlier
         self._here = here
+        self._known: dict[Tried, Mapping[str, int]] = {}
 
     def attempt(self, tried: Tried, place: Place) -> int:
         """How often this was judged there, this time among them. Raises Unavailable where the machine is gone."""
         if self._earlier is None:
             return 1
-        return self._earlier.attempt(self._key(tried, place), place.tried(_digest(tried)))
+        key, told = (machine_id(place.known or self._here), *tried), place.tried(_digest(tried))
+        self._known[tried] = self._earlier.earlier(key, told)
+        return self._earlier.attempt(key, told)
 
-    def earlier(self, tried: Tried, place: Place) -> Mapping[str, int]:
-        """The verdicts that this workstation knows of, with how often each was given there."""
-        return {} if self._earlier is None else self._earlier.earlier(self._key(tried, place))
+    def earlier(self, tried: Tried) -> Mapping[str, int]:
+        """The verdicts before, with how often each was given, of what :meth:`attempt` was asked for."""
+        return self._known.get(tried, {})
 
-    def judged(self, tried: Tried, place: Place, value: float) -> tuple[str, ...]:
+    def judged(self, tried: Tried, place: Place, found: Decision) -> tuple[str, ...]:
         """Lets the machine keep that it was judged, where that gave a value; a note where it could not."""
-        if self._earlier is None or math.isnan(value):
+        if self._earlier is None or math.isnan(found.value):
             return ()
-        return tuple(filter(None, [place.judged(_digest(tried))]))
-
-    def _key(self, tried: Tried, place: Place) -> Key:
-        return (machine_id(place.known or self._here), *tried)
+        return tuple(filter(None, [place.judged(_digest(tried), found.verdict)]))
 
 
 def _digest(tried: Tried) -> str:

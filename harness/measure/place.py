@@ -61,14 +61,17 @@ class Place(ABC):
         the workers said.
         """
 
-    def tried(self, key: str) -> int:
-        """How often other runs judged a target there, as the machine itself keeps it; this one's history knows that."""
-        del key
-        return 0
+    def tried(self, key: str) -> Mapping[str, int]:
+        """The verdicts of other runs on a target there, with how often each was given, as the machine keeps them.
 
-    def judged(self, key: str) -> str:
-        """Lets the machine keep that a target was judged by this run; what went wrong, for people."""
+        This one keeps none: its history knows them.
+        """
         del key
+        return {}
+
+    def judged(self, key: str, verdict: str) -> str:
+        """Lets the machine keep that a target was judged by this run; what went wrong, for people."""
+        del key, verdict
         return ""
 
     def close(self) -> None:  # noqa: B027 - this machine keeps nothing open

@@ -37,9 +37,12 @@ def test_the_history_and_what_somebody_says_are_both_believed() -> None:
     assert Attempts(known).attempt(key) == 3
     assert Attempts(known).earlier(key) == {"PASS": 1, "FAIL": 1}
     assert Attempts(known, said=4).attempt(key) == 5
-    assert Attempts(known).attempt(key, told=3) == 4
     assert Attempts(known).attempt((*key[:4], "another")) == 1
     assert Attempts(known).attempt(("another", *key[1:])) == 1
+    # What a machine was told of itself is not added: the larger counts.
+    assert Attempts(known).attempt(key, {"FAIL": 3}) == 4
+    assert Attempts(known).earlier(key, {"FAIL": 3}) == {"FAIL": 3}
+    assert Attempts(known).earlier(key, {"FAIL": 1}) == known[key]
     again = Attempts(known, said=1)
     assert Attempts.from_json(json.loads(json.dumps(again.to_json()))) == again
 

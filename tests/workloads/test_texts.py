@@ -174,7 +174,7 @@ def test_a_workload_of_texts(folder: Path, tmp_path: Path) -> None:
     assert evaluation.shapes is not None
     for row, size in enumerate(evaluation.shapes):
         assert evaluation.inputs(row, row + 1)["input_ids"].shape == (1, size)
-    words_tokenizer(folder / "tokenizer.json", [*TEXTS, "more"])
+    words_tokenizer(folder / "tokenizer.json", [*TEXTS, "indeed " * 9])  # the same words, numbered otherwise
     assert FileWorkload(kept).fingerprint() != fingerprint
     each = replace(kept, data_files=replace(data, preprocess=how(folder)))
     assert FileWorkload(each).one_by_one

@@ -87,7 +87,7 @@ class Reached(Place):
         self._device = ""
         self._locked: Link | None = None
         self._run = uuid.uuid4().hex
-        self._tried: dict[str, int] = {}
+        self._tried: dict[str, Mapping[str, int]] = {}
 
     # ---- what a place is asked --------------------------------------------------------------------------------
 
@@ -154,14 +154,14 @@ class Reached(Place):
 
         return self._uncut(measured, "was measured", lambda text: progress(f"{text}; the process is measured again"))
 
-    def tried(self, key: str) -> int:
-        if key not in self._tried:  # the same all through a run, whoever else judges there meanwhile
-            self._tried[key] = int(self._uncut(lambda link: link.call("tried", key=key, run=self._run), "was asked"))
+    def tried(self, key: str) -> Mapping[str, int]:
+        if key not in self._tried:  # the same all through a run, though others may judge there meanwhile
+            self._tried[key] = self._uncut(lambda link: link.call("tried", key=key, run=self._run), "was asked")
         return self._tried[key]
 
-    def judged(self, key: str) -> str:
+    def judged(self, key: str, verdict: str) -> str:
         try:
-            self._uncut(lambda link: link.call("judged", key=key, run=self._run), "was told")
+            self._uncut(lambda link: link.call("judged", key=key, run=self._run, verdict=verdict), "was told")
         except KpiError as error:
             return f"{self.name} was not told of this attempt: {error.message}"
         return ""

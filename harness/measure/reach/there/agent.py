@@ -199,13 +199,13 @@ class Agent:
                 found[name] = f"does not load: {type(error).__name__}: {error}"
         return found
 
-    def op_tried(self, message: Mapping[str, Any], _: Say) -> int:
-        """How many other runs judged a target here."""
+    def op_tried(self, message: Mapping[str, Any], _: Say) -> dict[str, int]:
+        """How other runs judged a target here: how often each verdict was given."""
         return self.files.tried(message["key"], message["run"])
 
     def op_judged(self, message: Mapping[str, Any], _: Say) -> None:
         """A run judged a target here."""
-        self.files.judged(message["key"], message["run"])
+        self.files.judged(message["key"], message["run"], message["verdict"])
 
     def op_lock(self, message: Mapping[str, Any], say: Say) -> None:
         """Answers when the device is the caller's; it stays so until ``unlock``, or until the end."""

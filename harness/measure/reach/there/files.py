@@ -9,11 +9,13 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _MONTH_S = 30 * 86400.0
 _YOUNG_S = 60.0
+_WORDS = 3
 
 
 class Files:
@@ -87,18 +89,19 @@ class Files:
         os.utime(path)
         return str(path)
 
-    def tried(self, key: str, run: str) -> int:
-        """How many runs other than this one judged a target, wherever they were started."""
+    def tried(self, key: str, run: str) -> dict[str, int]:
+        """How runs other than this one judged a target, wherever they were started: each verdict with how often."""
         try:
             lines = (self.root / "judged").read_text(encoding="ascii").splitlines()
         except FileNotFoundError:
-            return 0
-        return len({other for line in lines for what, _, other in [line.partition(" ")] if what == key} - {run})
+            return {}
+        words = [line.split() for line in lines if line.startswith(f"{key} ")]
+        return dict(Counter({one[1]: one[2] for one in words if len(one) == _WORDS and one[1] != run}.values()))
 
-    def judged(self, key: str, run: str) -> None:
+    def judged(self, key: str, run: str, verdict: str) -> None:
         """Keeps that a run judged a target; several may say so at the same time."""
         with (self.root / "judged").open("ab", buffering=0) as file:
-            file.write(f"{key} {run}\n".encode("ascii"))
+            file.write(f"{key} {run} {verdict}\n".encode("ascii"))
 
     def sweep(self) -> None:
         """Removes what killed agents left, and what was not asked for in a month."""
