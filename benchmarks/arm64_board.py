@@ -35,8 +35,9 @@ PACKAGES = (
         "libgomp1",
         "libstdc++6",
     ),
-    *("procps", "python3.11", "python3.11-venv", "sed", "tar", "util-linux"),
+    *("procps", "python3.13", "python3.13-venv", "sed", "tar", "util-linux"),
 )
+DEBIAN, KEYS = "http://deb.debian.org/debian trixie", "/usr/share/keyrings/debian-archive-keyring.gpg"
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 ELF = (
     r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:"
@@ -114,13 +115,13 @@ targets = {{ "latency.p50" = "< 15 ms" }}
 
 def user_space(folder: Path) -> tuple[Path, Path]:
     """Fetches Debian's packages for arm64 and qemu: a root folder, and the program that runs what is in it."""
-    root, state = folder / "root", folder / "apt"
-    (qemu,) = (folder / "qemu").glob("usr/bin/qemu-aarch64-static") or [None]
-    if qemu and root.is_dir():
+    root, state, qemu = folder / "root", folder / "apt", folder / "qemu/usr/bin/qemu-aarch64-static"
+    if qemu.exists() and root.is_dir():
         return root, qemu
     for path in ("lists/partial", "archives/partial"):
         (state / path).mkdir(parents=True, exist_ok=True)
     (state / "status").touch()
+    (state / "sources.list").write_text(f"deb [signed-by={KEYS}] {DEBIAN} main\n", encoding="ascii")
     options = {
         "APT::Architecture": "arm64",
         "APT::Architectures::": "arm64",
@@ -128,6 +129,8 @@ def user_space(folder: Path) -> tuple[Path, Path]:
         "APT::Sandbox::User": "root",
         "Debug::NoLocking": "1",
         "Dir::Cache": str(state),
+        "Dir::Etc::sourcelist": str(state / "sources.list"),
+        "Dir::Etc::sourceparts": "-",
         "Dir::State": str(state),
         "Dir::State::status": str(state / "status"),
     }
@@ -142,7 +145,7 @@ def user_space(folder: Path) -> tuple[Path, Path]:
     (root / "etc/cpuinfo").write_text(CPUINFO, encoding="ascii")
     for name in ("proc", "dev", "sys", "root/tmp"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    return root, folder / "qemu/usr/bin/qemu-aarch64-static"
+    return root, qemu
 
 
 def run(*command: str, cwd: Path | None = None) -> None:

@@ -74,12 +74,14 @@ def test_only_what_belongs_to_nobody_alive_is_swept(tmp_path: Path) -> None:
 
 def test_runs_that_judged_are_counted_once_each_whoever_asks(tmp_path: Path) -> None:
     files = Files(tmp_path)
-    assert files.tried("a", "mine") == 0
-    for key, run in (("a", "one"), ("a", "one"), ("a", "two"), ("b", "two"), ("a", "mine")):
-        files.judged(key, run)
-    assert (files.tried("a", "mine"), files.tried("b", "mine"), files.tried("c", "mine")) == (2, 1, 0)
+    assert files.tried("a", "mine") == {}
+    for key, run, verdict in (("a", "one", "PASS"), ("a", "one", "FAIL"), ("a", "two", "PASS"), ("b", "two", "PASS")):
+        files.judged(key, run, verdict)
+    files.judged("a", "mine", "INCONCLUSIVE")
+    assert (files.tried("a", "mine"), files.tried("b", "mine")) == ({"FAIL": 1, "PASS": 1}, {"PASS": 1})
+    assert files.tried("c", "mine") == {}
     Files(tmp_path).sweep()
-    assert Files(tmp_path).tried("a", "another") == 3
+    assert sum(Files(tmp_path).tried("a", "another").values()) == 3
 
 
 def test_a_silent_caller_is_taken_for_gone() -> None:
