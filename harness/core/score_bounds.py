@@ -26,6 +26,8 @@ LEAST_GROUPS = 100
 """A jackknifed figure that rests on fewer groups says nothing of other data (benchmarks/verdicts)."""
 LEAST = 50
 """Fewer differing samples, or clusters, say nothing of the mean of scores without ends (benchmarks/verdicts)."""
+_ROUNDING, _ROUNDED = 0.01, 0.001
+"""A difference is rounding below this share of the scores' spread, or of what the worst mix-up does to a score."""
 _STEPS = 100
 Bounds = tuple[float, float]
 
@@ -53,11 +55,16 @@ class Scores:
 
     @property
     def thin(self) -> bool:
-        """Whether two recipes differ on too few samples to say how far they are apart on others, by these alone."""
+        """Whether what one sample can do may decide: a scale without ends, and few samples that differ.
+
+        Of a mean it is always asked for, since it takes one look at the samples and tells what is rounding.
+        """
         if all(map(math.isfinite, self.ends)):
             return False
-        gains = [a - b for a, b in zip(self.own, _others(self), strict=True)]
-        return _few(*_by_unit(self, gains), 1.0, jackknife=self.jackknife)
+        if not self.jackknife:
+            return True
+        (own, sizes), (others, _) = _by_unit(self, self.own), _by_unit(self, _others(self))
+        return _few(_told_apart(own - others, others, 0.0), sizes, 1.0, jackknife=True)
 
     @property
     def binary(self) -> bool:
@@ -108,9 +115,9 @@ def difference_bounds(scores: Scores, confidence: float, times: float = 1.0) -> 
         return tango(len(others) * times, better * times, worse * times, confidence)
     low, high = scores.ends
     gains = [a - b for a, b in zip(scores.own, others, strict=True)]
-    ends, units = (low - high, high - low), _by_unit(scores, gains)
-    effect = scores.effect if _few(*units, times, jackknife=scores.jackknife) else 0.0
-    return _bounds(*units, ends, confidence, times, jackknife=scores.jackknife, effect=effect)
+    ends, (units, sizes) = (low - high, high - low), _by_unit(scores, gains)
+    effect = _effect(scores, units, sizes, times)
+    return _bounds(units, sizes, ends, confidence, times, jackknife=scores.jackknife, effect=effect)
 
 
 def ratio_bounds(scores: Scores, confidence: float, times: float = 1.0) -> Bounds:
@@ -160,8 +167,7 @@ def _remainders(scores: Scores, confidence: float, times: float) -> Callable[[fl
     own, sizes = _by_unit(scores, scores.own)
     others, _ = _by_unit(scores, _others(scores))
     low, high = scores.ends
-    thin = math.isfinite(scores.effect) and _few(own - others, sizes, times, jackknife=scores.jackknife)
-    effect = scores.effect if thin else math.inf
+    effect = _effect(scores, own - others, sizes, times) or math.inf
 
     def against(ratio: float) -> Bounds:
         ends = (low - ratio * high, high - ratio * low)
@@ -243,6 +249,25 @@ def _few(sums: Array, sizes: Array, times: float, *, jackknife: bool) -> bool:
     if jackknife and _standing_out(sums, sizes) * times < LEAST_GROUPS:
         return True
     return bool(np.count_nonzero(sums) * times < LEAST)
+
+
+def _effect(scores: Scores, gains: Array, sizes: Array, times: float) -> float:
+    """What one sample can do, where few units differ by more than rounding; 0 where enough of them do."""
+    others, jackknife = _by_unit(scores, _others(scores))[0], scores.jackknife
+    if math.isfinite(scores.effect):
+        gains = _told_apart(gains, others, scores.effect)
+    return scores.effect if _few(gains, sizes, times, jackknife=jackknife) else 0.0
+
+
+def _told_apart(gains: Array, others: Array, effect: float) -> Array:
+    """The gains without those that are no more than rounding: a conversion changes each answer a little.
+
+    Many tiny ones would hide that the few samples that could go wrong were not among these.
+    """
+    import numpy as np
+
+    least = max(_ROUNDING * float(others.std()), _ROUNDED * effect * len(gains))
+    return np.where(np.abs(gains) > least, gains, 0.0)
 
 
 def _standing_out(sums: Array, sizes: Array) -> float:

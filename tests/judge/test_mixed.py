@@ -143,3 +143,21 @@ def test_a_program_of_a_stranger_finds_the_same_bounds(name: str, changed: int) 
             effect=scores.effect,
         )
         assert found == pytest.approx(bounds(scores, 0.97), rel=1e-7, abs=1e-9)
+
+
+@pytest.mark.parametrize(("name", "n"), [("error.mae", 60), ("error.rmse", 800)])
+@pytest.mark.parametrize("noise", [1e-7, 1e-3])
+def test_rounding_in_each_answer_does_not_hide_that_few_could_go_wrong(name: str, n: int, noise: float) -> None:
+    random = np.random.default_rng(5)
+    other = numbers(n)
+    rounded = Outputs(np.asarray(other.logits) + random.normal(0, noise, n), other.labels)
+    metric = metric_of(name)
+    least = 3 * metric.effect(other, None, None)
+    assert verdict(name, f"drop <= {least} vs b", compared(name, rounded, other)) is Verdict.INCONCLUSIVE
+    assert verdict(name, f"drop <= {2 * least} vs b", compared(name, rounded, other)) is Verdict.PASS
+
+
+def test_labels_that_are_the_answers_of_the_recipe_compared_with_hide_nothing_either() -> None:
+    labels = np.random.default_rng(6).normal(0, 3, 100)
+    other, rounded = Outputs(labels, labels), Outputs(labels * (1 + 1e-7), labels)
+    assert verdict("error.mae", "drop <= 0.01 vs b", compared("error.mae", rounded, other)) is Verdict.INCONCLUSIVE
