@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ WRONG = {
     "raises": ("def worst(o, l):\n    return 1 / 0\n", {}, r"metrics\.py:2: ZeroDivisionError: division by zero"),
     "exits": ("def worst(o, l):\n    raise SystemExit(3)\n", {}, r"metrics\.py:2: SystemExit: 3"),
     "leaves": ("import os\ndef worst(o, l):\n    os._exit(0)\n", {}, r"metrics\.py:3: SystemExit: os\._exit\(0\)"),
+    "no exception": ("def worst(o, l):\n    raise BaseException\n", {}, r"metrics\.py:2: BaseException"),
     "leaves at once": ("import os\nos._exit(0)\n", {}, r"metrics\.py:2: SystemExit: os\._exit\(0\)"),
     "nan": ("def worst(o, l):\n    return l * float('nan')\n", {}, r"gives nan of sample 0"),
     "length": ("def worst(o, l):\n    return l[1:]\n", {}, r"of shape \(299,\), expected 300 numbers"),
@@ -105,3 +107,45 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "metrics.py").unlink()
     with pytest.raises(KpiError, match=r"metrics\.py is not here"):
         found.scored(outputs(), None, None)
+
+
+SQUARE = "import multiprocessing, os\ndef square(x):\n    return x * x\n"
+FORKS = {
+    "a pool": "with multiprocessing.get_context('fork').Pool(2) as pool:\n"
+    "        return sum(pool.map(square, [0.5, 0.5]))",
+    "a process": "one = multiprocessing.get_context('fork').Process(target=square, args=(2,))\n"
+    "    one.start(); one.join()\n    return 0.5 if one.exitcode == 0 else 0",
+    "a child that goes on": "if (child := os.fork()):\n        os.waitpid(child, 0)\n    return 0.5",
+    "a child that raises": "if (child := os.fork()):\n        os.waitpid(child, 0)\n        return 0.5\n"
+    "    raise ValueError",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+@pytest.mark.parametrize("body", FORKS.values(), ids=FORKS)
+def test_a_process_that_the_metric_forks_does_not_judge_as_well(tmp_path: Path, body: str) -> None:
+    found = metric(tmp_path, f"{SQUARE}def worst(outputs, labels):\n    {body}\n", of="set", unit="%")
+    ours, judged = os.getpid(), tmp_path / "judged"
+    try:
+        assert found.figure(outputs(), None) == 0.5
+    finally:
+        with judged.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if os.getpid() != ours:
+            os._exit(0)
+    assert judged.read_text() == f"{ours}\n"
+
+
+def test_what_a_metric_does_to_its_arrays_the_next_one_does_not_see(tmp_path: Path) -> None:
+    body = "def worst(o, l):\n    l.flags.writeable = True\n    l[:] = o.argmax(axis=1)\n    return 0.5\n"
+    given, right = outputs(), outputs().labels
+    assert metric(tmp_path, body, of="set", unit="%").figure(given, None) == 0.5
+    assert (given.labels == right).all()
+
+
+def test_a_file_may_hold_dataclasses(tmp_path: Path) -> None:
+    body = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass One:\n    a: int\n"
+        "def worst(o, l):\n    return One(1).a\n"
+    )
+    assert metric(tmp_path, body, of="set", unit="%").figure(outputs(), None) == 1

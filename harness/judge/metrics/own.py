@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -90,11 +91,15 @@ def _function(own: OwnMetric, digest: str) -> Callable[[Array, Array], Any]:
     found = spec_from_file_location(name, own.file)
     if not own.file.is_file() or found is None or found.loader is None:
         raise KpiError(f"metric {own.name}: {own.file} is not here", "check `function` in kpis.toml")
-    module = module_from_spec(found)
+    # Dataclasses and pickles look their module up.
+    module = sys.modules[name] = module_from_spec(found)
     try:
         with _staying():
             found.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise _told(own, error) from error
     function = getattr(module, own.function, None)
     if not callable(function):
@@ -105,29 +110,38 @@ def _function(own: OwnMetric, digest: str) -> Callable[[Array, Array], Any]:
 
 @contextmanager
 def _staying() -> Iterator[None]:
-    """Within it ``os._exit`` raises: a metric that ended the process would end pytest, without a word and with 0."""
+    """Within it ``os._exit`` raises: a metric that ended the process would end pytest, without a word and with 0.
+
+    A process that the metric forks leaves as it would, and never comes back: it would judge as well.
+    """
+    kept, ours = os._exit, os.getpid()
 
     def leave(status: int) -> NoReturn:
+        if os.getpid() != ours:
+            kept(status)
         raise SystemExit(f"os._exit({status})")
 
-    kept = os._exit
     os._exit = leave
     try:
         yield
     finally:
         os._exit = kept
+        if os.getpid() != ours:
+            kept(1)
 
 
 def _asked(own: OwnMetric, outputs: Array, labels: Array, read: Reader) -> list[float]:
     """What the function gives, as ``read`` makes figures of it; KpiError where it raises or one is out of range."""
     function = _function(own, own.digest)
-    outputs, labels = outputs.view(), labels.view()
+    outputs, labels = outputs.copy(), labels.copy()  # the next metric reads the same
     for array in (outputs, labels):
-        array.flags.writeable = False  # the next metric reads the same
+        array.flags.writeable = False
     try:
         with _staying():
             said = function(outputs, labels)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise _told(own, error) from error
     values = read(own, said, len(labels))
     for place, value in enumerate(values):
