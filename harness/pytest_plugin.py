@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.junitxml import xml_key
 
 from harness.build.ahead import BuildAhead
 from harness.build.pool import parts_of
@@ -39,7 +38,7 @@ from harness.options import Options, add_options, misread, near
 from harness.reports.annotations import Announcer
 from harness.reports.benchmark import Replay, wanted_samples
 from harness.reports.header import header
-from harness.reports.junit import name_case, properties
+from harness.reports.junit import fail_run, name_case, properties
 from harness.reports.progress import Progress
 from harness.reports.recorder import Recorder
 from harness.spec.model import Spec, Target
@@ -362,7 +361,7 @@ class KpiPlugin:
         found = getattr(report, "kpi", None)
         if found is not None and self.recorder is not None:
             self.recorder.record(tuple(found["key"]), TargetResult.from_json(found["answer"]))
-            name_case(self.config.stash.get(xml_key, None), report, self.recorder.ledger.spec, found["key"])
+            name_case(self.config, report, self.recorder.ledger.spec, found["key"])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
@@ -377,6 +376,7 @@ class KpiPlugin:
         unproven = self.options.release and not recorder.ledger.proven
         if exitstatus == pytest.ExitCode.OK and (unproven or (self.options.decided and recorder.ledger.undecided)):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            fail_run(self.config, recorder.evidence)
 
     def pytest_terminal_summary(self, terminalreporter: TerminalReporter, exitstatus: int) -> None:
         recorder = self.recorder

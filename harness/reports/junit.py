@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from harness.core.text import plain
@@ -14,6 +14,9 @@ from harness.judge.verdict import Verdict
 from harness.measure.machine.detect import Detected
 from harness.spec.model import Spec, Target
 
+if TYPE_CHECKING:
+    import pytest
+
 
 def names(metric: str, target: str) -> tuple[str, str]:
     """The class name and the name of a target's test case, wherever its test lies; ``target`` is its id."""
@@ -21,8 +24,9 @@ def names(metric: str, target: str) -> tuple[str, str]:
     return plain(f"kpi_tests.test_{kind}"), plain(f"test_{kind}[{target}]")
 
 
-def name_case(xml: Any, report: object, spec: Spec, key: Sequence[str]) -> None:
+def name_case(config: pytest.Config, report: pytest.TestReport, spec: Spec, key: Sequence[str]) -> None:
     """Names the test case of a report in pytest's own XML, where there is one, as ``kpi merge`` names it."""
+    xml = _of_pytest(config)
     if xml is None:
         return
     target = next(target for target in spec.targets if target.key == tuple(key))
@@ -30,6 +34,25 @@ def name_case(xml: Any, report: object, spec: Spec, key: Sequence[str]) -> None:
     case = xml.node_reporter(report)
     case.add_attribute("classname", ".".join(filter(None, (xml.prefix, classname))))
     case.add_attribute("name", name)
+
+
+def fail_run(config: pytest.Config, evidence: Evidence | None) -> None:
+    """Adds a failed case to pytest's own XML, where there is one, for a run that is red though no test of it failed."""
+    xml = _of_pytest(config)
+    if xml is None or evidence is None:
+        return
+    said = "; ".join(f"{one.id} is {one.verdict}" for one in evidence.targets if one.verdict is not Verdict.PASS)
+    case, said = xml.node_reporter("kpis that are not proven"), plain(said or "the run did not come to its end")
+    case.attrs.update(classname="kpi_tests", name="every promised target is proven")
+    failed = ET.Element("failure", message=said)
+    failed.text = said
+    case.append(failed)
+
+
+def _of_pytest(config: pytest.Config) -> Any:
+    from _pytest.junitxml import xml_key
+
+    return config.stash.get(xml_key, None)
 
 
 def properties(target: Target, answer: TargetResult, machine: Detected | None) -> Iterator[tuple[str, object]]:

@@ -121,6 +121,17 @@ def test_a_failure_says_what_was_promised_and_measured(project: Project, tmp_pat
 
 
 @pytest.mark.suite
+def test_a_release_that_judged_a_part_alone_is_red_in_junit_too(project: Project, tmp_path: Path) -> None:
+    done = project.pytest("--kpi-release", "-k", "size", f"--junitxml={tmp_path}/junit.xml")
+    assert done.returncode == 1
+    suite = next(ET.parse(tmp_path / "junit.xml").getroot().iter("testsuite"))
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    said = next(suite.iter("failure")).get("message", "")
+    assert "stripes-int8:top1 is INCONCLUSIVE" in said
+    assert "stripes-int8:size" not in said
+
+
+@pytest.mark.suite
 def test_a_folder_that_pytest_would_take_for_tests_is_one_line(
     project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
