@@ -15,6 +15,7 @@ from harness.core.formats import TABLES
 from harness.workloads.files.arrays import ONLY, Arrays
 from harness.workloads.files.class_folders import files_below
 from harness.workloads.files.coco import SUFFIX as COCO
+from harness.workloads.files.coco_file import CocoFile
 from harness.workloads.files.columns import Table
 from harness.workloads.files.images import PICTURES
 from harness.workloads.files.lines import LINES, Lines
@@ -102,7 +103,23 @@ def _pictures(signature: Signature, place: Path, fit: str) -> Reading:
         return Reading(DataFiles(pictures, masks=masks, drawn="pixels", preprocess=how), "pictures", said)
     if place.is_dir():
         said.append(_SORTED)
-    return Reading(DataFiles(whole=place, preprocess=how), "pictures", said)
+        return Reading(DataFiles(whole=place, preprocess=how), "pictures", said)
+    return Reading(DataFiles(whole=place, pictures=_named(place), preprocess=how), "pictures", said)
+
+
+def _named(file: Path) -> str | None:
+    """The folder with the pictures that a COCO file names, from its own; None where that is the one, or none is."""
+    names = [str(one["file_name"]) for one in CocoFile(file, (), bare=True).images]
+    here = file.resolve().parent
+    places = [here, *_folders(here), *_folders(here.parent)]
+    places += [inside for place in places[1:] for inside in _folders(place)]
+    found = next((place for place in places if names and all((place / name).is_file() for name in names)), here)
+    return None if found == here else Path(os.path.relpath(found, here)).as_posix()
+
+
+def _folders(place: Path) -> list[Path]:
+    """Those in a folder that may be looked into, by their names."""
+    return sorted(one for one in place.iterdir() if one.is_dir() and os.access(one, os.R_OK | os.X_OK))
 
 
 def _painted(signature: Signature, place: Path) -> tuple[Path, str] | None:

@@ -262,6 +262,8 @@ def _data_lines(found: Found, folder: Path) -> Iterator[str]:
     more: dict[str, Any] = {"inputs": dict(reading.inputs)} if reading.inputs else {}
     if reading.label != DataFiles().label:
         more["label"] = reading.label
+    if reading.pictures is not None:
+        more["pictures"] = reading.pictures
     if reading.masks is not None:
         more["masks"] = reading.masks
     if reading.classes:

@@ -32,6 +32,28 @@ def test_the_layout_and_the_pictures_are_written(tmp_path: Path, capsys: pytest.
     assert "task: object-detection" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("file", "pictures", "written"),
+    [
+        ("instances.json", "images", "images"),
+        ("annotations/instances.json", "val 2017", "../val 2017"),
+        ("annotations/instances.json", "images/val", "../images/val"),
+    ],
+)
+def test_the_folder_of_the_pictures_is_found(tmp_path: Path, file: str, pictures: str, written: str) -> None:
+    model, data = squares_model(tmp_path / "squares.onnx"), squares_data(tmp_path / "given", 12)
+    place, folder = tmp_path / "data" / file, tmp_path / "data" / pictures
+    place.parent.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    data.rename(place)
+    data.parent.rename(folder)
+    (place.parent / "empty").mkdir()
+    assert main(["--kpis", str(tmp_path / "kpis.toml"), "init", str(model), "--data", str(place)]) == 0
+    files = read_spec(tmp_path / "kpis.toml").workloads["squares"].data_files
+    assert files is not None
+    assert files.pictures == written
+
+
 def test_prototypes_next_to_boxes_are_masks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, data = squares_model(tmp_path / "squares.onnx", masks=True), squares_data(tmp_path / "pictures", 12)
     assert main(["--kpis", str(tmp_path / "kpis.toml"), "init", str(model), "--data", str(data)]) == 0
