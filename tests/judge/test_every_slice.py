@@ -103,3 +103,16 @@ def test_figures_of_the_whole_set_have_slices_too() -> None:
     found = metrics()["accuracy.macro_f1[slice=*]"]
     assert issubclass(found, SampleMetric)
     assert found.jackknife
+
+
+def test_classes_whose_names_are_numbers_are_each_judged() -> None:
+    labels = np.repeat(np.arange(5), 40)
+    found = np.where(labels == 4, 0, labels)  # five stars are never found
+    stars = Outputs(np.eye(5)[found], labels, classes=("1", "2", "3", "4", "5"))
+    metric = metrics()["accuracy.top1[class=*]"]
+    assert issubclass(metric, EverySliceMetric)
+    parts = metric.parts(stars)
+    assert [part.name for part in parts] == [f"accuracy.top1[class={name}]" for name in "12345"]
+    scores = [part.paired_scores(part.scores(stars, None), None, None, None) for part in parts]
+    decision, place = metric.judged(parse_bound(">= 80 %", metric.dimension), scores, 0.97)
+    assert (decision.verdict, decision.value, place) == (Verdict.FAIL, 0, 4)

@@ -40,7 +40,12 @@ class EverySliceMetric(SampleMetric):
     @classmethod
     def parts(cls, outputs: Outputs) -> list[type[SampleMetric]]:
         """The metrics of all slices that there are, in the order of their names. KpiError where none are named."""
-        return [cls.part(name) for name in cls.part(EVERY).names(outputs)]
+        names = cls.part(EVERY).names(outputs)
+        called = list(outputs.classes) if cls.by == "class" else []
+        if set(names) & set(called):
+            # Names that are numbers (stars from 1 to 5) would be taken for the numbers of other classes.
+            names = [called[int(name)] if name.isdigit() and int(name) < len(called) else name for name in names]
+        return [cls.part(name) for name in names]
 
     @classmethod
     def scores(cls, outputs: Outputs, reference: Outputs | None) -> list[float]:
