@@ -18,7 +18,7 @@ from harness.judge.verdict import Verdict
 
 _MANY = 500
 """With more KPIs than this the table is no longer read on a terminal; the summary still is."""
-_VERDICT = 12
+_VERDICT, _BOUND, _WIDEST = 12, 12, 100
 _MARGIN = 10
 """What is left of the table and between its five columns."""
 STYLE = {
@@ -41,10 +41,9 @@ def render(evidence: Evidence, width: int, *, colour: bool) -> str:
     by_kpi: dict[str, list[TargetLine]] = {}
     for target in chosen:
         by_kpi.setdefault(target.kpi, []).append(target)
-    widths = _widths(chosen, width)
     for kpi in evidence.kpis:
         if kpi.name in by_kpi and len(by_kpi) <= _MANY:
-            _kpi(console, kpi, by_kpi[kpi.name], widths)
+            _kpi(console, kpi, by_kpi[kpi.name])
     if left := len(evidence.targets) - len(chosen):
         console.print(Text(f"{left} of {len(evidence.targets)} targets were not selected by -k or -m", style="dim"))
     if said := taken_over(evidence):
@@ -54,24 +53,24 @@ def render(evidence: Evidence, width: int, *, colour: bool) -> str:
 
 
 def _widths(targets: list[TargetLine], width: int) -> tuple[int, int, int, int]:
-    """How wide metric, value, interval and bound may be, the same for all KPIs: the bound has what is left."""
+    """How wide metric, value, interval and bound are: what they need, the bound all that is left before the verdict."""
 
-    def longest(texts: Iterable[str], least: int, most: int) -> int:
-        return min(most, max([least, *(len(text) for text in texts)]))
+    def longest(texts: Iterable[str], most: int) -> int:
+        return min(most, max(map(len, texts)))
 
-    name = longest((target.metric for target in targets), 11, 24)
-    value = longest((figure(target) for target in targets), 6, 10)
-    left = max(24, width - _MARGIN - name - value - _VERDICT)
-    between = longest((interval(target) for target in targets), 8, min(22, left * 11 // 20))
-    return name, value, between, min(30, left - between)
+    name = longest((target.metric for target in targets), 26)
+    value = longest((figure(target) for target in targets), 15)
+    left = max(_BOUND, min(width, _WIDEST) - _MARGIN - name - value - _VERDICT)
+    between = longest((interval(target) for target in targets), left - _BOUND)
+    return name, value, between, left - between
 
 
-def _kpi(console: Console, kpi: KpiLine, targets: list[TargetLine], widths: tuple[int, int, int, int]) -> None:
+def _kpi(console: Console, kpi: KpiLine, targets: list[TargetLine]) -> None:
     title = Text(plain(kpi.name), style="bold")
     title.append(f"  {plain(kpi.workload)}/{plain(kpi.recipe)} on {plain(kpi.machine)}", style="dim")
     console.print(title)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    name, value, between, bound = widths
+    name, value, between, bound = _widths(targets, console.width)
     table.add_column(width=name, no_wrap=True)
     table.add_column(width=value, justify="right", no_wrap=True)
     table.add_column(width=between, overflow="fold")
