@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import random
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -24,23 +25,32 @@ _WINDOWS = 100
 
 
 class Requests:
-    """Requests of a span of time: how many, from when to when, their durations; of very many evenly spread ones."""
+    """Requests of a span of time: how many, from when to when, their durations; of very many evenly spread ones.
+
+    Of each few in a row one is kept, drawn by lot: the samples come in turn, so that every second request, say, may be
+    the short one.
+    """
 
     def __init__(self, most: int) -> None:
         self.samples: list[float] = []
         self.count = 0
         self.begin = self.end = 0.0
-        self._most, self._every = most, 1
+        self._most, self._every, self._drawn = most, 1, 0
+        self._lots = random.Random(0)  # noqa: S311 - a choice that may be known
 
     def add(self, start: float, end: float) -> None:
         """One more, by the same clock."""
         if not self.count:
             self.begin = start
-        if self.count % self._every == 0:
+        place = self.count % self._every
+        if place == 0 and self._every > 1:
+            self._drawn = self._lots.randrange(self._every)
+        if place == self._drawn:
             self.samples.append(end - start)
-            if len(self.samples) > self._most:
-                self.samples, self._every = self.samples[::2], 2 * self._every
         self.count, self.end = self.count + 1, end
+        if len(self.samples) >= self._most and self.count % (2 * self._every) == 0:
+            pairs = zip(self.samples[::2], self.samples[1::2], strict=True)
+            self.samples, self._every = [self._lots.choice(pair) for pair in pairs], 2 * self._every
 
     @property
     def seconds(self) -> float:
