@@ -6,16 +6,17 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from harness.core.statistics import percentile
+from harness.core.bounds import parse_bound
+from harness.core.statistics import percentile, plan_looks
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import ProcessMetric
+from harness.judge.verdict import Verdict, judge_processes
 from harness.measure.machine.temperature import Warmth
 from harness.measure.records import ProcessRecord, Proof
 from harness.measure.runtimes.base import TensorSession
@@ -125,7 +126,32 @@ def test_what_is_kept_of_many_requests_is_bounded_and_spread_evenly() -> None:
     assert 50 <= len(kept.samples) <= 100
     assert (kept.count, kept.begin, kept.seconds) == (100_000, 0.0, 99_999 + 0.099999)
     numbers = [round(1e6 * sample) for sample in kept.samples]
-    assert {b - a for a, b in pairwise(numbers)} == {1024}
+    assert [number // 1024 for number in numbers] == list(range(len(numbers)))
+
+
+@pytest.mark.parametrize("turn", [2, 4, 16])
+def test_a_slow_sample_among_those_in_turn_is_kept_as_often_as_it_is_asked(turn: int) -> None:
+    for slow in range(turn):
+        kept = Requests(2000)
+        for number in range(50_000):
+            kept.add(0.0, 9.0 if number % turn == slow else 1.0)
+        share = kept.samples.count(9.0) / len(kept.samples)
+        assert 0.5 / turn < share < 2 / turn
+
+
+def test_a_slow_first_part_of_a_disturbed_process_hides_no_slowdown() -> None:
+    seen = {"samples_s": (0.004,) * 20, "completed": 20, "elapsed_s": 1.0}
+    quiet = record(seen, series={"first_s": (0.002,) * 20})
+    disturbed = record(seen, series={"first_s": (0.004,) * 20}, disturbed="other processes used 50 %")
+    metric = metrics()["sustained.slowdown"]
+    assert issubclass(metric, ProcessMetric)
+    bound = parse_bound("<= 1.2 x", metric.dimension)
+    looks = plan_looks((6, 9, 12), 0.97, 0.02)
+    for process, verdict in ((quiet, Verdict.FAIL), (disturbed, Verdict.INCONCLUSIVE)):
+        estimates = metric.estimates([process] * 12, 0.97)
+        flags = [bool(process.disturbed)] * 12
+        found = judge_processes(bound, estimates, looks=looks, confidence=0.97, disturbed=flags)
+        assert found.verdict is verdict
 
 
 def test_what_its_own_heat_does_is_no_disturbance() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,11 @@ class SustainedSlowdown(ProcessMetric):
     @classmethod
     def of(cls, process: ProcessRecord) -> float:
         return percentile(process.samples_s, 0.5) / percentile(process.series["first_s"], 0.5)
+
+    @classmethod
+    def bounds(cls, process: ProcessRecord, confidence: float, correlation: float = 0.0) -> tuple[float, float]:
+        """Of a disturbed process nothing is known: what slows its first minute makes the slowdown look small."""
+        return (0.0, math.inf) if process.disturbed else super().bounds(process, confidence, correlation)
 
     @classmethod
     def remarks(cls, processes: Sequence[ProcessRecord]) -> list[str]:
