@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +84,34 @@ def test_runs_that_judged_are_counted_once_each_whoever_asks(tmp_path: Path) -> 
     assert files.tried("c", "mine") == {}
     Files(tmp_path).sweep()
     assert sum(Files(tmp_path).tried("a", "another").values()) == 3
+
+
+@pytest.mark.parametrize("damage", [b"a four FA", b"a four", b"\xff\x00\xfe", b"a\n", b"a zero\x85PASS"])
+def test_a_damaged_line_hides_no_attempt_after_it(tmp_path: Path, damage: bytes) -> None:
+    files = Files(tmp_path)
+    files.judged("a", "one", "FAIL")
+    with (tmp_path / "judged").open("ab") as file:
+        file.write(damage)
+    files.judged("a", "two", "FAIL")
+    files.judged("a", "three", "PASS")
+    found = files.tried("a", "mine")
+    assert (found["FAIL"], found["PASS"]) == (2, 1)
+
+
+def test_a_full_disk_that_keeps_half_a_line_is_told(tmp_path: Path) -> None:
+    kept, limits = tmp_path / "judged", resource.getrlimit(resource.RLIMIT_FSIZE)
+    files = Files(tmp_path)
+    files.judged("a", "one", "FAIL")
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kept.stat().st_size + 5, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            files.judged("a", "two", "FAIL")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    files.judged("a", "three", "PASS")
+    assert files.tried("a", "mine") == {"FAIL": 1, "PASS": 1}
 
 
 def test_a_silent_caller_is_taken_for_gone() -> None:

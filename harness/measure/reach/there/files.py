@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -92,16 +93,19 @@ class Files:
     def tried(self, key: str, run: str) -> dict[str, int]:
         """How runs other than this one judged a target, wherever they were started: each verdict with how often."""
         try:
-            lines = (self.root / "judged").read_text(encoding="ascii").splitlines()
+            lines = (self.root / "judged").read_text(encoding="ascii", errors="replace").split("\n")
         except FileNotFoundError:
             return {}
         words = [line.split() for line in lines if line.startswith(f"{key} ")]
         return dict(Counter({one[1]: one[2] for one in words if len(one) == _WORDS and one[1] != run}.values()))
 
     def judged(self, key: str, run: str, verdict: str) -> None:
-        """Keeps that a run judged a target; several may say so at the same time."""
+        """Keeps that a run judged a target; several may say so at the same time. OSError where the disk is full."""
+        # A line of its own even where the one before was cut.
+        line = f"\n{key} {run} {verdict}\n".encode("ascii")
         with (self.root / "judged").open("ab", buffering=0) as file:
-            file.write(f"{key} {run} {verdict}\n".encode("ascii"))
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
 
     def sweep(self) -> None:
         """Removes what killed agents left, and what was not asked for in a month."""
