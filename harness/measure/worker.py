@@ -23,7 +23,7 @@ from harness.core.protocol import leave, serve
 from harness.measure.barrier import FileBarrier
 from harness.measure.machine.energy import EnergyMeter
 from harness.measure.machine.system import Snapshot, between, peak, reset_peak, resident
-from harness.measure.machine.temperature import Warmth, cool_down, temperature
+from harness.measure.machine.temperature import Thermometer, Warmth, cool_down
 from harness.measure.machine.timeline import Timeline
 from harness.measure.phases import TIMED, Phases
 from harness.measure.probe import run_kernel
@@ -54,7 +54,7 @@ def measure(request: Mapping[str, Any], progress: Callable[[str], None]) -> dict
     meeting = FileBarrier.from_json(request["meeting"]) if request["meeting"] else None
     cooled = None
     if (cool_to := request.get("cool_to")) is not None:
-        cooled = cool_down(cool_to, lambda: temperature(request["device"]), progress).to_json()
+        cooled = cool_down(cool_to, Thermometer(request["device"]).read, progress).to_json()
         if meeting:
             meeting.wait("cooled")
     started, begin = datetime.now(UTC).isoformat(timespec="milliseconds"), time.perf_counter()

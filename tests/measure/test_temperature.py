@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import Unavailable
-from harness.measure.machine.temperature import Warmth, clock, cool_down, temperature
+from harness.measure.machine.temperature import Thermometer, Warmth, clock, cool_down, temperature
 
 
 def zone(root: Path, number: int, kind: str, celsius: float | str) -> Path:
@@ -60,7 +60,7 @@ def test_zones_of_processors_are_known(tmp_path: Path, kind: str) -> None:
     assert temperature(root=tmp_path) == 48
 
 
-@pytest.mark.parametrize("shown", ["", "hot\n", "-274000\n", "127500000\n", "48.5\n"])
+@pytest.mark.parametrize("shown", ["", "hot\n", "0\n", "-274000\n", "1000000\n", "127500000\n", "48.5\n"])
 def test_a_broken_sensor_is_none(tmp_path: Path, shown: str) -> None:
     zone(tmp_path, 0, "cpu-thermal", shown)
     assert temperature(root=tmp_path) is None
@@ -129,6 +129,22 @@ def test_a_sensor_that_is_lost_while_waiting_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(Unavailable, match="does not show it"):
         cool_down(50, read, lambda _: None, every_s=0.001)
+
+
+@pytest.mark.parametrize("shown", ["", "0\n", "-273000\n"])
+def test_a_hot_sensor_that_is_lost_while_another_stays_does_not_end_the_wait(tmp_path: Path, shown: str) -> None:
+    hot, _, said = zone(tmp_path, 0, "cpu-thermal", 90), zone(tmp_path, 1, "soc-thermal", 40), list[str]()
+    thermometer = Thermometer(root=tmp_path)
+
+    def read() -> float | None:
+        found = thermometer.read()
+        heat(hot, shown)
+        return found
+
+    with pytest.raises(Unavailable, match=r"is at 90\.0 °C"):
+        cool_down(50, read, said.append, patience_s=0.05, every_s=0.01)
+    heat(hot, 45)
+    assert cool_down(50, thermometer.read, pytest.fail).after == 45
 
 
 def test_a_machine_that_stays_hot_is_told_after_a_while(tmp_path: Path) -> None:

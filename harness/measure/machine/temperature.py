@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,9 +64,21 @@ class Cooled:
 
 def temperature(device: str = "cpu", root: Path = ROOT) -> float | None:
     """The hottest sensor of the device in °C: of an NVIDIA board by NVML, else of the processor; None without one."""
-    if device == "gpu" and (found := list(_nvidia())):
-        return max(found)
-    return max(_processor(root), default=None)
+    return max(_sensors(device, root).values(), default=None)
+
+
+class Thermometer:
+    """The sensors of a device, looked at again and again; one that is lost counts as warm as it last was."""
+
+    def __init__(self, device: str = "cpu", root: Path = ROOT) -> None:
+        self._device, self._root = device, root
+        self._last: dict[str, float] = {}
+
+    def read(self) -> float | None:
+        """The hottest in °C; None where none shows anything now."""
+        shown = _sensors(self._device, self._root)
+        self._last |= shown
+        return max(self._last.values()) if shown else None
 
 
 def clock(root: Path = ROOT, cores: Iterable[int] | None = None) -> float | None:
@@ -141,26 +154,34 @@ def _known(celsius: float | None, cool_to: float) -> float:
     return celsius
 
 
-def _processor(root: Path) -> Iterator[float]:
-    """What the sensors of the processor show, °C: thermal zones, then hardware monitors."""
+def _sensors(device: str, root: Path) -> dict[str, float]:
+    """What each sensor shows, °C, by name."""
+    if device == "gpu" and (nvidia := boards())[1]:
+        return dict(_nvidia(*nvidia))
+    return dict(_processor(root))
+
+
+def _processor(root: Path) -> Iterator[tuple[str, float]]:
+    """Those of the processor: thermal zones, then hardware monitors."""
     for folder in sorted((root / "sys/class/thermal").glob("thermal_zone[0-9]*")):
         if _ZONES.search(read_text(folder / "type")):
-            yield from _sane(read_number(folder / "temp"))
+            yield from _sane(folder / "temp")
     for folder in sorted((root / "sys/class/hwmon").glob("hwmon[0-9]*")):
         if _CHIPS.search(read_text(folder / "name")):
             for file in sorted(folder.glob("temp[0-9]*_input")):
-                yield from _sane(read_number(file))
+                yield from _sane(file)
 
 
-def _sane(thousandths: int | None) -> Iterator[float]:
-    if thousandths is not None and _LOWEST < thousandths / 1e3 < _HIGHEST:
-        yield thousandths / 1e3
+def _sane(file: Path) -> Iterator[tuple[str, float]]:
+    # Exactly zero is what a sensor shows that is off.
+    if (thousandths := read_number(file)) and _LOWEST < thousandths / 1e3 < _HIGHEST:
+        yield str(file), thousandths / 1e3
 
 
-def _nvidia() -> Iterator[float]:
-    nvml, devices = boards()
-    for device in devices:
-        yield float(nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU))
+def _nvidia(nvml: Any, devices: Sequence[Any]) -> Iterator[tuple[str, float]]:
+    for number, device in enumerate(devices):
+        with contextlib.suppress(nvml.NVMLError):  # a board without a sensor, or one that is lost
+            yield str(number), float(nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU))
 
 
 def _listed(root: Path, cores: frozenset[int]) -> Iterator[float]:
