@@ -132,7 +132,9 @@ def estimate(metric: str, process: Json, confidence: float, alike: float = 0.0) 
     """A process's own figure with what it speaks for; only a tail has bounds of its own."""
     if metric in FIGURES:
         value = float(FIGURES[metric](process))
-        return value, value, value
+        # What slows the first minute makes a slowdown small.
+        unknown = metric == "sustained.slowdown" and process["disturbed"]
+        return (value, 0.0, math.inf) if unknown else (value, value, value)
     found = percentile_of(metric)
     if found is None:
         raise NoFigure(f"the figure of {metric} is not known")

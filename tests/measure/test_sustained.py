@@ -24,6 +24,7 @@ from harness.measure.scenarios.base import ScenarioContext
 from harness.measure.scenarios.sustained import Requests, Sustained
 from harness.measure.validity import best_kernel, disturbance
 from tests.measure.test_temperature import heat, zone
+from tests.support.replayed import formulas
 
 if TYPE_CHECKING:
     from harness.measure.runtimes.base import Arrays
@@ -152,6 +153,10 @@ def test_a_slow_first_part_of_a_disturbed_process_hides_no_slowdown() -> None:
         flags = [bool(process.disturbed)] * 12
         found = judge_processes(bound, estimates, looks=looks, confidence=0.97, disturbed=flags)
         assert found.verdict is verdict
+        # The program that knows nothing of the harness says the same of the process.
+        plain = {"samples_s": seen["samples_s"], "series": {"first_s": list(process.series["first_s"])}}
+        own = formulas.estimate("sustained.slowdown", {**plain, "disturbed": process.disturbed}, 0.97)
+        assert own == (estimates[0].value, estimates[0].low, estimates[0].high)
 
 
 def test_what_its_own_heat_does_is_no_disturbance() -> None:
