@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import resource
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import Unavailable
+from harness.measure.reach.link import _command, _send_program
 from harness.measure.reach.pinned import requirement_file
 from harness.measure.reach.ssh import Ssh
 from harness.measure.reach.there.files import Files, hold
@@ -112,6 +117,47 @@ def test_a_full_disk_that_keeps_half_a_line_is_told(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, before)
     files.judged("a", "three", "PASS")
     assert files.tried("a", "mine") == {"FAIL": 1, "PASS": 1}
+
+
+def prefix(store: Path) -> str:
+    """Of which environment an agent's Python is that is started for this store."""
+    with subprocess.Popen(
+        ["/bin/sh", "-c", _command(["one", "two"])],
+        env={**os.environ, "KPI_REACH_STORE": str(store)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        _send_program(process.stdin.fileno())
+        hello = json.loads(process.stdout.readline())
+        process.stdin.close()
+    return Path(hello["prefix"]).name
+
+
+def test_an_environment_that_was_half_made_is_not_taken_for_one(tmp_path: Path) -> None:
+    made = tmp_path / "env/two"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(made)], check=True)
+    assert prefix(tmp_path) != "two"
+    (made / "complete").touch()
+    assert prefix(tmp_path) == "two"
+
+
+def test_an_environment_is_made_by_one_agent_at_a_time(tmp_path: Path) -> None:
+    told, first, order = threading.Event(), Files(tmp_path), list[str]()
+
+    def second() -> None:
+        with Files(tmp_path).making("key", lambda _: told.set()):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with first.making("key", pytest.fail):
+        thread.start()
+        assert told.wait(10)
+        order.append("first")
+    thread.join()
+    with first.making("other", pytest.fail), first.making("key", pytest.fail):
+        assert order == ["first", "second"]
 
 
 def test_a_silent_caller_is_taken_for_gone() -> None:

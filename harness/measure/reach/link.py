@@ -235,13 +235,14 @@ def _checked(hello: dict[str, Any]) -> dict[str, Any]:
 def _command(environments: Sequence[str]) -> str:
     """What is started on the machine: the first Python that is new enough, told to read its program.
 
-    Those of the environments are asked first.
+    Those of the environments that are whole are asked first.
     """
     new_enough = f"import sys; sys.exit(sys.version_info < {_LEAST})"
-    pythons = [*(f'"$S/env/{name}/bin/python"' for name in environments), *_PYTHONS]
     boot = f"exec({_BOOT!r})"
     script = (
-        f"S={STORE}; for p in {' '.join(pythons)}; do "
+        f"S={STORE}; set --; for n in {' '.join(environments)}; do "
+        'if [ -e "$S/env/$n/complete" ]; then set -- "$@" "$S/env/$n/bin/python"; fi; done; '
+        f'for p in "$@" {" ".join(_PYTHONS)}; do '
         f'if "$p" -c {shlex.quote(new_enough)} 2>/dev/null; then '
         f'exec "$p" -I -u -c {shlex.quote(boot)} "$S"; fi; done; '
         f'printf \'{{"{agent.HELLO}": 0, "python": "%s"}}\\n\' "$(python3 -V 2>&1 | tr -d \'"\\\\\' | head -n 1)"'

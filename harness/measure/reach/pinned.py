@@ -111,7 +111,11 @@ def _wheels(requirements: Path, pip: str, hello: Mapping[str, Any], folder: Path
                 lines = [line for line in said if line.startswith("ERROR")] or said or ["pip failed"]
                 raise KpiError(f"the wheels of {requirements.name} can't be fetched: {lines[-1][:300]}")
             shutil.copy2(requirements, aside / "requirements.txt")
-            aside.rename(folder)
+            try:
+                aside.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # otherwise another setup was faster
+                    raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return of_files({file.name: file for file in sorted(folder.iterdir())})

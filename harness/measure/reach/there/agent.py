@@ -154,21 +154,28 @@ class Agent:
     def op_environment(self, message: Mapping[str, Any], say: Say) -> str:
         """Makes an environment of wheels that were sent: nothing is fetched, nothing but Python is needed."""
         target, wheels = self.files.root / "env" / message["key"], Path(message["wheels"])
-        if not (target / "complete").exists():
-            shutil.rmtree(target, ignore_errors=True)
-            say("making the environment")
-            self._run([message["python"] or sys.executable, "-m", "venv", "--without-pip", str(target)])
-            say("installing")
-            pip = str(next(wheels.glob("pip-*.whl")) / "pip")
-            install = ["install", "--quiet", "--no-index", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"]
-            listed = ["--find-links", str(wheels), "-r", str(wheels / "requirements.txt")]
-            self._run([str(target / "bin" / "python"), pip, *install, *listed])
-            (target / "complete").touch()
+        with self.files.making(message["key"], say) as held:
+            if not (target / "complete").exists():
+                shutil.rmtree(target, ignore_errors=True)
+                say("making the environment")
+                self._run([message["python"] or sys.executable, "-m", "venv", "--without-pip", str(target)], held)
+                say("installing")
+                pip = str(next(wheels.glob("pip-*.whl")) / "pip")
+                quiet = ["--quiet", "--no-index", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"]
+                listed = ["--find-links", str(wheels), "-r", str(wheels / "requirements.txt")]
+                self._run([str(target / "bin" / "python"), pip, "install", *quiet, *listed], held)
+                (target / "complete").touch()
         return str(target)
 
-    def _run(self, command: list[str]) -> None:
+    def _run(self, command: list[str], held: int) -> None:
+        """Runs it to its end; it holds the lock ``held`` as well, should this process be killed."""
         with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=[held],
         ) as process:
             self._children.add(process)
             _, said = process.communicate()

@@ -11,11 +11,13 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 _MONTH_S = 30 * 86400.0
 _YOUNG_S = 60.0
+_LOOK_S = 0.2
 _WORDS = 3
 
 
@@ -107,6 +109,18 @@ class Files:
             if file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
 
+    @contextlib.contextmanager
+    def making(self, key: str, say: Callable[[str], None]) -> Iterator[int]:
+        """Held while an environment is made, by one agent at a time; gives the lock's descriptor."""
+        with (self.root / "env" / f"{key}.lock").open("wb") as file:
+            told = False
+            while not _taken(file):
+                if not told:
+                    say("waits for another setup of the same environment")
+                told = True
+                time.sleep(_LOOK_S)
+            yield file.fileno()
+
     def sweep(self) -> None:
         """Removes what killed agents left, and what was not asked for in a month."""
         for path in (self.root / "work").iterdir():
@@ -123,6 +137,14 @@ def hold(folder: Path) -> object:
     file = (folder / "alive").open("wb")
     fcntl.flock(file, fcntl.LOCK_EX)
     return file
+
+
+def _taken(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _held(path: Path) -> bool:
