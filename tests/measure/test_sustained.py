@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +29,7 @@ from harness.measure.scenarios.base import ScenarioContext
 from harness.measure.scenarios.sustained import Requests, Sustained
 from harness.measure.validity import best_kernel, disturbance
 from tests.measure.test_temperature import heat, zone
+from tests.support.project import ROOT
 from tests.support.replayed import formulas
 
 if TYPE_CHECKING:
@@ -118,6 +124,34 @@ def test_it_goes_on_until_the_last_part_has_its_samples(tmp_path: Path) -> None:
     assert seen["completed"] == len(seen["samples_s"]) == 40
     assert seen["details"]["span_s"] >= 3.9
     assert seen["details"]["windows"]["celsius"] == [None] * len(seen["details"]["windows"]["end_s"])
+
+
+STOPPED = """
+import json, sys
+from pathlib import Path
+from harness.measure.machine.temperature import Warmth
+from tests.measure.test_sustained import Heating, play
+session = Heating(Path(sys.argv[1]))
+def warmth():
+    print("asked", flush=True)
+    return Warmth()
+print(json.dumps(play(session, warmth)["details"]), flush=True)
+"""
+
+
+def test_after_a_stop_that_let_the_machine_cool_down_it_begins_again(tmp_path: Path) -> None:
+    folder = zone(tmp_path, 0, "cpu-thermal", 50)
+    with subprocess.Popen([sys.executable, "-c", STOPPED, folder], stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"asked\n"
+        time.sleep(1.8)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1)
+        process.send_signal(signal.SIGCONT)
+        details = json.loads(process.stdout.read().splitlines()[-1])
+    # No window holds the stop, and all of the time came after it.
+    assert max(b - a for a, b in pairwise([0.0, *details["windows"]["end_s"]])) < 0.9
+    assert 3 <= details["span_s"] < 3.9
 
 
 def test_what_is_kept_of_many_requests_is_bounded_and_spread_evenly() -> None:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core.registry import options_table
 from harness.core.statistics import percentile
+from harness.measure.machine.pauses import Pauses
 from harness.measure.requests import alone
 from harness.measure.scenarios.base import ScenarioContext, TensorScenario
 from harness.measure.steady import warm_up
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.measure.machine.temperature import Warmth
-    from harness.measure.runtimes.base import TensorSession
+    from harness.measure.runtimes.base import Arrays, TensorSession
 
 _LEAST, _MOST = 0.05, 600.0
 _PART_S = 60.0
@@ -63,7 +66,7 @@ class Sustained(TensorScenario):
 
     Those of the first minute are kept as ``series.first_s``; of less than three minutes a third takes the place of a
     minute. ``details.windows`` says of each hundredth of the time when it ended, its requests, their percentiles, and
-    how warm and how fast the machine was then.
+    how warm and how fast the machine was then. Where it slept, or the process was stopped, all begins again.
     """
 
     name = "sustained"
@@ -88,36 +91,46 @@ class Sustained(TensorScenario):
     def run(self, session: TensorSession, stage: ScenarioContext) -> dict[str, Any]:
         requests = itertools.cycle(alone(stage.parts))
         warmth = warm_up(lambda: session.run(next(requests)))
+        gc.collect()
+        gc.disable()
+        with stage.watch(), Pauses() as pauses:
+            while (seen := self._asked(session, requests, stage, pauses)) is None:
+                stage.progress("it stood still and cooled down meanwhile: begins again")
+        gc.enable()
+        return {**seen, "batch": 1, "warmup": warmth}
+
+    def _asked(
+        self, session: TensorSession, requests: Iterator[Arrays], stage: ScenarioContext, pauses: Pauses
+    ) -> dict[str, Any] | None:
+        """What is seen from the first request to the last; None after a pause."""
         span, part = self.span_s, min(_PART_S, self.span_s / 3)
         windows = _Windows(span / _WINDOWS)
         first, last = Requests(_KEPT_FIRST), Requests(_KEPT)
         clock, told = time.perf_counter, 0
-        gc.collect()
-        gc.disable()
-        with stage.watch():
-            begin = end = clock()
-            while end - begin < span or last.count < stage.samples:
-                feeds = next(requests)
-                start = clock()
-                session.run(feeds)
-                end = clock()
-                windows.current.add(start, end)
-                if start - begin < part:
-                    first.add(start, end)
-                if end - begin > span - part:
-                    last.add(start, end)
-                if end - begin >= windows.due:
-                    windows.close(end - begin, stage.warmth())
-                    if (minutes := int((end - begin) / 60)) > told:
-                        told = minutes
-                        stage.progress(f"{minutes} of {self.options.minutes:g} min")
-        gc.enable()
+        begin = end = clock()
+        while end - begin < span or last.count < stage.samples:
+            feeds = next(requests)
+            start = clock()
+            session.run(feeds)
+            end = clock()
+            windows.current.add(start, end)
+            if start - begin < part:
+                first.add(start, end)
+            if end - begin > span - part:
+                last.add(start, end)
+            if end - begin >= windows.due:
+                windows.close(end - begin, stage.warmth())
+                if pauses.seen():
+                    return None
+                if (minutes := int((end - begin) / 60)) > told:
+                    told = minutes
+                    stage.progress(f"{minutes} of {self.options.minutes:g} min")
+        if pauses.seen():
+            return None
         return {
             "samples_s": last.samples,
             "completed": last.count,
             "elapsed_s": last.seconds,
-            "batch": 1,
-            "warmup": warmth,
             "series": {
                 "first_s": first.samples, "first_completed": [first.count], "first_elapsed_s": [first.seconds],
             },
