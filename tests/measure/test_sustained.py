@@ -123,6 +123,9 @@ def test_it_goes_on_until_the_last_part_has_its_samples(tmp_path: Path) -> None:
     seen = play(Slow(tmp_path), Warmth, samples=40)
     assert seen["completed"] == len(seen["samples_s"]) == 40
     assert seen["details"]["span_s"] >= 3.9
+    metric = metrics()["sustained.latency.p50"]
+    assert issubclass(metric, ProcessMetric)
+    assert "in the last 2.0" in metric.remarks([record(seen)])[0]
     assert seen["details"]["windows"]["celsius"] == [None] * len(seen["details"]["windows"]["end_s"])
 
 

@@ -14,10 +14,11 @@ from tests.support.plain_evidence import as_evidence
 from tests.support.report_cases import recorded, windows
 
 
-def drawing(columns: dict[str, list[float | None]], part_s: float = 60.0) -> Drawing:
+def drawing(columns: dict[str, list[float | None]], part_s: float = 60.0, **more: float) -> Drawing:
     made = recorded()
     timed = next(m for m in made["measurements"] if m["scenario"] == "single-stream")
     timed["processes"][0]["details"] |= {"windows": columns, "part_s": part_s, "span_s": columns["end_s"][-1]}
+    timed["processes"][0] |= more
     (found,) = long_processes("stripes", as_evidence(made))
     return found
 
@@ -57,6 +58,12 @@ def test_what_the_machine_does_not_show_is_said() -> None:
     assert found.caption.endswith("The machine shows no temperature and no clock.")
     assert found.table.rows[0][-2:] == ("not shown by the machine",) * 2
     assert "'last third'" in str(found.spec)
+
+
+def test_a_last_part_that_went_on_is_shaded_whole() -> None:
+    found = drawing(windows(), elapsed_s=300.0)
+    assert "'last 300 s'" in str(found.spec)
+    assert {"a": 5.0, "b": 10.0} in found.spec["layer"][0]["data"]["values"]
 
 
 @pytest.mark.parametrize(("seconds", "unit", "high"), [(100.0, "s", 112.0), (600.0, "min", 11.2)])

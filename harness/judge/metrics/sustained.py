@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
 
 
+_LONGER = 1.1
+
+
 class _SustainedLatency(Latency):
     scenario = "sustained"
 
@@ -91,7 +94,10 @@ def _first_and_last(
         return []
     part = processes[0].details["part_s"]
     span = "minute" if part == TIME.units["min"] else TIME.format(part)
-    said = [f"{shown.format(median(first))} in the first {span}, {shown.format(median(last))} in the last"]
+    # It goes on where the last part has too few requests.
+    judged = median([process.elapsed_s for process in processes])
+    longer = f" {TIME.format(judged)}" if judged > _LONGER * part else ""
+    said = [f"{shown.format(median(first))} in the first {span}, {shown.format(median(last))} in the last{longer}"]
     for name, unit in (("celsius", "°C"), ("mhz", "MHz")):
         ends = [(known[0], known[-1]) for process in processes if (known := _known(process, name))]
         if ends:
