@@ -196,6 +196,16 @@ def test_a_slow_first_part_of_a_disturbed_process_hides_no_slowdown() -> None:
         assert own == (estimates[0].value, estimates[0].low, estimates[0].high)
 
 
+def test_a_slowdown_of_processes_that_began_warm_is_said_to_be_one() -> None:
+    seen = {"samples_s": (0.004,) * 20, "completed": 20, "elapsed_s": 1.0, "series": {"first_s": (0.004,) * 20}}
+    seen |= {"details": {"part_s": 1.0, "windows": {"celsius": [80.0], "mhz": [None]}}}
+    metric = metrics()["sustained.slowdown"]
+    assert issubclass(metric, ProcessMetric)
+    warm, cooled = record(seen), record(seen, system={"cooled": {"cool_to": 50, "seconds": 3.0}})
+    assert "cool_to lets them begin cool" in metric.remarks([warm, warm])[-1]
+    assert len(metric.remarks([warm])) == len(metric.remarks([cooled, cooled])) == 1
+
+
 def test_what_its_own_heat_does_is_no_disturbance() -> None:
     system = {"seconds": 180.0, "throttled": 12, "heat": "the firmware capped the clock"}
     hot = record({}, kernel_s=(1.0, 1.0, 2.0, 2.0), system=system)

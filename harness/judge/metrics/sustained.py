@@ -83,7 +83,10 @@ class SustainedSlowdown(ProcessMetric):
     def remarks(cls, processes: Sequence[ProcessRecord]) -> list[str]:
         first = [percentile(process.series["first_s"], 0.5) for process in processes]
         last = [percentile(process.samples_s, 0.5) for process in processes]
-        return _first_and_last(first, last, TIME, processes)
+        said = _first_and_last(first, last, TIME, processes)
+        if len(processes) > 1 and not any(process.system.get("cooled") for process in processes):
+            said.append("processes after the first began as warm as it left the machine: cool_to lets them begin cool")
+        return said
 
 
 def _first_and_last(
