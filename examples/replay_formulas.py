@@ -132,6 +132,8 @@ def estimate(metric: str, process: Json, confidence: float, alike: float = 0.0) 
     """A process's own figure with what it speaks for; only a tail has bounds of its own."""
     if metric in FIGURES:
         value = float(FIGURES[metric](process))
+        if metric == "sustained.slowdown" and len(series(process, "first_s")) < 5:
+            raise NoFigure("the requests of a first minute are too few")
         # What slows the first minute makes a slowdown small.
         unknown = metric == "sustained.slowdown" and process["disturbed"]
         return (value, 0.0, math.inf) if unknown else (value, value, value)

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from harness.core.bounds import parse_bound
+from harness.core.errors import KpiError
 from harness.core.statistics import percentile, plan_looks
 from harness.judge.metrics import metrics
 from harness.judge.metrics.base import ProcessMetric
@@ -194,6 +195,15 @@ def test_a_slow_first_part_of_a_disturbed_process_hides_no_slowdown() -> None:
         plain = {"samples_s": seen["samples_s"], "series": {"first_s": list(process.series["first_s"])}}
         own = formulas.estimate("sustained.slowdown", {**plain, "disturbed": process.disturbed}, 0.97)
         assert own == (estimates[0].value, estimates[0].low, estimates[0].high)
+
+
+def test_a_slowdown_is_not_held_against_a_single_request() -> None:
+    metric = metrics()["sustained.slowdown"]
+    assert issubclass(metric, ProcessMetric)
+    few = record({"samples_s": (9.0,) * 20, "series": {"first_s": (10.0,) * 4}})
+    with pytest.raises(KpiError, match="needs 5 requests in the first part of a process, not 4") as raised:
+        metric.estimates([few], 0.97)
+    assert "minutes" in raised.value.remedy
 
 
 def test_a_slowdown_of_processes_that_began_warm_is_said_to_be_one() -> None:

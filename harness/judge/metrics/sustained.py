@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from harness.core.errors import KpiError
 from harness.core.statistics import median, percentile
 from harness.core.units import FACTOR, TIME
 from harness.judge.metrics.base import ProcessMetric
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _LONGER = 1.1
+_LEAST = 5
 
 
 class _SustainedLatency(Latency):
@@ -77,6 +79,11 @@ class SustainedSlowdown(ProcessMetric):
     @classmethod
     def bounds(cls, process: ProcessRecord, confidence: float, correlation: float = 0.0) -> tuple[float, float]:
         """Of a disturbed process nothing is known: what slows its first minute makes the slowdown look small."""
+        if (found := len(process.series["first_s"])) < _LEAST:
+            raise KpiError(
+                f"{cls.name} needs {_LEAST} requests in the first part of a process, not {found}",
+                "raise scenario.sustained.minutes in the recipe: up to 3 the first third is the first part",
+            )
         return (0.0, math.inf) if process.disturbed else super().bounds(process, confidence, correlation)
 
     @classmethod
