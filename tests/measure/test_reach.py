@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.measure.reach.reached import Reached
+from harness.spec.reader import read_spec
 from tests.support.board_project import HERE, TRUE_AND_FALSE, board_project, wrong
 from tests.support.boards import NAME, Board, another_user, may_add_users, may_mount, needs_sshd, serving
 from tests.support.cutting import Cutter
@@ -91,6 +93,21 @@ def test_attempts_are_those_on_the_board_whoever_judges_there(tmp_path: Path, sh
         project.pytest("-k", "p50")
         edge = next(line for line in project.evidence()["targets"] if line["kpi"] == "digits-edge" and line["n"])
         assert (edge["attempt"], edge["earlier"]) == (3, {"PASS": 2})
+
+
+def test_a_run_that_judged_meanwhile_is_told(
+    tmp_path: Path, board: Board, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KPI_SSH", board.ssh)
+    edge = read_spec(project.toml).machines["edge"]
+    places = [Reached(edge, tmp_path / name, project.folder, print, store=tmp_path) for name in ("one", "two")]
+    try:
+        assert [place.tried("meanwhile") for place in places] == [{}, {}]
+        assert places[0].judged("meanwhile", "FAIL") == ""
+        assert "other runs judged this on edge meanwhile (1)" in places[1].judged("meanwhile", "PASS")
+    finally:
+        for place in places:
+            place.close()
 
 
 @needs_user

@@ -162,8 +162,11 @@ class Reached(Place):
     def judged(self, key: str, verdict: str) -> str:
         try:
             self._uncut(lambda link: link.call("judged", key=key, run=self._run, verdict=verdict), "was told")
+            now = self._uncut(lambda link: link.call("tried", key=key, run=self._run), "was asked")
         except KpiError as error:
             return f"{self.name} was not told of this attempt: {error.message}"
+        if (more := sum(now.values()) - sum(self._tried.get(key, now).values())) > 0:
+            return f"other runs judged this on {self.name} meanwhile ({more}): this attempt does not count them"
         return ""
 
     def close(self) -> None:
