@@ -95,6 +95,36 @@ def test_attempts_are_those_on_the_board_whoever_judges_there(tmp_path: Path, sh
         assert (edge["attempt"], edge["earlier"]) == (3, {"PASS": 2})
 
 
+@pytest.mark.long
+def test_a_setup_that_was_killed_is_made_again_by_two_at_once(tmp_path: Path, shared_store: Path) -> None:
+    with serving(tmp_path / "board", there := tmp_path / "there") as alone:
+        projects = [board_project(tmp_path / name, shared_store, alone) for name in ("one", "two")]
+
+        def start(project: Project) -> subprocess.Popen[str]:
+            command = [sys.executable, "-P", "-m", "harness.cli.main", "reach", "setup", "edge"]
+            return subprocess.Popen(
+                command,
+                cwd=project.folder,
+                env=project.variables,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+        with start(projects[0]) as killed:
+            while not list(there.glob("env/*/lib/python*/site-packages/*")):
+                assert killed.poll() is None
+                time.sleep(0.05)
+            killed.kill()
+        assert not list(there.glob("env/*/complete"))
+        both = [start(project) for project in projects]
+        said = [one.communicate()[0] for one in both]
+        assert [one.returncode for one in both] == [0, 0], said
+        assert len(list(there.glob("env/*/complete"))) == 1
+        assert sum("waits for another setup" in text for text in said) <= 1
+        assert projects[1].pytest("-k", "p50").returncode == 0
+
+
 def test_a_run_that_judged_meanwhile_is_told(
     tmp_path: Path, board: Board, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
