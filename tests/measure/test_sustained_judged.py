@@ -96,6 +96,7 @@ def test_the_last_part_is_judged_and_the_first_is_shown(project: Project) -> Non
     assert "sustained.slowdown" in compared.stdout
 
 
+@pytest.mark.long
 def test_what_was_proven_can_be_packed_and_checked(project: Project) -> None:
     project.change('["< 1 s", "< 1 ns"]', '"< 1 s"')
     project.change('["<= 100 x", "<= 0.001 x"]', '"<= 100 x"')
