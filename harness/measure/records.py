@@ -7,10 +7,14 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from harness.core.numbers import Numbers, packed
+from harness.core.statistics import median
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+_LONGER = 1.1
+"""A part is called longer from this share of what it should take on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,13 @@ class Measurement:
     scored_with: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     pairs: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
     processes: Sequence[ProcessRecord] = ()
+
+
+def part_lengths(processes: Sequence[ProcessRecord]) -> tuple[float, float]:
+    """Seconds of the first and of the last part of long processes; the last goes on where it has too few requests."""
+    part = median([process.details["part_s"] for process in processes])
+    judged = median([process.elapsed_s for process in processes])
+    return part, judged if judged > _LONGER * part else part
 
 
 @dataclass(frozen=True, slots=True)

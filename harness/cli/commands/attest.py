@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from harness.build.store import Store
-from harness.cli.commands.base import Command
+from harness.cli.commands.base import Command, written
 from harness.core.errors import KpiError, SpecError, suggest
 from harness.core.text import plain
 
@@ -47,10 +47,8 @@ class Attest(Command):
                 print(f"{plain(name)}: no statement: {plain(error)}")
                 continue
             file = out / f"{file_name(name)}{SUFFIX}"
-            try:
+            with written(file, "name another folder with --out"):
                 out.mkdir(parents=True, exist_ok=True)
                 write_chunks_atomically(file, [signed_statement(gathered, keys)])
-            except OSError as error:
-                raise KpiError(f"{file} can't be written: {error.strerror}", "name another folder with --out") from None
             print(f"{plain(file)}: {'NOT PROVEN: ' + plain(gathered.binding) if gathered.binding else 'proven'}")
         return 1 if left else 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -54,6 +55,15 @@ class Command(ABC):
 
         Raises SpecError for a mistake of the user's (exit code 4), KpiError for what can't be done (1).
         """
+
+
+@contextmanager
+def written(path: Path, remedy: str = "") -> Iterator[None]:
+    """Whatever the operating system refuses while ``path`` is written becomes one line."""
+    try:
+        yield
+    except OSError as error:
+        raise KpiError(f"{path} can't be written: {error.strerror}", remedy) from None
 
 
 def folder_of_runs(kpis: Path) -> Path:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.commands.base import Command, console, folder_of_runs
-from harness.core.errors import KpiError
+from harness.cli.commands.base import Command, console, folder_of_runs, written
 from harness.core.text import plain
 
 if TYPE_CHECKING:
@@ -61,10 +60,8 @@ class Compare(Command):
             base = find(chosen.base, history, root, machine=min(new.machines))
         compared = compare(base, new, any_machine=chosen.any_machine)
         if chosen.markdown:
-            try:
+            with written(chosen.markdown):
                 write_atomically(chosen.markdown, markdown(compared))
-            except OSError as error:
-                raise KpiError(f"{chosen.markdown} can't be written: {error.strerror}") from error
         if chosen.json:
             print(json.dumps(to_json(compared), indent=1))
         else:

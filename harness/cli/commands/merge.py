@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.text import Text
 
-from harness.cli.commands.base import Command, console
-from harness.core.errors import KpiError
+from harness.cli.commands.base import Command, console, written
 from harness.core.text import plain
 from harness.evidence.seal import KEY_VARIABLE
 from harness.reports.annotations import FORMS, annotate, write_gitlab
@@ -54,7 +51,7 @@ class Merge(Command):
         if chosen.annotations != "off":
             chosen.remarks = annotate(merged.evidence, chosen.kpis)
         if chosen.out:
-            with _written(chosen.out, "name a folder with --out"):
+            with written(chosen.out, "name a folder with --out"):
                 chosen.out.mkdir(parents=True, exist_ok=True)
                 evidence = write_evidence(chosen.out / "evidence.json", merged.evidence, key)
                 write_atomically(chosen.out / "summary.md", markdown(evidence))
@@ -62,20 +59,11 @@ class Merge(Command):
                 if unwritten := write_report(chosen.out / "report.html", evidence):
                     print(unwritten, file=sys.stderr)
         if chosen.junit_xml:
-            with _written(chosen.junit_xml, "name another file"):
+            with written(chosen.junit_xml, "name another file"):
                 chosen.junit_xml.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(chosen.junit_xml, junit(merged.evidence, merged.problems))
         if chosen.annotations == "gitlab":
-            with _written(chosen.out or Path(), "name a folder with --out"):
+            with written(chosen.out or Path(), "name a folder with --out"):
                 write_gitlab(chosen.remarks, chosen.out or Path())
         print("green: every promised target was proven" if merged.proven else "not green")
         return 0 if merged.proven else 1
-
-
-@contextmanager
-def _written(path: Path, remedy: str) -> Iterator[None]:
-    """Whatever the operating system refuses becomes one line."""
-    try:
-        yield
-    except OSError as error:
-        raise KpiError(f"{path} can't be written: {error.strerror}", remedy) from None

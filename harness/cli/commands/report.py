@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.commands.base import Command, folder_of_runs, read_asked
+from harness.cli.commands.base import Command, folder_of_runs, read_asked, written
 from harness.core.errors import KpiError
 
 if TYPE_CHECKING:
@@ -36,10 +36,8 @@ class Report(Command):
         if broken:
             print(f"warning: {path}: {broken}", file=sys.stderr)
         out = chosen.out or path.parent / "report.html"
-        try:
+        with written(out, "name a file with --out"):
             write_atomically(out, render(found, _trend(chosen.kpis)))
-        except OSError as error:
-            raise KpiError(f"{out} can't be written: {error.strerror}", "name a file with --out") from error
         print(out)
         return 0
 

@@ -12,6 +12,7 @@ from harness.core.units import FACTOR, TIME
 from harness.judge.metrics.base import ProcessMetric
 from harness.judge.metrics.latency import Latency
 from harness.judge.metrics.throughput import ThroughputSingle
+from harness.measure.records import part_lengths
 from harness.spec.tasks import TENSORS
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from harness.measure.records import ProcessRecord
 
 
-_LONGER = 1.1
 _LEAST = 5
 
 
@@ -102,11 +102,9 @@ def _first_and_last(
     """The figure of the first and of the last minute, with how warm and how fast the machine was at both ends."""
     if not processes:
         return []
-    part = processes[0].details["part_s"]
+    part, judged = part_lengths(processes)
     span = "minute" if part == TIME.units["min"] else TIME.format(part)
-    # It goes on where the last part has too few requests.
-    judged = median([process.elapsed_s for process in processes])
-    longer = f" {TIME.format(judged)}" if judged > _LONGER * part else ""
+    longer = f" {TIME.format(judged)}" if judged != part else ""
     said = [f"{shown.format(median(first))} in the first {span}, {shown.format(median(last))} in the last{longer}"]
     for name, unit in (("celsius", "°C"), ("mhz", "MHz")):
         ends = [(known[0], known[-1]) for process in processes if (known := _known(process, name))]

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from harness.build.environments import least_minor
 from harness.core.errors import KpiError, Unavailable, suggest
 from harness.measure.reach.link import Link, Say
@@ -94,31 +96,32 @@ def make(
 
 
 def _wheels(requirements: Path, pip: str, hello: Mapping[str, Any], folder: Path, say: Say) -> Parcel:
-    if not folder.exists():
-        say(f"fetching the wheels of {requirements.name}")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix="reach-", dir=folder.parent))
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-                 "--only-binary=:all:", *_tags(hello), "--dest", str(aside), "-r", str(requirements), pip],
-                capture_output=True,
-                text=True,
-                check=False,
-            )  # fmt: skip
-            if done.returncode:
-                said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
-                lines = [line for line in said if line.startswith("ERROR")] or said or ["pip failed"]
-                raise KpiError(f"the wheels of {requirements.name} can't be fetched: {lines[-1][:300]}")
-            shutil.copy2(requirements, aside / "requirements.txt")
-            try:
-                aside.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # otherwise another setup was faster
-                    raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):  # two setups fetch them once
+        if not folder.exists():
+            say(f"fetching the wheels of {requirements.name}")
+            _fetch(requirements, pip, hello, folder)
     return of_files({file.name: file for file in sorted(folder.iterdir())})
+
+
+def _fetch(requirements: Path, pip: str, hello: Mapping[str, Any], folder: Path) -> None:
+    aside = Path(tempfile.mkdtemp(prefix="reach-", dir=folder.parent))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+             "--only-binary=:all:", *_tags(hello), "--dest", str(aside), "-r", str(requirements), pip],
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+        if done.returncode:
+            said = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
+            lines = [line for line in said if line.startswith("ERROR")] or said or ["pip failed"]
+            raise KpiError(f"the wheels of {requirements.name} can't be fetched: {lines[-1][:300]}")
+        shutil.copy2(requirements, aside / "requirements.txt")
+        aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _tags(hello: Mapping[str, Any]) -> list[str]:

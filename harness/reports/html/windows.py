@@ -6,18 +6,16 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
-from harness.core.units import TIME, Dimension
+from harness.core.units import TEMPERATURE, TIME, Dimension
 from harness.evidence.model import Evidence
-from harness.measure.records import Measurement, ProcessRecord
+from harness.measure.records import Measurement, ProcessRecord, part_lengths
 from harness.reports.html import vega
 from harness.reports.html.parts import Drawing, Spec, Table, recipe_of, short, source
 from harness.reports.html.scale import Axis
 
 _BAND, _GAP, _TALL = 90, 24, 170
-_LONGER = 1.1
-_CELSIUS = Dimension("a temperature", "°C", {"°C": 1.0}, ("°C",))
 _MHZ = Dimension("a clock", "MHz", {"MHz": 1.0}, ("MHz",))
-_MACHINE = (("celsius", "temperature", _CELSIUS, vega.WARN), ("mhz", "clock", _MHZ, vega.REGION))
+_MACHINE = (("celsius", "temperature", TEMPERATURE, vega.WARN), ("mhz", "clock", _MHZ, vega.REGION))
 _UNKNOWN = "not shown by the machine"
 Numbered = Sequence[tuple[int, ProcessRecord]]
 
@@ -92,17 +90,14 @@ def _line(
 
 def _parts(processes: Numbered, x: Axis) -> list[dict[str, Any]]:
     """The first and the last part of the time, shaded and named."""
-    part = median(process.details["part_s"] for _, process in processes)
+    part, judged = part_lengths([process for _, process in processes])
     end = median(process.details["span_s"] for _, process in processes)
     word = "minute" if part == TIME.units["min"] else "third"
-    # It goes on where the last part has too few requests.
-    judged = median(process.elapsed_s for _, process in processes)
-    longer = judged > _LONGER * part
-    shown = [{"a": x(0.0), "b": x(part)}, {"a": x(end - (judged if longer else part)), "b": x(end)}]
+    shown = [{"a": x(0.0), "b": x(part)}, {"a": x(end - judged), "b": x(end)}]
     at = x.encoding("x", grid=False)
     first, last = (
         [{"x": x(0.0), "what": f"first {word}"}],
-        [{"x": x(end), "what": f"last {TIME.format(judged) if longer else word}"}],
+        [{"x": x(end), "what": f"last {TIME.format(judged) if judged != part else word}"}],
     )
     named = {"x": at, "y": {"value": 8}, "text": {"field": "what"}}
     return [
