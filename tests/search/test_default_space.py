@@ -10,34 +10,12 @@ import pytest
 from harness.build.passes.onnx_optimize import OnnxOptimize
 from harness.search.run import _default_space
 from harness.spec.reader import read_spec
-from tests.support.model_files import WIDTH, memory
+from tests.support.model_files import MEMORY, WIDTH, memory
 from tests.support.project import Project
 
-TOML = """
-[machine.any-cpu]
-device = "cpu"
-
-[measure]
-seconds = "20 ms"
-samples = 20
-looks = [2]
-confidence = "70 %"
-
-[workload.memory]
-task = "tensors"
-model = "memory.onnx"
-data = "data.npz"
-constants = { gain = 0.5 }
-state = { h = "hN" }
-reference = "as-delivered"
-
-[workload.memory.recipe.as-delivered]
-runtime = "onnxruntime"
-
-[workload.memory.recipe.openvino]
-runtime = { name = "openvino", precision = "f32" }
-passes = ["openvino"]
-
+TOML = (
+    MEMORY
+    + """
 [[kpi]]
 name = "memory"
 workload = "memory"
@@ -45,6 +23,7 @@ recipe = "openvino"
 machine = "any-cpu"
 targets = { "parity.relative_error" = "<= 50 %", "size" = "< 50 kB" }
 """
+)
 
 
 def test_what_follows_from_constants_is_computed_first(tmp_path: Path) -> None:

@@ -166,6 +166,34 @@ def write_lines(file: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     return file
 
 
+MEMORY = """
+[machine.any-cpu]
+device = "cpu"
+
+[measure]
+seconds = "20 ms"
+samples = 20
+looks = [2]
+confidence = "70 %"
+
+[workload.memory]
+task = "tensors"
+model = "memory.onnx"
+data = "data.npz"
+constants = { gain = 0.5 }
+state = { h = "hN" }
+reference = "as-delivered"
+
+[workload.memory.recipe.as-delivered]
+runtime = "onnxruntime"
+
+[workload.memory.recipe.openvino]
+runtime = { name = "openvino", precision = "f32" }
+passes = ["openvino"]
+"""
+"""A project of the file that ``memory`` makes, as delivered and by OpenVINO; without a KPI."""
+
+
 def memory(file: Path, batch: int | str = "n") -> Path:
     """hN = gain * h + x W, y = tanh(hN): what it answers depends on all frames before."""
     weights = np.random.default_rng(0).normal(0, 0.2, (WIDTH, WIDTH)).astype(np.float32)

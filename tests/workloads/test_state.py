@@ -18,35 +18,13 @@ from harness.workloads.base import Settings
 from harness.workloads.files.shared import constants_of, state_of
 from harness.workloads.files.signature import read_signature
 from harness.workloads.files.workload import FileWorkload
-from tests.support.model_files import WIDTH, file_settings, memory, plain_settings
+from tests.support.model_files import MEMORY, WIDTH, file_settings, memory, plain_settings
 from tests.support.project import Project
 
 FRAMES = 5
-TOML = """
-[machine.any-cpu]
-device = "cpu"
-
-[measure]
-seconds = "20 ms"
-samples = 20
-looks = [2]
-confidence = "70 %"
-
-[workload.memory]
-task = "tensors"
-model = "memory.onnx"
-data = "data.npz"
-constants = { gain = 0.5 }
-state = { h = "hN" }
-reference = "as-delivered"
-
-[workload.memory.recipe.as-delivered]
-runtime = "onnxruntime"
-
-[workload.memory.recipe.openvino]
-runtime = { name = "openvino", precision = "f32" }
-passes = ["openvino"]
-
+TOML = (
+    MEMORY
+    + """
 [workload.memory.recipe.int8]
 runtime = "onnxruntime"
 passes = [{ pass = "onnx-static-int8", calibration = 64 }]
@@ -83,6 +61,7 @@ recipe = "int8-openvino"
 machine = "any-cpu"
 targets = { "parity.relative_error" = "<= 10 %" }
 """
+)
 
 
 def settings(folder: Path, **more: object) -> Settings:
