@@ -165,11 +165,11 @@ def test_a_machine_is_named_on_the_command_line(project: Project) -> None:
     project.change(f'reach = "ssh:{NAME}"\n', "")
     assert project.pytest("--kpi-reach", f"edge=ssh:{NAME}", "-k", "p50").returncode == 0
     assert list(project.evidence()["reached"]) == ["edge"]
-    done = project.pytest("--kpi-reach", "egde=ssh:board", "--kpi-reach", "edge=adb:1", "--kpi-reach", "edge")
+    done = project.pytest("--kpi-reach", "egde=ssh:board", "--kpi-reach", "edge=usb:1", "--kpi-reach", "edge")
     assert done.returncode == 4
     for said in (
         'unknown machine "egde"; did you mean "edge"?',
-        'unknown way to a machine "adb" (allowed: labgrid, ssh)',
+        'unknown way to a machine "usb" (allowed: adb, labgrid, ssh)',
         '"edge" is not of the form MACHINE=ssh:user@host',
     ):
         assert said in done.stderr

@@ -69,7 +69,7 @@ class Link:
         self._reader = threading.Thread(target=self._listen, daemon=True)
         try:
             _send_program(stdin.fileno())
-            self.hello = self._greeting()
+            self.hello = self._greeting(way.without_python)
         except (Gone, OSError) as error:
             self._kill()
             raise way.explain(self._said() or str(error)) from None
@@ -183,7 +183,7 @@ class Link:
         for asked in list(self._asked.values()):
             asked.answers.put(None)
 
-    def _greeting(self) -> dict[str, Any]:
+    def _greeting(self, without_python: str) -> dict[str, Any]:
         """What the agent says first; before it a login may print what it likes."""
         for _ in range(_MOST_LINES):
             try:
@@ -191,7 +191,7 @@ class Link:
             except ValueError:
                 continue
             if isinstance(found, dict) and agent.HELLO in found:
-                return _checked(found)
+                return _checked(found, without_python)
         raise Gone("it prints a lot, and no agent answers")
 
     def _said(self) -> str:
@@ -218,13 +218,13 @@ class Link:
                     pipe.close()
 
 
-def _checked(hello: dict[str, Any]) -> dict[str, Any]:
+def _checked(hello: dict[str, Any], without_python: str) -> dict[str, Any]:
     """The greeting of an agent that can be used; raises what it says is wrong."""
     least = ".".join(map(str, _LEAST))
     if hello[agent.HELLO] == 0:
         found = str(hello.get("python", "")).removeprefix("Python ")
         what = f"it has {found}" if found[:1].isdigit() else "it has none that is found"
-        raise Unavailable(f"Python {least} or newer is needed there, {what}", "apt install python3")
+        raise Unavailable(f"Python {least} or newer is needed there, {what}", without_python)
     if "error" in hello:
         raise KpiError(str(hello["message"]), str(hello["remedy"]))
     if hello[agent.HELLO] != agent.VERSION:

@@ -1,0 +1,121 @@
+"""By adb's own client, with its keys and its server: boards and phones where adbd runs next to a GNU userland."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+from harness.core.errors import KpiError, Unavailable
+from harness.measure.reach.base import Lost, Reach
+
+COMMAND, ENTER = "KPI_ADB", "KPI_ADB_ENTER"
+"""Names the command where it is not ``adb``; what comes before ``/bin/sh`` there, such as ``chroot /data/debian``."""
+_ADDRESS = re.compile(r"[\w.\-:%\[\]]+", re.ASCII)
+_OF_NETWORK = re.compile(r"(?!(?:usb|product|model|device):)(?:\[[\w:.%\-]+\]|[\w.\-]+):\d+", re.ASCII)
+_NOTE = re.compile(r"^\* daemon .*$", re.MULTILINE)
+_ASK_S = 30.0
+_CHROOT = f"install python3 there; on Android in a chroot of Debian that {ENTER} enters (docs/boards.md)"
+_REASONS = (
+    (r"unauthorized|still authorizing|failed to authenticate", "it has not allowed this computer",
+     "unlock it and allow USB debugging, then run again"),
+    (r"insufficient permissions|no permissions", "this user may not open its USB device",
+     "apt install android-sdk-platform-tools-common, then plug it in again"),
+    (r"more than one device", "several devices answer to that", "write one serial of: adb devices -l"),
+    (r"support PTY args|only supports allocating a pty", "its adbd has no shell that carries bytes (shell_v2)",
+     "reach it by ssh"),
+    (r"cannot connect to daemon|failed to start daemon", "adb's server does not start here", "adb start-server"),
+    (r"/bin/sh: .*not found", "it has no /bin/sh", _CHROOT),
+)  # fmt: skip
+
+
+class Adb(Reach):
+    """``adb:SERIAL``, a serial or a description that ``adb devices -l`` lists, or ``adb:HOST:PORT``.
+
+    A machine of the network is connected for the run, unless it is already.
+    """
+
+    name = "adb"
+    without_python = _CHROOT
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self._joined = False
+
+    @classmethod
+    def check(cls, address: str) -> None:
+        if not _ADDRESS.fullmatch(address) or address.startswith("-"):
+            raise ValueError(f'"{address}" is not a serial; write one that "adb devices" lists, or host:port')
+
+    def start(self, command: str, errors: Path) -> subprocess.Popen[bytes]:
+        adb = _command()
+        if _OF_NETWORK.fullmatch(self.address) and not self._joined:
+            self._join()
+        if enter := os.environ.get(ENTER, "").strip():
+            command = f"exec {enter} /bin/sh -c {shlex.quote(command)}"
+        with errors.open("ab") as file:
+            return subprocess.Popen(
+                [*adb, "-s", self.address, "shell", "-T", command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                start_new_session=True,  # Ctrl-C is for the run, which then ends the connection itself
+            )
+
+    def explain(self, said: str) -> KpiError:
+        where, said = f"{self.name}:{self.address}", _NOTE.sub("", said)
+        for pattern, reason, remedy in _REASONS:
+            if re.search(pattern, said):
+                return Unavailable(f"{where} can't be reached: {reason}", remedy)
+        return Lost(super().explain(said).message, "see what is there: adb devices -l")
+
+    def renew(self) -> None:
+        """Ends adb's own connection, where this run made it: it may be dead without knowing it."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends adb's own connection to a machine of the network, where this run made it."""
+        atexit.unregister(self.close)
+        if self._joined:
+            self._joined = False
+            _ask("disconnect", self.address)
+
+    def _join(self) -> None:
+        said = _ask("connect", self.address)
+        if re.search(r"^already connected to ", said, re.MULTILINE):
+            return
+        if not re.search(r"^connected to ", said, re.MULTILINE):
+            raise self.explain(said)
+        self._joined = True
+        atexit.register(self.close)
+
+
+def _command() -> list[str]:
+    words = shlex.split(os.environ.get(COMMAND, "adb"))
+    program = shutil.which(words[0]) if words else None
+    if program is None:
+        raise Unavailable("adb is not installed here", "apt install adb")
+    return [program, *words[1:]]
+
+
+def _ask(*words: str) -> str:
+    """What adb answers."""
+    try:
+        done = subprocess.run(
+            [*_command(), *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_ASK_S,
+            check=False,
+            start_new_session=True,  # adb's server, if this starts it, outlives a Ctrl-C
+        )
+    except subprocess.TimeoutExpired:
+        return f"adb {words[0]} has not answered for {_ASK_S:.0f} s"
+    return done.stdout
