@@ -3,7 +3,10 @@
 What runs there is right; its times say nothing. Size, parity and accuracy gate, since they are promised for any AArch64
 processor; the Cortex-A76's latency is OFF_TARGET. Needs root, Debian's package sources, an OpenSSH server and 2 GB.
 
-    python benchmarks/arm64_board.py [--keep FOLDER] [--pictures 55] [pytest options]
+    python benchmarks/arm64_board.py [--keep FOLDER] [--pictures 55] [--phone] [pytest options]
+
+With --phone the machine is one that adb reaches, laid out as Android is: busybox in /system/bin, /data/local/tmp, no
+C library and no Python, which `kpi reach setup --python` brings.
 """
 
 from __future__ import annotations
@@ -20,13 +23,15 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from fixtures.food11.recipes import CLASSES  # noqa: E402
-from tests.support.boards import NAME, may_mount, serving  # noqa: E402
+from tests.support.adbd import phone  # noqa: E402
+from tests.support.boards import NAME, Board, may_mount, serving  # noqa: E402
 
 PACKAGES = (
     *(
         "base-files",
         "base-passwd",
         "bash",
+        "busybox-static",
         "coreutils",
         "dash",
         "findutils",
@@ -158,7 +163,7 @@ def register(qemu: Path) -> None:
     if not (BINFMT / "register").exists():
         run("mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT))
     disable()
-    (BINFMT / "register").write_text(f":kpi-aarch64:M::{ELF}:{qemu}:F", encoding="ascii")
+    (BINFMT / "register").write_text(f":kpi-aarch64:M::{ELF}:{qemu}:FP", encoding="ascii")
 
 
 def disable() -> None:
@@ -187,6 +192,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, help="a folder to keep, so that nothing is fetched or built again")
     parser.add_argument("--pictures", type=int, default=55, help="to evaluate on")
+    parser.add_argument("--phone", action="store_true", help="reach it by adb; it has no C library, no Python")
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES))
     chosen, options = parser.parse_known_args()
     if not may_mount():
@@ -203,7 +209,9 @@ def main() -> int:
         pictures(folder / "pictures", chosen.pictures)
         register(qemu)
         try:
-            return judge(folder, root, options)
+            if chosen.phone:
+                return judge_phone(folder, root, options)
+            return judge_board(folder, root, options)
         finally:
             disable()
 
@@ -216,40 +224,70 @@ def targets(recipe: str) -> str:
     return TARGETS.format(recipe=recipe, runtime=runtime, passes=passes, threads=threads, environment=environment)
 
 
-def judge(folder: Path, root: Path, options: list[str]) -> int:
-    """The three commands of docs/boards.md, at the machine behind the server."""
-    # In this order: the processor is shown as an Arm one over the system's own files.
-    shown = {"/mnt": root, **{f"/mnt/{name}": Path("/", name) for name in ("proc", "sys", "dev")}}
-    shown["/mnt/proc/cpuinfo"] = root / "etc/cpuinfo"
+def shown(root: Path, below: str, cpuinfo: Path) -> dict[str, Path]:
+    """What is where for the machine, in this order: an Arm processor is shown over the system's own files."""
+    kernel = {f"{below}/{name}": Path("/", name) for name in ("proc", "sys", "dev")}
+    return {below: root, **kernel, f"{below}/proc/cpuinfo": cpuinfo}
+
+
+def judge_board(folder: Path, root: Path, options: list[str]) -> int:
+    """At the machine behind the OpenSSH server."""
     told = {"HOME": "/root", "TMPDIR": "/root/tmp", "KPI_REACH_STORE": "/root/kpi-reach", "QEMU_CPU": "cortex-a72"}
-    with serving(Path(tempfile.mkdtemp(dir=folder)), folder / "there", shown, root="/mnt", **told) as board:
-        variables = {
-            **os.environ,
-            **board.environment,
-            "KPI_STORE": str(folder / "store"),
-            "PYTHONPATH": str(ROOT),
-        }
-        kpi = [sys.executable, "-m", "harness.cli.main", "reach"]
-        reach = [f"{machine}=ssh:{NAME}" for machine in ("edge", "any-arm")]
-        for command in ("setup", "doctor"):
-            told_cli = [*kpi, command, reach[1]]
-            if subprocess.run(told_cli, env=variables, cwd=folder, check=False).returncode:
-                return 1
-        out = folder / "evidence"
-        pytest = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "--pyargs",
-            "kpi_tests",
-            "-p",
-            "harness.pytest_plugin",
-            f"--kpi-out={out}",
-            "--kpi-install",
-            *options,
-        ]
-        asked = [f"--kpi-reach={where}" for where in reach]
-        return subprocess.run([*pytest, *asked], env=variables, cwd=folder, check=False).returncode
+    home = Path(tempfile.mkdtemp(dir=folder))
+    system = shown(root, "/mnt", root / "etc/cpuinfo")
+    with serving(home, folder / "there", system, root="/mnt", **told) as board:
+        return judge(folder, board, f"ssh:{NAME}", [], options)
+
+
+def judge_phone(folder: Path, root: Path, options: list[str]) -> int:
+    """At the machine behind adbd."""
+    android = folder / "phone"
+    shutil.rmtree(android, ignore_errors=True)
+    for name in ("system/bin", "data/local/tmp", "proc", "dev", "sys"):
+        (android / name).mkdir(parents=True)
+    (android / "bin").symlink_to("system/bin")
+    shutil.copy2(root / "bin/busybox", android / "system/bin/busybox")
+    for name in ("sh", "tar", "mkdir", "mv", "rm", "ln", "chmod", "uname", "head", "tr"):
+        (android / "system/bin" / name).symlink_to("busybox")
+    archive = folder / "system.tar"
+    run("tar", "-C", str(root), "--exclude=./root", "--exclude=./proc", "-cf", str(archive), ".")
+    told = {"PATH": "/system/bin", "HOME": "/", "QEMU_CPU": "cortex-a72", "KPI_REACH_STORE": "", "TMPDIR": ""}
+    shell, system = (
+        ["--shell", f"{shutil.which('chroot')} /mnt /system/bin/sh"],
+        shown(android, "/mnt", root / "etc/cpuinfo"),
+    )
+    with phone(Path(tempfile.mkdtemp(dir=folder)), folder / "there", *shell, shown=system, **told) as board:
+        return judge(folder, board, f"adb:{board.serial}", ["--python", str(archive)], options)
+
+
+def judge(folder: Path, board: Board, way: str, setup: list[str], options: list[str]) -> int:
+    """The three commands of docs/boards.md."""
+    variables = {
+        **os.environ,
+        **board.environment,
+        "KPI_STORE": str(folder / "store"),
+        "PYTHONPATH": str(ROOT),
+    }
+    kpi = [sys.executable, "-m", "harness.cli.main", "reach"]
+    reach = [f"{machine}={way}" for machine in ("edge", "any-arm")]
+    for command in (["setup", reach[1], *setup], ["doctor", reach[1]]):
+        if subprocess.run([*kpi, *command], env=variables, cwd=folder, check=False).returncode:
+            return 1
+    out = folder / "evidence"
+    pytest = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--pyargs",
+        "kpi_tests",
+        "-p",
+        "harness.pytest_plugin",
+        f"--kpi-out={out}",
+        "--kpi-install",
+        *options,
+    ]
+    asked = [f"--kpi-reach={where}" for where in reach]
+    return subprocess.run([*pytest, *asked], env=variables, cwd=folder, check=False).returncode
 
 
 if __name__ == "__main__":

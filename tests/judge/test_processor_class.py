@@ -13,7 +13,7 @@ from harness.evidence.model import Evidence, TargetLine
 from harness.evidence.reader import read_evidence
 from harness.judge.replay import recheck
 from harness.judge.verdict import Verdict
-from harness.measure.machine.detect import detect, other_processor, processor_class
+from harness.measure.machine.detect import arm_core, detect, other_processor, processor_class
 from harness.spec.model import Machine, Spec
 from tests.support.project import Project, make_project
 
@@ -139,3 +139,18 @@ def test_merging_demands_the_promised_processor(evidence: Evidence) -> None:
     problems = merge(dict([here, ("there.json", (there, ""))])).problems
     (said,) = (line for line in problems if "machines disagree" in line)
     assert "FAIL in there.json (AArch64 with dot product)" in said
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        (["0xd0b"] * 4, "Cortex-A76"),
+        (["0xd05"] * 4 + ["0xd41"] * 3 + ["0xd44"], "Cortex-X1"),
+        (["0xd80"] * 2 + ["0xd81"] * 5 + ["0xd82"], "Cortex-X4"),
+        (["0xfff"], "0xfff"),
+        ([], ""),
+    ],
+)
+def test_arm_cores_have_names_and_the_big_ones_of_a_phone_count(parts: list[str], named: str) -> None:
+    lines = (f"processor\t: {n}\nCPU implementer\t: 0x41\nCPU part\t: {part}\n" for n, part in enumerate(parts))
+    assert arm_core("\n".join(lines)) == named

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from harness.measure.reach.link import Link
 from tests.support.adbd import MODEL, Phone, needs_adb, phone
 from tests.support.board_project import board_project
 from tests.support.boards import NAME
+from tests.support.linux_system import linux_system
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +162,28 @@ def test_without_a_client_or_a_serial_there_is_no_device(tmp_path: Path, monkeyp
             Adb.check(address)
     for address in ("R58M123ABC", "emulator-5554", "192.168.1.7:5555", "[fe80::1%wlan0]:5555", "usb:1-4.2"):
         Adb.check(address)
+
+
+@pytest.mark.suite
+@pytest.mark.long
+@needs_adb
+def test_a_phone_without_python_is_brought_one_and_judged(tmp_path: Path, shared_store: Path) -> None:
+    (tools := tmp_path / "bin").mkdir()
+    for name in ("sh", "tar", "mkdir", "mv", "rm", "ln", "chmod", "uname", "head", "tr"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    with phone(tmp_path / "phone", tmp_path / "there", PATH=str(tools)) as bare:
+        project = board_project(tmp_path / "project", shared_store, bare)
+        project.change(f'reach = "ssh:{NAME}"', f'reach = "adb:{bare.serial}"')
+        done = project.cli("reach", "doctor", "edge")
+        assert done.returncode != 0
+        assert "Python 3.11 or newer is needed there, it has none that is found" in done.stderr
+        assert "--python SYSTEM.tar" in done.stderr
+        system = linux_system(tmp_path / "system.tar")
+        done = project.cli("reach", "setup", "edge", "--python", str(system))
+        assert done.returncode == 0, done.stderr
+        assert project.pytest().returncode == 0
+        assert set(project.verdicts().values()) == {"PASS"}
+        assert bare.nothing_left()
 
 
 @pytest.mark.suite

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import queue
+import shlex
 import shutil
 import signal
 import socket
@@ -25,7 +26,7 @@ from typing import IO, cast
 
 import pytest
 
-from tests.support.boards import Board
+from tests.support.boards import Board, showing
 from tests.support.project import ROOT
 
 ADB = shutil.which("adb")
@@ -40,9 +41,11 @@ _STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = range(5)
 class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
 
-    def __init__(self, port: int, features: str, variables: Mapping[str, str], *, open_to_all: bool) -> None:
+    def __init__(
+        self, port: int, features: str, shell: Sequence[str], variables: Mapping[str, str], *, open_to_all: bool
+    ) -> None:
         super().__init__(("127.0.0.1", port), _Transport)
-        self.features, self.variables, self.open_to_all = features, variables, open_to_all
+        self.features, self.shell, self.variables, self.open_to_all = features, shell, variables, open_to_all
 
 
 class _Transport(socketserver.StreamRequestHandler):
@@ -75,7 +78,7 @@ class _Transport(socketserver.StreamRequestHandler):
         elif command == b"OPEN":
             kind, _, text = data.rstrip(b"\0").decode().partition(":")
             if {"shell", "v2", "raw"} <= set(kind.split(",")):
-                self._shells[first] = _Shell(self, first, text, server.variables)
+                self._shells[first] = _Shell(self, first, [*server.shell, "-c", text], server.variables)
             else:
                 self.send(b"CLSE", 0, first)
         elif (shell := self._shells.get(second)) is None:
@@ -92,13 +95,15 @@ class _Transport(socketserver.StreamRequestHandler):
 class _Shell:
     """A process, whose pipes a stream carries; ``ready`` says that the other side takes one more message."""
 
-    def __init__(self, transport: _Transport, number: int, command: str, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, transport: _Transport, number: int, command: Sequence[str], variables: Mapping[str, str]
+    ) -> None:
         self._transport, self._number = transport, number
         self.given: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.ready = threading.Semaphore(1)
         self._ended = False
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", command],
+            command,
             env={**os.environ, **variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -165,7 +170,7 @@ class Phone(Board):
     """A board behind adb; ``here`` is the port of adb's own server, which knows no other machine."""
 
     here: int
-    options: list[str]
+    command: list[str]
     server: subprocess.Popen[str]
 
     @property
@@ -194,12 +199,17 @@ class Phone(Board):
         """Ends adbd without a word, and starts it again."""
         self.server.kill()
         self.server.wait()
-        self.server, _ = _adbd(self.port, self.options)
+        self.server, _ = _adbd(self.port, self.command)
 
 
 @contextmanager
-def phone(folder: Path, store: Path, *options: str, **variables: str) -> Iterator[Phone]:
-    """Starts adbd, whose shells have a home, a store and ``variables`` of their own, and adb's server with its keys."""
+def phone(
+    folder: Path, store: Path, *options: str, shown: Mapping[str, Path] | None = None, **variables: str
+) -> Iterator[Phone]:
+    """Starts adbd, whose shells have a home, a store and ``variables`` of their own, and adb's server with its keys.
+
+    Paths of the kernel are there what ``shown`` says, which takes the right to mount.
+    """
     home, temporary = folder / "home", folder / "tmp"
     for made in (home, temporary, store):
         made.mkdir(parents=True, exist_ok=True)
@@ -208,8 +218,10 @@ def phone(folder: Path, store: Path, *options: str, **variables: str) -> Iterato
         here = probe.getsockname()[1]
     told = {"KPI_REACH_STORE": str(store), "HOME": str(home), "TMPDIR": str(temporary), **variables}
     chosen = [*options, *(word for name, value in told.items() for word in ("--set", f"{name}={value}"))]
-    server, port = _adbd(0, chosen)
-    served = Phone(folder, store, port, here, chosen, server)
+    command = [sys.executable, "-m", "tests.support.adbd", *chosen]
+    command = showing(shown, command) if shown else command
+    server, port = _adbd(0, command)
+    served = Phone(folder, store, port, here, command, server)
     try:
         own = {**os.environ, "HOME": str(home), "TMPDIR": str(temporary)}
         subprocess.run([*served.adb.split(), "start-server"], env=own, check=True, capture_output=True, timeout=60)
@@ -220,23 +232,24 @@ def phone(folder: Path, store: Path, *options: str, **variables: str) -> Iterato
         served.server.wait()
 
 
-def _adbd(port: int, options: Sequence[str]) -> tuple[subprocess.Popen[str], int]:
+def _adbd(port: int, command: Sequence[str]) -> tuple[subprocess.Popen[str], int]:
     """The process, when it listens, and its port."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KPI_", "PYTEST", "PYTHON"))}
-    command = [sys.executable, "-m", "tests.support.adbd", "--port", str(port), *options]
-    server = subprocess.Popen(command, cwd=ROOT, env=kept, stdout=subprocess.PIPE, text=True)
+    told = {**kept, "ADBD_PORT": str(port)}
+    server = subprocess.Popen(command, cwd=ROOT, env=told, stdout=subprocess.PIPE, text=True)
     with cast("IO[str]", server.stdout) as said:
         return server, int(said.readline())
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int)
     parser.add_argument("--features", default="shell_v2,cmd")
+    parser.add_argument("--shell", default="/bin/sh", help="what is given -c and a command")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--unauthorized", action="store_true")
     asked = parser.parse_args()
-    variables = dict(one.split("=", 1) for one in asked.set)
-    with _Server(asked.port, asked.features, variables, open_to_all=not asked.unauthorized) as listening:
+    variables, port = dict(one.split("=", 1) for one in asked.set), int(os.environ.pop("ADBD_PORT"))
+    open_to_all, shell = not asked.unauthorized, shlex.split(asked.shell)
+    with _Server(port, asked.features, shell, variables, open_to_all=open_to_all) as listening:
         print(listening.server_address[1], flush=True)  # noqa: T201
         listening.serve_forever()

@@ -25,9 +25,17 @@ class ReachCommand(Command):
     def arguments(cls, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("action", choices=["setup", "doctor"], help="make its environments; say what it has")
         parser.add_argument("machine", help="its name in kpis.toml, or MACHINE=ssh:user@host")
+        parser.add_argument(
+            "--python",
+            type=Path,
+            metavar="SYSTEM.tar",
+            help="setup of a machine without Python: a Linux system for its processor, whose Python it is brought",
+        )
 
     @classmethod
     def run(cls, chosen: argparse.Namespace) -> int:
+        if chosen.python is not None and chosen.action != "setup":
+            raise KpiError("--python brings a machine something", f"kpi reach setup {chosen.machine} --python ...")
         spec = read_spec(chosen.kpis)
         wanted = _wanted(spec, chosen.machine)
         store = Store()
@@ -37,7 +45,7 @@ class ReachCommand(Command):
                 from harness.measure.reach.setting_up import set_up
 
                 failed = 0
-                for name, found in set_up(wanted, spec, store.root, errors, _say):
+                for name, found in set_up(wanted, spec, store.root, errors, _say, chosen.python):
                     if isinstance(found, KpiError):
                         failed = 1
                         print(f"{name}: {found}", file=sys.stderr)

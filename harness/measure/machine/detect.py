@@ -34,10 +34,26 @@ _ARM_PARTS = {
     "0xd0b": "Cortex-A76",
     "0xd0c": "Neoverse-N1",
     "0xd0d": "Cortex-A77",
+    "0xd0e": "Cortex-A76AE",
     "0xd40": "Neoverse-V1",
     "0xd41": "Cortex-A78",
+    "0xd42": "Cortex-A78AE",
+    "0xd44": "Cortex-X1",
+    "0xd46": "Cortex-A510",
+    "0xd47": "Cortex-A710",
+    "0xd48": "Cortex-X2",
     "0xd49": "Neoverse-N2",
+    "0xd4b": "Cortex-A78C",
+    "0xd4d": "Cortex-A715",
+    "0xd4e": "Cortex-X3",
     "0xd4f": "Neoverse-V2",
+    "0xd80": "Cortex-A520",
+    "0xd81": "Cortex-A720",
+    "0xd82": "Cortex-X4",
+    "0xd84": "Neoverse-V3",
+    "0xd85": "Cortex-X925",
+    "0xd87": "Cortex-A725",
+    "0xd8e": "Neoverse-N3",
 }
 _SMALL = 10e9
 _INSTRUCTIONS = (
@@ -205,16 +221,21 @@ def _permitted() -> int:
     return os.cpu_count() or 1
 
 
+def arm_core(cpuinfo: str) -> str:
+    """The name of Arm's core in what ``/proc/cpuinfo`` says; empty where it says no part."""
+    parts = re.findall(r"^CPU part\s*:\s*(\S+)", cpuinfo, re.MULTILINE)
+    # The big cores of a mixed processor are listed last, and are those that count.
+    return _ARM_PARTS.get(parts[-1], parts[-1]) if parts else ""
+
+
 def _processor() -> tuple[str, frozenset[str]]:
     text = _read("/proc/cpuinfo")
     fields = dict(re.findall(r"^([^:\n]+?)\s*:\s*(.*)$", text, re.MULTILINE))
     flags = frozenset((fields.get("flags") or fields.get("Features") or "").split())
     if "model name" in fields:
         return fields["model name"], flags
-    parts = [_ARM_PARTS.get(part, part) for part in re.findall(r"^CPU part\s*:\s*(\S+)", text, re.MULTILINE)]
-    if parts:
-        # The big cores of a mixed processor are listed last, and are those that count.
-        return parts[-1], flags
+    if core := arm_core(text):
+        return core, flags
     if sys.platform == "darwin":
         said = _ask("sysctl", "-n", "machdep.cpu.brand_string")
         return (said[0] if said else platform.processor()), flags

@@ -1,4 +1,4 @@
-"""By adb's own client, with its keys and its server: boards and phones where adbd runs next to a GNU userland."""
+"""By adb's own client, with its keys and its server: phones, and boards whose Linux has adbd."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _ADDRESS = re.compile(r"[\w.\-:%\[\]]+", re.ASCII)
 _OF_NETWORK = re.compile(r"(?!(?:usb|product|model|device):)(?:\[[\w:.%\-]+\]|[\w.\-]+):\d+", re.ASCII)
 _NOTE = re.compile(r"^\* daemon .*$", re.MULTILINE)
 _ASK_S = 30.0
-_CHROOT = f"install python3 there; on Android in a chroot of Debian that {ENTER} enters (docs/boards.md)"
+# Android gives a shell no home, no /tmp, and one folder whose files it may run.
+_ANDROID = (
+    "if [ -x /system/bin/sh ] && [ -d /data/local/tmp ]; then export HOME=/data/local/tmp TMPDIR=/data/local/tmp; fi; "
+)
 _REASONS = (
     (r"unauthorized|still authorizing|failed to authenticate", "it has not allowed this computer",
      "unlock it and allow USB debugging, then run again"),
@@ -29,7 +32,6 @@ _REASONS = (
     (r"support PTY args|only supports allocating a pty", "its adbd has no shell that carries bytes (shell_v2)",
      "reach it by ssh"),
     (r"cannot connect to daemon|failed to start daemon", "adb's server does not start here", "adb start-server"),
-    (r"/bin/sh: .*not found", "it has no /bin/sh", _CHROOT),
 )  # fmt: skip
 
 
@@ -40,7 +42,6 @@ class Adb(Reach):
     """
 
     name = "adb"
-    without_python = _CHROOT
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
@@ -57,6 +58,8 @@ class Adb(Reach):
             self._join()
         if enter := os.environ.get(ENTER, "").strip():
             command = f"exec {enter} /bin/sh -c {shlex.quote(command)}"
+        else:
+            command = _ANDROID + command
         with errors.open("ab") as file:
             return subprocess.Popen(
                 [*adb, "-s", self.address, "shell", "-T", command],

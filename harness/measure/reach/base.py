@@ -18,8 +18,6 @@ class Reach(ABC):
     """A way to the machine at ``address``, what is written behind the scheme, which is the ``name`` of the class."""
 
     name: ClassVar[str]
-    without_python: ClassVar[str] = "apt install python3"
-    """What helps where no Python is found that is new enough."""
 
     def __init__(self, address: str) -> None:
         self.address = address

@@ -26,7 +26,7 @@ _MOST_LINES = 200
 STORE = "${KPI_REACH_STORE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpi-reach}"
 """Where the agent keeps everything, as a shell there reads it."""
 _LEAST = (3, 11)
-_PYTHONS = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
+PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11")
 # Reads so many bytes of program as the first eight say, and runs them; what follows is for the program.
 _BOOT = """\
 import os
@@ -69,7 +69,7 @@ class Link:
         self._reader = threading.Thread(target=self._listen, daemon=True)
         try:
             _send_program(stdin.fileno())
-            self.hello = self._greeting(way.without_python)
+            self.hello = self._greeting()
         except (Gone, OSError) as error:
             self._kill()
             raise way.explain(self._said() or str(error)) from None
@@ -183,7 +183,7 @@ class Link:
         for asked in list(self._asked.values()):
             asked.answers.put(None)
 
-    def _greeting(self, without_python: str) -> dict[str, Any]:
+    def _greeting(self) -> dict[str, Any]:
         """What the agent says first; before it a login may print what it likes."""
         for _ in range(_MOST_LINES):
             try:
@@ -191,7 +191,7 @@ class Link:
             except ValueError:
                 continue
             if isinstance(found, dict) and agent.HELLO in found:
-                return _checked(found, without_python)
+                return _checked(found)
         raise Gone("it prints a lot, and no agent answers")
 
     def _said(self) -> str:
@@ -218,13 +218,16 @@ class Link:
                     pipe.close()
 
 
-def _checked(hello: dict[str, Any], without_python: str) -> dict[str, Any]:
+def _checked(hello: dict[str, Any]) -> dict[str, Any]:
     """The greeting of an agent that can be used; raises what it says is wrong."""
     least = ".".join(map(str, _LEAST))
     if hello[agent.HELLO] == 0:
         found = str(hello.get("python", "")).removeprefix("Python ")
         what = f"it has {found}" if found[:1].isdigit() else "it has none that is found"
-        raise Unavailable(f"Python {least} or newer is needed there, {what}", without_python)
+        raise Unavailable(
+            f"Python {least} or newer is needed there, {what}",
+            "install python3 there, or: kpi reach setup MACHINE --python SYSTEM.tar (docs/boards.md)",
+        )
     if "error" in hello:
         raise KpiError(str(hello["message"]), str(hello["remedy"]))
     if hello[agent.HELLO] != agent.VERSION:
@@ -242,12 +245,12 @@ def _command(environments: Sequence[str]) -> str:
     script = (
         f"S={STORE}; set --; for n in {' '.join(environments)}; do "
         'if [ -e "$S/env/$n/complete" ]; then set -- "$@" "$S/env/$n/bin/python"; fi; done; '
-        f'for p in "$@" {" ".join(_PYTHONS)}; do '
+        f'for p in "$@" python3 {" ".join(PYTHONS)} "$S"/{files.BROUGHT}/*/bin/python; do '
         f'if "$p" -c {shlex.quote(new_enough)} 2>/dev/null; then '
         f'exec "$p" -I -u -c {shlex.quote(boot)} "$S"; fi; done; '
         f'printf \'{{"{agent.HELLO}": 0, "python": "%s"}}\\n\' "$(python3 -V 2>&1 | tr -d \'"\\\\\' | head -n 1)"'
     )
-    return f"exec /bin/sh -c {shlex.quote(script)}"
+    return f"exec sh -c {shlex.quote(script)}"
 
 
 def _send_program(target: int) -> None:

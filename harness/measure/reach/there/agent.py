@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from harness.measure.reach.there.files import Files, hold
+from harness.measure.reach.there.files import BROUGHT, Files, hold
 from harness.measure.reach.there.wire import Gone, Wire
 
 HELLO = "kpi-agent"
@@ -49,8 +49,7 @@ class Agent:
 
     def __init__(self, store: Path, wire: Wire) -> None:
         self.files = Files(store)
-        if Path(sys.prefix).is_relative_to(store):
-            os.utime(sys.prefix)  # an environment that is used is not swept away
+        self.files.keep(Path(sys.prefix))
         self.files.sweep()
         self.wire = wire
         self.work = Path(tempfile.mkdtemp(dir=store / "work"))
@@ -129,17 +128,19 @@ class Agent:
     def op_pythons(self, _: Mapping[str, Any], __: Say) -> dict[str, str]:
         """The Pythons of this machine by version, with their paths: first the one that answers."""
         found = {platform.python_version(): sys.executable}
-        for minor in range(11, _NEWEST):
-            if program := shutil.which(f"python3.{minor}"):
-                told = subprocess.run(
-                    [program, "-c", "import platform; print(platform.python_version())"],
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                if told.returncode == 0:
-                    found.setdefault(told.stdout.strip(), program)
+        brought = (str(path) for path in sorted(self.files.root.glob(f"{BROUGHT}/*/bin/python")))
+        for program in (*(shutil.which(f"python3.{minor}") for minor in range(11, _NEWEST)), *brought):
+            if program is None:
+                continue
+            told = subprocess.run(
+                [program, "-c", "import platform; print(platform.python_version())"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if told.returncode == 0:
+                found.setdefault(told.stdout.strip(), program)
         return found
 
     def op_installed(self, message: Mapping[str, Any], _: Say) -> dict[str, Any] | None:
@@ -147,7 +148,7 @@ class Agent:
         target = self.files.root / "env" / message["key"]
         if not (target / "complete").exists():
             return None
-        os.utime(target)  # an environment that is used is not swept away
+        self.files.keep(target)
         path = [str(folder) for folder in target.glob("lib/python*/site-packages")]
         return {"path": str(target), "versions": _versions(path)}
 

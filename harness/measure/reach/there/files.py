@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+BROUGHT = "python"
+"""The folder of Pythons that this machine was brought."""
 _MONTH_S = 30 * 86400.0
+_HOUR_S = 3600.0
 _YOUNG_S = 60.0
 _LOOK_S = 0.2
 _WORDS = 3
@@ -26,7 +29,7 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for name in ("files", "trees", "env", "data", "work"):
+        for name in ("files", "trees", "env", "data", "work", BROUGHT):
             (root / name).mkdir(parents=True, exist_ok=True)
         self._checked: set[str] = set()
         self._new: set[str] = set()
@@ -121,15 +124,22 @@ class Files:
                 time.sleep(_LOOK_S)
             yield file.fileno()
 
+    def keep(self, environment: Path) -> None:
+        """Does not let an environment be swept away, nor the Python that it was made of, as it is used."""
+        for folder in (environment, (environment / "bin" / "python").resolve().parents[1]):
+            if folder.is_relative_to(self.root):
+                os.utime(folder)
+
     def sweep(self) -> None:
         """Removes what killed agents left, and what was not asked for in a month."""
         for path in (self.root / "work").iterdir():
             if not _held(path):
                 remove(path)
-        for path in (path for name in ("trees", "files", "env") for path in (self.root / name).iterdir()):
+        for path in (path for name in ("trees", "files", "env", BROUGHT) for path in (self.root / name).iterdir()):
             with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _MONTH_S:
-                    remove(path)
+                age = time.time() - path.stat().st_mtime
+                if age > _MONTH_S or (age > _HOUR_S and path.parent.name == BROUGHT and path.suffix):
+                    remove(path)  # a suffix says that it was being unpacked
 
 
 def hold(folder: Path) -> object:
