@@ -80,8 +80,8 @@ def _look(found: SystemPython) -> str:
 def _unpack(found: SystemPython) -> str:
     """Unpacks what comes, and tries it, before it gets its name.
 
-    A script takes the place of Python's program: it tells the loader where the libraries are, and Python by what name it was
-    called, so that environments made of it are environments.
+    A script takes the place of Python's program: it tells the loader where the libraries are, and Python by what name
+    it was called, so that environments made of it are environments.
     """
     name = f"python{found.version}"
     start = f'"%s/{LOADER}" --library-path "%s/lib" --argv0 "$0" "%s/libexec/{name}"'
