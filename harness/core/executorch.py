@@ -23,7 +23,7 @@ OWN, PLAIN = "executorch", "executorch-numpy-runtime"
 """The distributions: ExecuTorch itself, whose runtime imports torch, and one for NumPy that needs nothing else."""
 BUILDING = "executorch"
 """The environment in which networks are exported; its runtime runs files too."""
-_HERE = sys.version_info >= (3, 12) and platform.machine() == "x86_64" and sys.platform == "linux"
+_HERE = sys.version_info >= (3, 12) and platform.machine() in {"x86_64", "aarch64"} and sys.platform == "linux"
 RUNNING = PLAIN if _HERE else BUILDING
 """The environment in which files are run: the small one, where there are wheels for it."""
 

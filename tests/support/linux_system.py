@@ -30,8 +30,11 @@ def linux_system(target: Path, mode: str = "w", without: tuple[str, ...] = ()) -
         add(program, f"./usr/local/bin/python{VERSION}")
         _link(made, "./lib", "usr/lib")
         _link(made, "./lib64", "/usr/lib64")
-        for file in sorted(path for path in library.rglob("*") if path.is_file() and "site-packages" not in path.parts):
-            add(file, f"./usr/local/lib/python{VERSION}/{file.relative_to(library)}")
+        for file in sorted(path for path in library.rglob("*") if path.is_file()):
+            inside = file.relative_to(library)
+            large = {"site-packages", "test"} & set(inside.parts[:-2]) or inside.parts[0].startswith("config-")
+            if not large:
+                add(file, f"./usr/local/lib/python{VERSION}/{inside}")
         for path in linked:
             file = path.resolve()
             add(file, f"./{triplet}/{file.name}")
