@@ -145,6 +145,12 @@ def _try(name: str, answer: TargetLine, data: Evidence) -> Try:
     return Try(name, answer.verdict, answer.attempt, data.started, machine, judged, answer.earlier)
 
 
+def of_one_attempt(name: str, answer: TargetLine, data: Evidence) -> str:
+    """Why an answer proves nothing by itself: attempts before it differ, or nothing is known of them; or empty."""
+    one = _try(name, answer, data)
+    return several(answer.id, [one], data.settings.attempts) if one.judged else ""
+
+
 def _rule(pieces: Mapping[str, Evidence]) -> str:
     """What attempts mean: the stricter rule where files differ."""
     return COUNTED if any(data.settings.attempts == COUNTED for data in pieces.values()) else SPENT

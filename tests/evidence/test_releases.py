@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.core.errors import KpiError
+from harness.evidence.merge import of_one_attempt
+from harness.evidence.reader import read_evidence
+from harness.judge.verdict import OF_PROCESSES
 from harness.spec.catalog import release_place
 from tests.support.packages import kpi
 from tests.support.project import Project
@@ -210,3 +214,18 @@ def test_what_to_release_and_where_must_be_clear(copy: Project) -> None:
     done = kpi(copy, "release", "digits-ships", "--to", "elsewhere/digits.json")
     assert done.returncode == 0, done.stderr
     assert "the first release" in done.stdout
+
+
+@pytest.mark.suite
+def test_a_later_attempt_is_released_only_where_a_merge_would_be_green(copy: Project) -> None:
+    before = moves(copy)
+    copy.toml.write_text(NEXT, encoding="utf-8")
+    assert copy.pytest("--kpi-attempt", "9").returncode == 0
+    refused(kpi(copy, "release", "digits-ships"), "is attempt 9, and")
+    assert moves(copy) == before
+    evidence, _ = read_evidence(copy.folder / ".kpi/latest/evidence.json", None)
+    line = next(target for target in evidence.targets if target.of in OF_PROCESSES)
+    for earlier, said in (({"PASS": 1}, ""), ({"INCONCLUSIVE": 1}, "INCONCLUSIVE before f")):
+        again = replace(line, attempt=2, earlier=earlier)
+        assert said in (told := of_one_attempt("f", again, evidence))
+        assert bool(told) == bool(said)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.build.store import Store
 from harness.core.errors import KpiError
+from harness.evidence.merge import of_one_attempt
 from harness.evidence.model import Evidence
 from harness.evidence.package.contents import NotProven, collect
 from harness.evidence.reader import read_evidence
@@ -46,6 +47,7 @@ def release(kpi: str, evidence_file: Path, store: Store, place: ReleasePlace, ag
         raise KpiError(error.message, f"nothing was released; {place} stays as it is") from None
     evidence, _ = read_evidence(evidence_file, None)
     _check_green(kpi, evidence)
+    _check_attempts(kpi, evidence, evidence_file)
     before = place.now()
     move = Move(
         action=RELEASE,
@@ -96,6 +98,15 @@ def _check_green(kpi: str, evidence: Evidence) -> None:
             raise KpiError(
                 f"{kpi} is proven, but {target.id}, about the same recipe, is {target.verdict}: {why(target)}",
                 "what ships must keep all that is asked of it",
+            )
+
+
+def _check_attempts(kpi: str, evidence: Evidence, file: Path) -> None:
+    """KpiError where a merge of this evidence would not be green for the attempts before it."""
+    for target in evidence.targets:
+        if target.kpi == kpi and (problem := of_one_attempt(str(file), target, evidence)):
+            raise KpiError(
+                problem, f"{kpi} is not released: judge it again with another artifact, or merge all attempts"
             )
 
 
