@@ -19,7 +19,7 @@ Json = dict[str, Any]
 Bounds = tuple[float, float]
 Estimate = tuple[float, float, float]  # of a process: its own value, the lowest and the highest that it speaks for
 Judged = tuple[str, float, float, float, int]  # verdict, value, low, high, n
-METHOD = "score intervals, 2"  # how these bounds are made; evidence of an earlier version made them otherwise
+METHOD = "score intervals, 3"  # how these bounds are made; evidence of an earlier version made them otherwise
 LEAST_GROUPS = 100  # fewer that stand out say nothing of a jackknifed figure
 LEAST_UNITS = 50  # fewer that differ from 0 say nothing of scores without ends
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-METHOD = "score intervals, 2"
+METHOD = "score intervals, 3"
 """How the bounds of scores are made, for the evidence; a change of the method changes its name."""
 LEAST_GROUPS = 100
 """A jackknifed figure that rests on fewer groups says nothing of other data (benchmarks/verdicts)."""
