@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import posixpath
 import re
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,9 @@ _ARCHES = {0x3E: "x86_64", 0xB7: "aarch64", 0xF3: "riscv64"}
 _HEADER, _CLASS_64 = 20, 2
 _LOADER = re.compile(r"ld-linux-[\w-]+\.so\.\d+")
 _LIBRARY = re.compile(r".+\.so(?:\.[\d.]+)?")
+_FOLDERS = re.compile(r"(?:usr/)?lib(?:64|/[\w-]+-linux-gnu)?")
+"""Where a system keeps its libraries, /usr merged or not; what is elsewhere may be of another C library."""
+_C_LIBRARY = "libc.so.6"
 _RUNTIMES_NEED = ("libstdc++.so.6", "libgcc_s.so.1")
 # Of the standard library what measures nothing; packages come as wheels.
 _LEFT_OUT = re.compile(
@@ -52,10 +57,16 @@ def take(archive: Path, minors: Collection[int], target: Path) -> SystemPython:
     The same archive gives the same bytes. Raises KpiError where the archive can't be read or lacks something.
     """
     try:
+        if archive.exists() and not archive.is_file():
+            raise _Lacking("it is not a file: write the archive to one")  # of a pipe a second look is not possible
         with tarfile.open(archive) as packed, tempfile.TemporaryFile() as plain:
             shutil.copyfileobj(_whole(packed), plain)  # a compressed file can't be read here and there
             plain.seek(0)
             with tarfile.open(fileobj=plain) as opened, tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as made:
+                members = opened.getmembers()
+                plain.seek(opened.offset)
+                if plain.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+                    raise tarfile.ReadError(f"behind {members[-1].name} is neither a file nor an end")
                 system = _System(opened, minors)
                 names: dict[str, str] = {}
                 for name, member in sorted(system.taken(), key=lambda one: one[1].offset):
@@ -63,8 +74,10 @@ def take(archive: Path, minors: Collection[int], target: Path) -> SystemPython:
                 _add(made, WHOLE, 0, b"")
     except _Lacking as error:
         raise KpiError(f"{archive}: {error}", _REMEDY) from None
-    except (OSError, EOFError, tarfile.TarError) as error:
-        said = getattr(error, "strerror", None) or f"no archive that tar wrote, or damaged ({error})"
+    except (OSError, EOFError, ValueError, tarfile.TarError, lzma.LZMAError, zlib.error) as error:
+        lines = f" ({error})" if "\n" not in str(error) else ""
+        kinds = "plain or packed by gzip, bzip2 or xz"
+        said = getattr(error, "strerror", None) or f"no archive that tar wrote, {kinds}, or damaged{lines}"
         raise KpiError(f"{archive}: {said}", _REMEDY) from None
     with target.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -81,6 +94,9 @@ class _System:
     def __init__(self, opened: tarfile.TarFile, minors: Collection[int]) -> None:
         self._opened = opened
         self._members = {posixpath.normpath(one.name).lstrip("/"): one for one in opened}
+        self._folders: dict[str, list[str]] = {}
+        for path in self._members:
+            self._folders.setdefault(posixpath.dirname(path), []).append(path)
         found = (
             (minor, prefix)
             for minor in sorted(minors, reverse=True)
@@ -88,9 +104,12 @@ class _System:
             if self._file(f"{prefix}/bin/python3.{minor}") and self._file(f"{prefix}/lib/python3.{minor}/os.py")
         )
         first = next(found, None)
+        if first is None and {"manifest.json", "oci-layout"} & set(self._members):
+            raise _Lacking("it is an image in layers, as docker save writes it: write its files with docker export")
         if first is None:
             allowed = ", ".join(f"3.{minor}" for minor in sorted(minors))
-            raise _Lacking(f"it has no Python in /usr/bin or /usr/local/bin (any of {allowed})")
+            place = f"/usr/bin or /usr/local/bin (any of {allowed})"
+            raise _Lacking(f"it has no Python in {place} with its modules in the lib next to it")
         self.version, self._prefix = f"3.{first[0]}", first[1]
         self._program = f"{self._prefix}/bin/python{self.version}"
         arch = self._arch(self._program)
@@ -102,18 +121,20 @@ class _System:
         """Names in what is taken, with the files here."""
         yield f"libexec/python{self.version}", self._required(self._program)
         yield LOADER, self._loader()
-        folders = [folder for folder in self._folders("libc.so.6") if self._arch(f"{folder}/libc.so.6") == self.arch]
+        folders = (self._folder(f"{self._prefix}/lib"), *sorted(set(filter(_FOLDERS.fullmatch, self._folders))))
         libraries = {
             posixpath.basename(path): member
-            for folder in (f"{self._prefix}/lib", *folders)
+            for folder in folders
             for path, member in self._inside(folder)
             if _LIBRARY.fullmatch(posixpath.basename(path)) and self._arch(path) == self.arch
         }
+        if _C_LIBRARY not in libraries:
+            raise _Lacking(f"it has no {_C_LIBRARY} for {self.arch}")
         for name in _RUNTIMES_NEED:
             if name not in libraries:
                 raise _Lacking(f"it has no {name}, which the runtimes need: install {name.partition('.')[0]} in it")
         yield from ((f"lib/{name}", member) for name, member in libraries.items())
-        top = f"{self._prefix}/lib/python{self.version}/"
+        top = self._folder(f"{self._prefix}/lib/python{self.version}") + "/"
         for path in [path for path in self._members if path.startswith(top)]:
             inner = path.removeprefix(top)
             if not _LEFT_OUT.search(inner) and (member := self._file(path)) is not None:
@@ -129,16 +150,14 @@ class _System:
 
     def _loader(self) -> tarfile.TarInfo:
         for path in self._members:
-            if _LOADER.fullmatch(posixpath.basename(path)) and self._arch(path) == self.arch:
+            folder, name = posixpath.split(path)
+            if _LOADER.fullmatch(name) and _FOLDERS.fullmatch(folder) and self._arch(path) == self.arch:
                 return self._required(path)
         raise _Lacking(f"it has no glibc for {self.arch}, which wheels are made for: Alpine has another C library")
 
-    def _folders(self, name: str) -> list[str]:
-        return [posixpath.dirname(path) for path in self._members if posixpath.basename(path) == name]
-
     def _inside(self, folder: str) -> Iterator[tuple[str, tarfile.TarInfo]]:
-        for path in self._members:
-            if posixpath.dirname(path) == folder and (member := self._file(path)) is not None:
+        for path in self._folders.get(folder, ()):
+            if (member := self._file(path)) is not None:
                 yield path, member
 
     def _required(self, path: str) -> tarfile.TarInfo:
@@ -164,10 +183,21 @@ class _System:
         for _ in range(_MOST_LINKS):
             path = self._straight(path)
             member = self._members.get(path)
-            if member is None or not member.issym():
-                return member if member is not None and (member.isreg() or member.islnk()) else None
+            if member is None or member.isreg():
+                return member
+            if not member.issym() and not member.islnk():
+                return None
             path = self._pointed(path, member)
         return None
+
+    def _folder(self, path: str) -> str:
+        """The folder at a path, links followed."""
+        for _ in range(_MOST_LINKS):
+            straight = posixpath.dirname(self._straight(f"{path}/x"))
+            if straight == path:
+                break
+            path = straight
+        return path
 
     def _straight(self, path: str) -> str:
         """The path with links among its folders followed once."""
@@ -180,6 +210,8 @@ class _System:
         return path
 
     def _pointed(self, path: str, member: tarfile.TarInfo) -> str:
+        if member.islnk():  # the name that another file has in the archive
+            return posixpath.normpath(member.linkname).lstrip("/")
         return posixpath.normpath(posixpath.join("/", posixpath.dirname(path), member.linkname)).lstrip("/")
 
 
