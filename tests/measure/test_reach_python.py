@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ensurepip
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import tarfile
+import time
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import psutil
@@ -14,7 +19,7 @@ import pytest
 
 from harness.core.errors import KpiError, Unavailable
 from harness.measure.reach.base import Reach
-from harness.measure.reach.bringing import bring
+from harness.measure.reach.bringing import _unpack, bring
 from harness.measure.reach.link import Link
 from harness.measure.reach.system_python import WHOLE, take
 from tests.support.linux_system import VERSION, linux_system
@@ -28,6 +33,8 @@ class Bare(Reach):
 
     name = "bare"
     folder: Path
+    store = "store"
+    before = ""
 
     @classmethod
     def check(cls, address: str) -> None:
@@ -35,10 +42,14 @@ class Bare(Reach):
 
     def start(self, command: str, errors: Path) -> subprocess.Popen[bytes]:
         shell = shutil.which("sh") or "/bin/sh"
-        told = {"PATH": str(self.folder / "bin"), "KPI_REACH_STORE": str(self.folder / "store"), "HOME": "/nowhere"}
+        told = {"PATH": str(self.folder / "bin"), "KPI_REACH_STORE": str(self.folder / self.store), "HOME": "/nowhere"}
         with errors.open("ab") as file:
             return subprocess.Popen(
-                [shell, "-c", command], env=told, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file
+                [shell, "-c", self.before + command],
+                env=told,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
             )
 
 
@@ -176,3 +187,131 @@ def test_a_system_for_another_processor_is_refused(bare: Bare, system: Path) -> 
     uname.chmod(0o755)
     with pytest.raises(Unavailable, match=r"is a system for \w+, bare:machine is riscv64"):
         bring(bare, system, bare.folder / "log", print)
+
+
+def test_a_machine_that_does_not_say_its_processor_is_brought_it(bare: Bare, system: Path) -> None:
+    (bare.folder / "bin" / "uname").unlink()
+    bring(bare, system, bare.folder / "log", print)
+    assert len(brought(bare)) == 1
+
+
+@pytest.mark.parametrize("name", ['a "store"', "a $store", "a `store`", "a\\store"])
+def test_a_store_that_a_script_can_not_name_is_refused(bare: Bare, system: Path, name: str) -> None:
+    bare.store = name
+    with pytest.raises(KpiError, match="a script can't be kept in a folder named") as told:
+        bring(bare, system, bare.folder / "log", print)
+    assert "KPI_REACH_STORE" in told.value.remedy
+    assert not (bare.folder / name).exists()
+
+
+@pytest.mark.parametrize("name", ["a store", "it's", "%s"])
+def test_a_store_may_have_an_odd_name(bare: Bare, system: Path, name: str) -> None:
+    bare.store = name
+    bring(bare, system, bare.folder / "log", print)
+    link = Link(bare, bare.folder / "log")
+    try:
+        path = environment(link, bare)
+        assert link.call("installed", key="one") == {"path": path, "versions": {}}
+    finally:
+        link.close()
+
+
+def test_what_a_login_prints_need_not_end_its_line(bare: Bare, system: Path) -> None:
+    bring(bare, system, bare.folder / "log", print)
+    bare.before = "printf 'Welcome back! '; "
+    link = Link(bare, bare.folder / "log")
+    link.close()
+    assert link.hello["host"] == os.uname().nodename
+
+
+def test_one_that_was_damaged_there_is_brought_again(bare: Bare, system: Path) -> None:
+    log = bare.folder / "log"
+    bring(bare, system, log, print)
+    there = bare.folder / "store" / "python" / brought(bare)[0]
+    shutil.rmtree(there / "lib" / f"python{VERSION}" / "json")
+    bring(bare, system, log, print)
+    assert len(brought(bare)) == 1
+    Link(bare, log).close()
+    (there / WHOLE).unlink()  # half removed
+    with pytest.raises(Unavailable, match="it has none that is found"):
+        Link(bare, log)
+
+
+def test_an_environment_is_made_again_when_its_python_is_gone(bare: Bare, system: Path, tmp_path: Path) -> None:
+    log, other = bare.folder / "log", tmp_path / "other.tar"
+    shutil.copy(system, other)
+    with tarfile.open(other, "a") as made:
+        made.addfile(tarfile.TarInfo(f"usr/local/lib/python{VERSION}/another.py"))
+    bring(bare, system, log, print)
+    link = Link(bare, log)
+    path = environment(link, bare)
+    link.close()
+    first = bare.folder / "store" / "python" / brought(bare)[0]
+    for gone in ("libexec", ""):
+        shutil.rmtree(first / gone)
+        bring(bare, other, log, print)
+        link = Link(bare, log, ["one"])
+        try:
+            assert "/python/" in link.hello["prefix"]
+            assert link.call("installed", key="one") is None
+            assert environment(link, bare) == path
+        finally:
+            link.close()
+        link = Link(bare, log, ["one"])
+        link.close()
+        assert link.hello["prefix"] == path
+        other, system = system, other
+        first = bare.folder / "store" / "python" / (set(brought(bare)) - {first.name}).pop()
+
+
+def test_the_one_in_use_is_kept_where_the_store_is_behind_a_link(bare: Bare, system: Path) -> None:
+    log = bare.folder / "log"
+    (bare.folder / "disk").mkdir()
+    (bare.folder / "store").symlink_to("disk")
+    bring(bare, system, log, print)
+    link = Link(bare, log)
+    path = environment(link, bare)
+    link.close()
+    for folder in (Path(path), bare.folder / "disk" / "python" / brought(bare)[0]):
+        os.utime(folder, (1.0, 1.0))
+    for _ in range(2):
+        link = Link(bare, log, ["one"])
+        link.close()
+        assert Path(link.hello["prefix"]).name == "one"
+    assert len(brought(bare)) == 1
+
+
+def test_a_system_without_all_of_python_is_named(bare: Bare, tmp_path: Path) -> None:
+    system = linux_system(tmp_path / "system.tar", without=(f"_ctypes{EXTENSION_SUFFIXES[0]}",))
+    with pytest.raises(KpiError, match="No module named '_ctypes'") as told:
+        bring(bare, system, bare.folder / "log", print)
+    assert "the whole of Python" in told.value.remedy
+    assert brought(bare) == []
+
+
+def test_nothing_is_left_when_the_shell_there_is_hung_up(bare: Bare, system: Path) -> None:
+    found = take(system, MINORS, bare.folder / "python.tar")
+    process = bare.start(f"exec sh -c {shlex.quote(_unpack(found))}", bare.folder / "log")
+    assert process.stdin is not None
+    process.stdin.write(found.file.read_bytes()[: 1 << 20])
+    process.stdin.flush()
+    while not brought_so_far(bare):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert brought(bare) == []
+
+
+def brought_so_far(bare: Bare) -> list[str]:
+    folder = bare.folder / "store" / "python"
+    return os.listdir(folder) if folder.exists() else []
+
+
+def environment(link: Link, bare: Bare) -> str:
+    """Makes an environment, named one, of pip and nothing else."""
+    (made := bare.folder / "wheels").mkdir(exist_ok=True)
+    pip = next((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+    shutil.copy(pip, made)
+    (made / "requirements.txt").touch()
+    path: str = link.call("environment", key="one", wheels=str(made), python=None)
+    return path

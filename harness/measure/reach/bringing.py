@@ -16,10 +16,13 @@ from harness.measure.reach.there.files import BROUGHT
 
 _MARK = "kpi-python:"
 """Begins what our script says, among what a login prints."""
-_BEGUN, _THERE = "begun", "there"
+_BEGUN, _THERE, _UNKNOWN = "begun", "there", "unknown"
 _PATIENCE_S = 900.0
 _USED = "ctypes, fcntl, hashlib, json, ssl, subprocess, venv, zlib"
 """Modules that the agent, pip and the measured process use, and a system may leave out."""
+_INCOMPLETE = ("No module named", "shared object file", "GLIBC")
+_WHOLE_PYTHON = "install the whole of Python in the system that the archive is of (docs/boards.md)"
+_PLACE = "it takes a shell, tar, 300 MB, and a folder whose files may run: KPI_REACH_STORE there names another one"
 _LAST_WORDS = ("Exiting with failure status", "Error is not recoverable")
 
 
@@ -33,7 +36,7 @@ def bring(way: Reach, archive: Path, errors: Path, say: Say) -> None:
         say(f"reading {archive}")
         found = take(archive, [int(name.rpartition(".")[2]) for name in PYTHONS], Path(folder) / "python.tar")
         arch, *there = _asked(way, _look(found), errors)
-        if arch != found.arch:
+        if arch not in (found.arch, _UNKNOWN):
             raise Unavailable(
                 f"{archive} is a system for {found.arch}, {way.name}:{way.address} is {arch}",
                 "write one for its processor (docs/boards.md)",
@@ -65,16 +68,23 @@ def _asked(way: Reach, script: str, errors: Path, content: bytes = b"") -> list[
         line.strip() for line in said.splitlines() if line.strip() and not any(map(line.__contains__, _LAST_WORDS))
     ]
     why = reasons[-1][:300] if reasons else "the connection ended"
-    raise KpiError(f"Python can't be brought to {way.name}:{way.address}: {why}")
+    remedy = _WHOLE_PYTHON if any(map(why.__contains__, _INCOMPLETE)) else _PLACE
+    raise KpiError(f"Python can't be brought to {way.name}:{way.address}: {why}", remedy)
 
 
 def _folder(found: SystemPython) -> str:
-    return f'S={STORE}; D="$S/{BROUGHT}/{found.digest[:16]}"; echo {_MARK} {_BEGUN}'
+    """Where it is to be, and whether it works there; a name that a script can't hold in quotes is refused."""
+    return f"""echo {_MARK} {_BEGUN}
+S={STORE}
+case "$S" in *[\\"\\$\\`\\\\]*|[!/]*) printf "a script can't be kept in a folder named %s" "$S" >&2; exit 1;; esac
+D="$S/{BROUGHT}/{found.digest[:16]}"
+works() {{ [ -e "$D/{WHOLE}" ] && "$D/bin/python" -I -B -c {shlex.quote(f"import {_USED}")} 2>/dev/null; }}
+"""
 
 
 def _look(found: SystemPython) -> str:
     """Says the processor, and whether it is there."""
-    return f'{_folder(found)}; W=; if [ -e "$D/{WHOLE}" ]; then W={_THERE}; fi; echo "{_MARK} $(uname -m) $W"'
+    return f'{_folder(found)}W=; if works; then W={_THERE}; fi; A=$(uname -m); echo "{_MARK} ${{A:-{_UNKNOWN}}} $W"'
 
 
 def _unpack(found: SystemPython) -> str:
@@ -89,12 +99,14 @@ def _unpack(found: SystemPython) -> str:
     return f"""{_folder(found)}
 P="$D.$$"
 trap 'rm -rf "$P"' EXIT
+trap 'exit 1' HUP INT TERM
 mkdir -p "$P/bin" && tar -xf - -C "$P" || exit 1
 if [ ! -e "$P/{WHOLE}" ]; then echo "the connection ended" >&2; exit 1; fi
 {try_it} {shlex.quote(f"import {_USED}")} || exit 1
 H=$(command -v sh); case "$H" in /*) ;; *) H=/bin/sh;; esac
 printf '#!%s\\nexec {start} "$@"\\n' "$H" "$D" "$D" "$D" > "$P/bin/{name}" || exit 1
 chmod 755 "$P/bin/{name}" && ln -s {name} "$P/bin/python3" && ln -s {name} "$P/bin/python" || exit 1
-if [ ! -e "$D/{WHOLE}" ]; then rm -rf "$D"; mv "$P" "$D" || exit 1; fi
+if ! works; then rm -rf "$D"; mv "$P" "$D" || exit 1; fi
+rm -rf "$D/${{P##*/}}"
 echo "{_MARK} {_THERE}"
 """

@@ -185,9 +185,11 @@ class Link:
 
     def _greeting(self) -> dict[str, Any]:
         """What the agent says first; before it a login may print what it likes."""
+        begin = f'{{"{agent.HELLO}"'.encode()
         for _ in range(_MOST_LINES):
+            line = self._wire.line()
             try:
-                found = json.loads(self._wire.line())
+                found = json.loads(line[max(0, line.find(begin)) :])  # what a login prints may lack its end of line
             except ValueError:
                 continue
             if isinstance(found, dict) and agent.HELLO in found:
@@ -245,7 +247,8 @@ def _command(environments: Sequence[str]) -> str:
     script = (
         f"S={STORE}; set --; for n in {' '.join(environments)}; do "
         'if [ -e "$S/env/$n/complete" ]; then set -- "$@" "$S/env/$n/bin/python"; fi; done; '
-        f'for p in "$@" python3 {" ".join(PYTHONS)} "$S"/{files.BROUGHT}/*/bin/python; do '
+        f'set -- "$@" python3 {" ".join(PYTHONS)}; for c in "$S"/{files.BROUGHT}/*/complete; do '
+        'set -- "$@" "${c%/*}/bin/python"; done; for p in "$@"; do '
         f'if "$p" -c {shlex.quote(new_enough)} 2>/dev/null; then '
         f'exec "$p" -I -u -c {shlex.quote(boot)} "$S"; fi; done; '
         f'printf \'{{"{agent.HELLO}": 0, "python": "%s"}}\\n\' "$(python3 -V 2>&1 | tr -d \'"\\\\\' | head -n 1)"'

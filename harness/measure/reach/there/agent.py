@@ -128,7 +128,8 @@ class Agent:
     def op_pythons(self, _: Mapping[str, Any], __: Say) -> dict[str, str]:
         """The Pythons of this machine by version, with their paths: first the one that answers."""
         found = {platform.python_version(): sys.executable}
-        brought = (str(path) for path in sorted(self.files.root.glob(f"{BROUGHT}/*/bin/python")))
+        whole = sorted(self.files.root.glob(f"{BROUGHT}/*/complete"))
+        brought = (str(path.parent / "bin" / "python") for path in whole)
         for program in (*(shutil.which(f"python3.{minor}") for minor in range(11, _NEWEST)), *brought):
             if program is None:
                 continue
@@ -146,7 +147,7 @@ class Agent:
     def op_installed(self, message: Mapping[str, Any], _: Say) -> dict[str, Any] | None:
         """Where an environment is, and what is installed in it; None where it was not made."""
         target = self.files.root / "env" / message["key"]
-        if not (target / "complete").exists():
+        if not _is_made(target):
             return None
         self.files.keep(target)
         path = [str(folder) for folder in target.glob("lib/python*/site-packages")]
@@ -156,7 +157,7 @@ class Agent:
         """Makes an environment of wheels that were sent: nothing is fetched, nothing but Python is needed."""
         target, wheels = self.files.root / "env" / message["key"], Path(message["wheels"])
         with self.files.making(message["key"], say) as held:
-            if not (target / "complete").exists():
+            if not _is_made(target):
                 shutil.rmtree(target, ignore_errors=True)
                 say("making the environment")
                 self._run([message["python"] or sys.executable, "-m", "venv", "--without-pip", str(target)], held)
@@ -285,6 +286,17 @@ def refusal(error: OSError, store: Path) -> dict[str, Any]:
         said = f"the disk is full: {shutil.disk_usage(store).free / 1e6:.0f} MB are left in {store}"
         remedy = "free space there, or set KPI_REACH_STORE there to another folder"
     return {"error": "error", "message": said, "remedy": remedy}
+
+
+def _is_made(environment: Path) -> bool:
+    """Whether an environment is whole, and the Python still runs that it was made of."""
+    if not (environment / "complete").exists():
+        return False
+    program = [str(environment / "bin" / "python"), "-I", "-c", ""]
+    try:
+        return subprocess.run(program, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 def _versions(path: list[str]) -> dict[str, str]:

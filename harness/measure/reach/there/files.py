@@ -126,8 +126,8 @@ class Files:
 
     def keep(self, environment: Path) -> None:
         """Does not let an environment be swept away, nor the Python that it was made of, as it is used."""
-        for folder in (environment, (environment / "bin" / "python").resolve().parents[1]):
-            if folder.is_relative_to(self.root):
+        for folder in (environment.resolve(), (environment / "bin" / "python").resolve().parents[1]):
+            if folder.is_relative_to(self.root.resolve()):
                 os.utime(folder)
 
     def sweep(self) -> None:
@@ -172,8 +172,10 @@ def _held(path: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a folder, as far as that is possible."""
+    """Removes a file or a folder, as far as that is possible; what is left of it is not taken for whole."""
     if path.is_dir():
+        with contextlib.suppress(OSError):
+            (path / "complete").unlink()
         shutil.rmtree(path, ignore_errors=True)
     else:
         with contextlib.suppress(OSError):
