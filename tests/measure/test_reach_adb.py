@@ -102,23 +102,30 @@ def test_the_agent_answers_from_where_the_variable_enters(
 
 
 @needs_adb
+def test_a_variable_that_leads_nowhere_is_named(way: Adb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for enter in ("chroot /nowhere", "nonsense", "'"):
+        monkeypatch.setenv("KPI_ADB_ENTER", enter)
+        with pytest.raises(Lost, match="can't be reached: ") as told:
+            Link(way, tmp_path / "errors")
+        assert told.value.remedy.startswith("see whether KPI_ADB_ENTER is right: adb -s ")
+
+
+@needs_adb
 @pytest.mark.parametrize(
-    ("options", "variables", "said", "remedy"),
+    ("options", "said", "remedy"),
     [
-        (["--unauthorized"], {}, "it has not allowed this computer", "allow USB debugging"),
-        (["--features", "cmd"], {}, "has no shell that carries bytes", "reach it by ssh"),
-        ([], {"PATH": "/nowhere"}, "Python 3.11 or newer is needed there, it has none that is found", "KPI_ADB_ENTER"),
+        (["--unauthorized"], "it has not allowed this computer", "allow USB debugging"),
+        (["--features", "cmd"], "has no shell that carries bytes", "reach it by ssh"),
     ],
 )
 def test_what_can_not_be_used_is_said_in_one_line(
     options: list[str],
-    variables: dict[str, str],
     said: str,
     remedy: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with phone(tmp_path / "phone", tmp_path / "there", *options, **variables) as closed:
+    with phone(tmp_path / "phone", tmp_path / "there", *options) as closed:
         monkeypatch.setenv("KPI_ADB", closed.adb)
         way = Adb(closed.serial)
         with pytest.raises(Unavailable) as told:
@@ -153,7 +160,23 @@ def test_a_description_means_one_machine(served: Phone, tmp_path: Path) -> None:
 
 
 def test_without_a_client_or_a_serial_there_is_no_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KPI_ADB", str(tmp_path / "nothing"))
+    (tmp_path / "text").write_bytes(b"\0")
+    (tmp_path / "text").chmod(0o755)
+    for named, said in (
+        (tmp_path / "nothing", "no such program"),
+        ('adb "', "is not a command"),
+        ("", "no such program"),
+    ):
+        monkeypatch.setenv("KPI_ADB", str(named))
+        with pytest.raises(Unavailable, match=said) as told:
+            Adb("127.0.0.1:5555").start("true", tmp_path / "log")
+        assert told.value.remedy == "unset KPI_ADB"
+    monkeypatch.setenv("KPI_ADB", str(tmp_path / "text"))
+    for serial in ("127.0.0.1:5555", "R58M123ABC"):
+        with pytest.raises(Unavailable, match="can't be started: Exec format error"):
+            Link(Adb(serial), tmp_path / "log")
+    monkeypatch.delenv("KPI_ADB")
+    monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Unavailable, match="adb is not installed here") as told:
         Adb("127.0.0.1:5555").start("true", tmp_path / "log")
     assert told.value.remedy == "apt install adb"

@@ -116,7 +116,11 @@ def test_a_place_is_acquired_for_a_run(tmp_path: Path, shared_store: Path) -> No
 
 def test_without_a_client_or_a_name_there_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KPI_LABGRID", str(tmp_path / "nothing"))
-    with pytest.raises(Unavailable, match="labgrid's client is not installed") as told:
+    with pytest.raises(Unavailable, match=r'KPI_LABGRID is ".*nothing", and no such program is here'):
+        Labgrid(PLACE).start("true", tmp_path / "log")
+    monkeypatch.delenv("KPI_LABGRID")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(Unavailable, match="labgrid-client is not installed here") as told:
         Labgrid(PLACE).start("true", tmp_path / "log")
     assert told.value.remedy == "pip install labgrid"
     for address in ("", "-p", "a b", "a;b"):

@@ -6,12 +6,11 @@ import atexit
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
 from harness.core.errors import KpiError, Unavailable
-from harness.measure.reach.base import Lost, Reach
+from harness.measure.reach.base import Lost, Reach, program, started
 
 COMMAND, ENTER = "KPI_ADB", "KPI_ADB_ENTER"
 """Names the command where it is not ``adb``; what comes before ``/bin/sh`` there, such as ``chroot /data/debian``."""
@@ -60,21 +59,16 @@ class Adb(Reach):
             command = f"exec {enter} /bin/sh -c {shlex.quote(command)}"
         else:
             command = _ANDROID + command
-        with errors.open("ab") as file:
-            return subprocess.Popen(
-                [*adb, "-s", self.address, "shell", "-T", command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                start_new_session=True,  # Ctrl-C is for the run, which then ends the connection itself
-            )
+        return started([*adb, "-s", self.address, "shell", "-T", command], errors)
 
     def explain(self, said: str) -> KpiError:
         where, said = f"{self.name}:{self.address}", _NOTE.sub("", said)
         for pattern, reason, remedy in _REASONS:
             if re.search(pattern, said):
                 return Unavailable(f"{where} can't be reached: {reason}", remedy)
-        return Lost(super().explain(said).message, "see what is there: adb devices -l")
+        plain, enter = super().explain(said), os.environ.get(ENTER, "").strip()
+        by_hand = f"see whether {ENTER} is right: adb -s {self.address} shell {enter} /bin/sh"
+        return Lost(plain.message, by_hand if enter else "see what is there: adb devices -l")
 
     def renew(self) -> None:
         """Ends adb's own connection, where this run made it: it may be dead without knowing it."""
@@ -98,11 +92,7 @@ class Adb(Reach):
 
 
 def _command() -> list[str]:
-    words = shlex.split(os.environ.get(COMMAND, "adb"))
-    program = shutil.which(words[0]) if words else None
-    if program is None:
-        raise Unavailable("adb is not installed here", "apt install adb")
-    return [program, *words[1:]]
+    return program(COMMAND, "adb", "apt install adb")
 
 
 def _ask(*words: str) -> str:
@@ -121,4 +111,6 @@ def _ask(*words: str) -> str:
         )
     except subprocess.TimeoutExpired:
         return f"adb {words[0]} has not answered for {_ASK_S:.0f} s"
+    except OSError as error:
+        return f"adb can't be started: {error.strerror}"
     return done.stdout

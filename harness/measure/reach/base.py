@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
 import subprocess
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
 from harness.core.errors import KpiError, Unavailable
+
+
+def program(variable: str, usual: str, remedy: str) -> list[str]:
+    """The command that a variable names, or else the usual one. Unavailable where there is no such program."""
+    named = os.environ.get(variable, usual)
+    try:
+        words = shlex.split(named)
+    except ValueError as error:
+        raise Unavailable(f"{variable} is not a command: {named} ({error})", f"unset {variable}") from None
+    found = shutil.which(words[0]) if words else None
+    if found is None:
+        if variable in os.environ:
+            raise Unavailable(f'{variable} is "{named}", and no such program is here', f"unset {variable}")
+        raise Unavailable(f"{usual} is not installed here", remedy)
+    return [found, *words[1:]]
+
+
+def started(command: list[str], errors: Path) -> subprocess.Popen[bytes]:
+    """A way's program, started here with pipes; what it says as errors is added to a file."""
+    with errors.open("ab") as file:
+        try:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                start_new_session=True,  # Ctrl-C is for the run, which then ends the connection itself
+            )
+        except OSError as error:
+            raise Unavailable(f"{command[0]} can't be started: {error.strerror}", f"see: file {command[0]}") from None
 
 
 class Lost(Unavailable):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ast
 import atexit
-import os
 import re
-import shlex
-import shutil
 import socket
 import subprocess
 import time
@@ -15,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import KpiError, Unavailable
-from harness.measure.reach.base import Lost, Reach
+from harness.measure.reach.base import Lost, Reach, program
 from harness.measure.reach.ssh import Ssh
 
 COMMAND = "KPI_LABGRID"
@@ -99,13 +96,10 @@ class Labgrid(Reach):
 
     def _ask(self, *words: str) -> tuple[int, str]:
         """What labgrid's client answers, and its exit code."""
-        command = shlex.split(os.environ.get(COMMAND, "labgrid-client"))
-        program = shutil.which(command[0]) if command else None
-        if program is None:
-            raise Unavailable("labgrid's client is not installed here", "pip install labgrid")
+        command = program(COMMAND, "labgrid-client", "pip install labgrid")
         try:
             done = subprocess.run(
-                [program, *command[1:], "-p", self.address, *words],
+                [*command, "-p", self.address, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import atexit
-import os
 import re
-import shlex
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from harness.core.errors import KpiError, Unavailable
-from harness.measure.reach.base import Lost, Reach
+from harness.measure.reach.base import Lost, Reach, program, started
 
 COMMAND = "KPI_SSH"
 """Names the command where it is not ``ssh``, such as ``ssh -F my_config``."""
@@ -56,14 +54,7 @@ class Ssh(Reach):
             raise ValueError(f'"{address}" is not an address; write user@host, or a Host of ~/.ssh/config')
 
     def start(self, command: str, errors: Path) -> subprocess.Popen[bytes]:
-        with errors.open("ab") as file:
-            return subprocess.Popen(
-                [*self._command(), "-T", "-a", "-x", "--", self.address, command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                start_new_session=True,  # Ctrl-C is for the run, which then ends the connection itself
-            )
+        return started([*self._command(), "-T", "-a", "-x", "--", self.address, command], errors)
 
     def explain(self, said: str) -> KpiError:
         where, plain = f"{self.name}:{self.address}", super().explain(said)
@@ -101,14 +92,11 @@ class Ssh(Reach):
                 return  # a master that answers nothing ends by itself when nothing comes back from the machine
 
     def _command(self) -> list[str]:
-        words = shlex.split(os.environ.get(COMMAND, "ssh"))
-        program = shutil.which(words[0]) if words else None
-        if program is None:
-            raise Unavailable("OpenSSH's client is not installed here", "apt install openssh-client")
+        ssh = program(COMMAND, "ssh", "apt install openssh-client")
         if self._folder is None:
             # A socket's path may be a hundred characters long: below the system's own folder, not a longer one.
             top = "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108 - the folder made in it is private
             self._folder = Path(tempfile.mkdtemp(prefix="kpi-ssh-", dir=top))
             atexit.register(self.close)
         options = {**_OPTIONS, "ControlPath": str(self._folder / str(self._made))}
-        return [program, *words[1:], *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
+        return [*ssh, *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
