@@ -237,6 +237,18 @@ def test_one_that_was_damaged_there_is_brought_again(bare: Bare, system: Path) -
         Link(bare, log)
 
 
+def test_what_is_left_of_an_unpacking_is_no_python(bare: Bare, system: Path) -> None:
+    bring(bare, system, bare.folder / "log", print)
+    left = bare.folder / "store" / "python" / f"{brought(bare)[0]}.77"
+    left.mkdir()
+    (left / WHOLE).touch()
+    link = Link(bare, bare.folder / "log")
+    try:
+        assert len(link.call("pythons")) == 1
+    finally:
+        link.close()
+
+
 def test_an_environment_is_made_again_when_its_python_is_gone(bare: Bare, system: Path, tmp_path: Path) -> None:
     log, other = bare.folder / "log", tmp_path / "other.tar"
     shutil.copy(system, other)

@@ -133,15 +133,16 @@ class Agent:
         for program in (*(shutil.which(f"python3.{minor}") for minor in range(11, _NEWEST)), *brought):
             if program is None:
                 continue
-            told = subprocess.run(
-                [program, "-c", "import platform; print(platform.python_version())"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if told.returncode == 0:
-                found.setdefault(told.stdout.strip(), program)
+            with contextlib.suppress(OSError):  # what does not start is none
+                told = subprocess.run(
+                    [program, "-c", "import platform; print(platform.python_version())"],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                if told.returncode == 0:
+                    found.setdefault(told.stdout.strip(), program)
         return found
 
     def op_installed(self, message: Mapping[str, Any], _: Say) -> dict[str, Any] | None:
