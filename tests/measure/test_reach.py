@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pwd
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 needs_user = pytest.mark.skipif(not may_add_users(), reason="needs the right to add a user of the system")
 needs_mount = pytest.mark.skipif(not may_mount(), reason="needs the right to mount")
 pytestmark = [pytest.mark.suite, needs_sshd]
+HOLDING = """
+import sys, tempfile, time
+tempfile.tempdir = sys.argv[1]
+from harness.measure.lock import device_lock
+with device_lock('edge', print):
+    print('held', flush=True)
+    time.sleep(60)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +246,10 @@ def test_without_an_environment_the_command_is_named(tmp_path: Path, shared_stor
 
 
 def test_without_python_there_is_nothing_to_measure_with(tmp_path: Path, shared_store: Path) -> None:
-    with serving(tmp_path / "bare", tmp_path / "there", PATH="/nowhere") as bare:
+    (tools := tmp_path / "bin").mkdir()
+    for name in ("sh", "head", "tr"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    with serving(tmp_path / "bare", tmp_path / "there", PATH=str(tools)) as bare:
         project = board_project(tmp_path / "project", shared_store, bare)
         project.pytest("-k", "p50")
         verdict, reason = reasons(project)["latency.p50"]
@@ -258,11 +270,7 @@ def test_the_doctor_says_what_a_machine_has(project: Project) -> None:
 
 @pytest.mark.long
 def test_a_board_that_another_run_holds_is_waited_for(project: Project, board: Board) -> None:
-    code = (
-        "import sys, tempfile, time\ntempfile.tempdir = sys.argv[1]\nfrom harness.measure.lock import device_lock\n"
-        "with device_lock('edge', print):\n    print('held', flush=True)\n    time.sleep(60)\n"
-    )
-    command = [sys.executable, "-c", code, str(board.folder / "tmp")]
+    command = [sys.executable, "-c", HOLDING, str(board.folder / "tmp")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
@@ -275,6 +283,32 @@ def test_a_board_that_another_run_holds_is_waited_for(project: Project, board: B
     assert (verdict, "another run has measured on edge" in reason) == ("UNAVAILABLE", True)
     assert project.pytest("-k", "p50").returncode == 0
     assert board.nothing_left()
+
+
+def test_a_connection_that_is_lost_before_its_turn_is_made_again(
+    tmp_path: Path, board: Board, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KPI_SSH", board.ssh)
+    said: list[str] = []
+
+    def cut(text: str) -> None:
+        said.append(text)
+        holding.kill()
+        for agent in board.agents():
+            agent.kill()
+
+    place = Reached(read_spec(project.toml).machines["edge"], tmp_path / "log", project.folder, print, store=tmp_path)
+    command = [sys.executable, "-c", HOLDING, str(board.folder / "tmp")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holding:
+        assert holding.stdout is not None
+        assert holding.stdout.readline() == "held\n"
+        try:
+            with place.lock("edge", cut):
+                assert "another measurement runs" in said[0]
+                assert board.agents()
+        finally:
+            holding.kill()
+            place.close()
 
 
 @pytest.mark.parametrize("what", ["agents", "sessions"])

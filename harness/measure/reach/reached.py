@@ -135,7 +135,7 @@ class Reached(Place):
     def lock(self, device: str, progress: Say) -> Iterator[None]:
         self._device = device
         try:
-            self._take(self._connected(), progress)
+            self._uncut(lambda link: self._take(link, progress), "waited for its turn")
             yield
         finally:
             self._device, link, self._locked = "", self._locked, None
