@@ -228,7 +228,7 @@ def _checked(hello: dict[str, Any]) -> dict[str, Any]:
         what = f"it has {found}" if found[:1].isdigit() else "it has none that is found"
         raise Unavailable(
             f"Python {least} or newer is needed there, {what}",
-            "install python3 there, or: kpi reach setup MACHINE --python SYSTEM.tar (docs/boards.md)",
+            "install python3 there, or bring one: kpi reach setup MACHINE --python SYSTEM.tar; see docs/boards.md",
         )
     if "error" in hello:
         raise KpiError(str(hello["message"]), str(hello["remedy"]))
