@@ -22,6 +22,7 @@ from harness.measure.reach.base import Reach
 from harness.measure.reach.bringing import _unpack, bring
 from harness.measure.reach.link import Link
 from harness.measure.reach.system_python import WHOLE, take
+from tests.support.boards import Board
 from tests.support.linux_system import VERSION, linux_system
 
 TOOLS = ("sh", "tar", "mkdir", "mv", "rm", "ln", "chmod", "uname", "head", "tr", "sleep")
@@ -93,6 +94,7 @@ def test_it_runs_there_with_libraries_of_its_own_and_is_sent_once(bare: Bare, sy
         assert any("libc.so" in path for path in libraries)
         assert [path for path in libraries if not path.startswith(str(there))] == []
         assert str(there / "bin" / "python") in link.call("pythons").values()
+        assert agent in Board(bare.folder, bare.folder / "store", 0).agents()  # of which tests see whether it is left
     finally:
         link.close()
 

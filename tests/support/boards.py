@@ -19,6 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.measure.reach.system_python import LOADER
+
 NAME = "board"
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 needs_sshd = pytest.mark.skipif(SSHD is None, reason="no OpenSSH server is installed: apt install openssh-server")
@@ -116,7 +118,8 @@ def _of_store(process: psutil.Process, store: Path) -> bool:
     """Whether a process is an agent or a worker of this store: only those have it in their environment."""
     with suppress(psutil.Error):
         told = process.environ().get("KPI_REACH_STORE")
-        return told == str(store) and "python" in process.name() and process.status() != psutil.STATUS_ZOMBIE
+        program = "python" in process.name() or process.name() == Path(LOADER).name  # which starts a brought Python
+        return told == str(store) and program and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
