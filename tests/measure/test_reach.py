@@ -19,7 +19,7 @@ import pytest
 from harness.measure.reach.reached import Reached
 from harness.spec.reader import read_spec
 from tests.support.board_project import HERE, TRUE_AND_FALSE, board_project, wrong
-from tests.support.boards import NAME, Board, another_user, may_add_users, may_mount, needs_sshd, serving
+from tests.support.boards import NAME, Board, another_user, holding, may_add_users, may_mount, needs_sshd, serving
 from tests.support.cutting import Cutter
 from tests.support.project import Project
 
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 needs_user = pytest.mark.skipif(not may_add_users(), reason="needs the right to add a user of the system")
 needs_mount = pytest.mark.skipif(not may_mount(), reason="needs the right to mount")
 pytestmark = [pytest.mark.suite, needs_sshd]
-HOLDING = """
-import sys, tempfile, time
-tempfile.tempdir = sys.argv[1]
-from harness.measure.lock import device_lock
-with device_lock('edge', print):
-    print('held', flush=True)
-    time.sleep(60)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -270,45 +262,15 @@ def test_the_doctor_says_what_a_machine_has(project: Project) -> None:
 
 @pytest.mark.long
 def test_a_board_that_another_run_holds_is_waited_for(project: Project, board: Board) -> None:
-    command = [sys.executable, "-c", HOLDING, str(board.folder / "tmp")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+    with holding(board):
         (project.folder / "conftest.py").write_text(
             "from harness.measure.reach import reached\n\nreached._PATIENCE_S = 3.0\n", encoding="utf-8"
         )
         project.pytest("-k", "p50")
-        holder.kill()
     verdict, reason = reasons(project)["latency.p50"]
     assert (verdict, "another run has measured on edge" in reason) == ("UNAVAILABLE", True)
     assert project.pytest("-k", "p50").returncode == 0
     assert board.nothing_left()
-
-
-def test_a_connection_that_is_lost_before_its_turn_is_made_again(
-    tmp_path: Path, board: Board, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KPI_SSH", board.ssh)
-    said: list[str] = []
-
-    def cut(text: str) -> None:
-        said.append(text)
-        holding.kill()
-        for agent in board.agents():
-            agent.kill()
-
-    place = Reached(read_spec(project.toml).machines["edge"], tmp_path / "log", project.folder, print, store=tmp_path)
-    command = [sys.executable, "-c", HOLDING, str(board.folder / "tmp")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holding:
-        assert holding.stdout is not None
-        assert holding.stdout.readline() == "held\n"
-        try:
-            with place.lock("edge", cut):
-                assert "another measurement runs" in said[0]
-                assert board.agents()
-        finally:
-            holding.kill()
-            place.close()
 
 
 @pytest.mark.parametrize("what", ["agents", "sessions"])

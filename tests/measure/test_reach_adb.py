@@ -18,9 +18,11 @@ from harness.core.errors import Unavailable
 from harness.measure.reach.adb import Adb
 from harness.measure.reach.base import Lost
 from harness.measure.reach.link import Link
+from harness.measure.reach.reached import Reached
+from harness.spec.reader import read_spec
 from tests.support.adbd import MODEL, Phone, needs_adb, phone
 from tests.support.board_project import board_project
-from tests.support.boards import NAME
+from tests.support.boards import NAME, holding
 from tests.support.linux_system import linux_system
 
 
@@ -238,3 +240,29 @@ def test_one_ledger_though_adbd_ends_while_it_measures(tmp_path: Path, shared_st
         assert cuts
         assert project.verdicts()["digits-edge:p50"] == "PASS", done.stdout
         assert board.nothing_left()
+
+
+@pytest.mark.suite
+@pytest.mark.long
+@needs_adb
+def test_a_connection_that_is_lost_before_its_turn_is_made_again(
+    tmp_path: Path, shared_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with phone(tmp_path / "phone", shared_store / "there") as board:
+        monkeypatch.setenv("KPI_ADB", board.adb)
+        project = board_project(tmp_path / "project", shared_store, board)
+        project.change(f'reach = "ssh:{NAME}"', f'reach = "adb:{board.serial}"')
+        assert project.cli("reach", "setup", "edge").returncode == 0
+        edge, said = read_spec(project.toml).machines["edge"], list[str]()
+        place = Reached(edge, tmp_path / "log", project.folder, print, store=tmp_path)
+        with holding(board) as holder:
+
+            def cut(text: str) -> None:
+                said.append(text)
+                holder.kill()
+                board.restart()
+
+            with place.lock("edge", cut):
+                assert "another measurement runs" in said[0]
+                assert board.agents()
+        place.close()

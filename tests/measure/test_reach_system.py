@@ -1,4 +1,4 @@
-"""What a Linux system's archive may be like: links, layouts, damage. Its programs and libraries are headers alone."""
+"""What a Linux system's archive may be like: links, layouts, damage, with headers alone for programs and libraries."""
 
 from __future__ import annotations
 

@@ -73,6 +73,23 @@ class Board:
         return False
 
 
+@contextmanager
+def holding(board: Board) -> Iterator[subprocess.Popen[str]]:
+    """Another run that measures there: a process that holds the lock on the board's processor."""
+    code = (
+        "import sys, tempfile, time\ntempfile.tempdir = sys.argv[1]\nfrom harness.measure.lock import device_lock\n"
+        "with device_lock('edge', print):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(board.folder / "tmp")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        try:
+            yield holder
+        finally:
+            holder.kill()
+
+
 def may_mount() -> bool:
     """Whether this process may mount file systems."""
     tool = shutil.which("unshare")
