@@ -35,7 +35,7 @@ class ReachCommand(Command):
     @classmethod
     def run(cls, chosen: argparse.Namespace) -> int:
         if chosen.python is not None and chosen.action != "setup":
-            raise KpiError("--python brings a machine something", f"kpi reach setup {chosen.machine} --python ...")
+            raise KpiError("--python goes with setup", f"kpi reach setup {chosen.machine} --python {chosen.python}")
         spec = read_spec(chosen.kpis)
         wanted = _wanted(spec, chosen.machine)
         store = Store()
