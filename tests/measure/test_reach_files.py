@@ -65,6 +65,33 @@ def test_what_was_damaged_is_sent_again_and_its_folder_made_again(tmp_path: Path
     assert (Path(later.tree("t", {"folder/one.txt": key})) / "folder/one.txt").read_bytes() == b"ab"
 
 
+def test_a_folder_that_another_agent_uses_is_not_taken_away(tmp_path: Path) -> None:
+    names = {f"{number}.py": digest(str(number).encode()) for number in range(30)}
+    for turn in range(20):
+        start, gone = threading.Barrier(3), []
+
+        def send(files: Files, key: str, start: threading.Barrier, gone: list[OSError]) -> None:
+            start.wait()
+            for number, content in enumerate(names.values()):
+                files.put(content, pieces(str(number).encode()))
+            folder = Path(files.tree(key, names))
+            try:
+                for _ in range(20):
+                    assert [(folder / name).read_text("ascii") for name in names] == list(map(str, range(30)))
+            except OSError as error:
+                gone.append(error)
+
+        agents = [Files(tmp_path) for _ in range(3)]
+        assert all(len(files.missing({names["0.py"]: 1})) == (not turn) for files in agents)
+        threads = [threading.Thread(target=send, args=(files, f"{turn}", start, gone)) for files in agents]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert gone == []
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 def test_only_what_belongs_to_nobody_alive_is_swept(tmp_path: Path) -> None:
     files = Files(tmp_path)
     kept, left, old = (tmp_path / "work" / name for name in ("kept", "left", "old"))

@@ -44,9 +44,8 @@ class Files:
             if path.stat().st_size != size:
                 return False
             if digest not in self._checked:
-                with path.open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                        return False
+                if _digest(path) != digest:
+                    return False
                 self._checked.add(digest)
             os.utime(path)
         except OSError:
@@ -75,9 +74,9 @@ class Files:
                 continue
 
     def tree(self, key: str, names: Mapping[str, str]) -> str:
-        """The folder in which files have these names and digests; made again where one of them is new."""
+        """The folder in which files have these names and digests; one that another agent uses is not taken away."""
         path = self.root / "trees" / key
-        if self._new & set(names.values()) or not all((path / name).is_file() for name in names):
+        if not self._made(path, names):
             aside = Path(tempfile.mkdtemp(dir=self.root / "work"))
             try:
                 for name, digest in names.items():
@@ -87,13 +86,30 @@ class Files:
                         os.link(source, aside / name)
                     except OSError:
                         shutil.copyfile(source, aside / name)  # a file system without links
-                shutil.rmtree(path, ignore_errors=True)
-                with contextlib.suppress(OSError):  # another agent was faster
-                    aside.rename(path)
+                self._put_in_place(aside, path, names)
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
         os.utime(path)
         return str(path)
+
+    def _made(self, path: Path, names: Mapping[str, str]) -> bool:
+        """Whether a folder holds these files; what was sent now was missing or damaged, so it is looked at there."""
+        return all(
+            (path / name).is_file() and (digest not in self._new or _digest(path / name) == digest)
+            for name, digest in names.items()
+        )
+
+    def _put_in_place(self, aside: Path, path: Path, names: Mapping[str, str]) -> None:
+        try:
+            aside.rename(path)
+        except OSError:  # there is one by now
+            if self._made(path, names):
+                return  # another agent was faster
+            damaged = Path(tempfile.mkdtemp(dir=self.root / "work"))
+            path.rename(damaged)
+            with contextlib.suppress(OSError):
+                aside.rename(path)
+            shutil.rmtree(damaged, ignore_errors=True)
 
     def tried(self, key: str, run: str) -> dict[str, int]:
         """How runs other than this one judged a target, wherever they were started: each verdict with how often."""
@@ -140,6 +156,11 @@ class Files:
                 age = time.time() - path.stat().st_mtime
                 if age > _MONTH_S or (age > _HOUR_S and path.parent.name == BROUGHT and path.suffix):
                     remove(path)  # a suffix says that it was being unpacked
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hold(folder: Path) -> object:
