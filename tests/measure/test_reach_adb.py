@@ -22,7 +22,7 @@ from harness.measure.reach.reached import Reached
 from harness.spec.reader import read_spec
 from tests.support.adbd import MODEL, Phone, needs_adb, phone
 from tests.support.board_project import board_project
-from tests.support.boards import NAME, holding
+from tests.support.boards import NAME, holding, own_store
 from tests.support.linux_system import linux_system
 
 
@@ -215,7 +215,7 @@ def test_a_phone_without_python_is_brought_one_and_judged(tmp_path: Path, shared
 @pytest.mark.long
 @needs_adb
 def test_one_ledger_though_adbd_ends_while_it_measures(tmp_path: Path, shared_store: Path) -> None:
-    with phone(tmp_path / "phone", shared_store / "there") as board:
+    with phone(tmp_path / "phone", own_store(tmp_path, shared_store)) as board:
         project = board_project(tmp_path / "project", shared_store, board)
         project.change(f'reach = "ssh:{NAME}"', f'reach = "adb:{board.serial}"')
         done = project.cli("reach", "setup", "edge")
@@ -248,7 +248,7 @@ def test_one_ledger_though_adbd_ends_while_it_measures(tmp_path: Path, shared_st
 def test_a_connection_that_is_lost_before_its_turn_is_made_again(
     tmp_path: Path, shared_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with phone(tmp_path / "phone", shared_store / "there") as board:
+    with phone(tmp_path / "phone", own_store(tmp_path, shared_store)) as board:
         monkeypatch.setenv("KPI_ADB", board.adb)
         project = board_project(tmp_path / "project", shared_store, board)
         project.change(f'reach = "ssh:{NAME}"', f'reach = "adb:{board.serial}"')

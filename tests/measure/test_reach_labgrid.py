@@ -17,7 +17,7 @@ import pytest
 from harness.core.errors import Unavailable
 from harness.measure.reach.labgrid import Labgrid
 from tests.support.board_project import board_project
-from tests.support.boards import NAME, needs_sshd, serving
+from tests.support.boards import NAME, needs_sshd, own_store, serving
 
 PLACE = "board-7"
 needs_labgrid = pytest.mark.skipif(
@@ -82,7 +82,10 @@ def shown(told: dict[str, str], *words: str) -> str:
 @needs_sshd
 @needs_labgrid
 def test_a_place_is_acquired_for_a_run(tmp_path: Path, shared_store: Path) -> None:
-    with serving(tmp_path / "board", shared_store / "there") as board, laboratory(tmp_path, board.port) as told:
+    with (
+        serving(tmp_path / "board", own_store(tmp_path, shared_store)) as board,
+        laboratory(tmp_path, board.port) as told,
+    ):
         project = board_project(tmp_path / "project", shared_store, board)
         project.change(f'reach = "ssh:{NAME}"', f'reach = "labgrid:{PLACE}"')
         config = (board.folder / "client").read_text(encoding="ascii").replace(f"Host {NAME}", "Host 127.0.0.1")

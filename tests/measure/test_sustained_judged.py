@@ -16,7 +16,7 @@ import pytest
 from harness.measure.machine.temperature import temperature
 from tests.measure.test_temperature import heat, zone
 from tests.support.board_project import board_project
-from tests.support.boards import Board, may_mount, needs_sshd, serving, showing
+from tests.support.boards import Board, may_mount, needs_sshd, own_store, serving, showing
 from tests.support.model_files import FAST, digits_data, digits_model
 from tests.support.project import Project
 
@@ -181,7 +181,7 @@ def test_a_process_waits_until_the_machine_has_cooled_down(project: Project) -> 
 @pytest.mark.long
 def test_a_board_that_is_reached_is_as_warm_as_it_says(tmp_path: Path, shared_store: Path) -> None:
     folder = zone(tmp_path, 0, "cpu-thermal", 61)
-    with serving(tmp_path / "board", shared_store / "there", {"/sys/class/thermal": folder.parent}) as board:
+    with serving(tmp_path / "board", own_store(tmp_path, shared_store), {"/sys/class/thermal": folder.parent}) as board:
         project = _edge(tmp_path / "project", shared_store, board)
         assert project.cli("reach", "setup", "edge").returncode == 0
         with cooling(folder, board.workers):

@@ -90,6 +90,15 @@ def holding(board: Board) -> Iterator[subprocess.Popen[str]]:
             holder.kill()
 
 
+def own_store(folder: Path, shared: Path) -> Path:
+    """A store over there in which only this test's agents are, with the environments that tests share."""
+    store, environments = folder / "there", shared / "there" / "env"
+    environments.mkdir(parents=True, exist_ok=True)
+    store.mkdir()
+    (store / "env").symlink_to(environments)
+    return store
+
+
 def may_mount() -> bool:
     """Whether this process may mount file systems."""
     tool = shutil.which("unshare")
