@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.board_project import board_project
-from tests.support.boards import Board, needs_sshd, serving
+from tests.support.boards import Board, needs_sshd, own_store, serving
 from tests.support.project import Project
 
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
@@ -25,7 +25,7 @@ def judged(tmp_path: Path, store: Path, turn: Turn, **variables: str) -> tuple[s
     clock = tmp_path / "clock"
     clock.write_text("+0\n", encoding="ascii")
     told = {"FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1", **variables}
-    with serving(tmp_path / "board", store / "there", None, LD_PRELOAD=str(FAKETIME), **told) as board:
+    with serving(tmp_path / "board", own_store(tmp_path, store), None, LD_PRELOAD=str(FAKETIME), **told) as board:
         project = board_project(tmp_path / "project", store, board)
         assert project.cli("reach", "setup", "edge").returncode == 0
         over = threading.Event()
