@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pwd
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,17 @@ import pytest
 from harness.measure.reach.reached import Reached
 from harness.spec.reader import read_spec
 from tests.support.board_project import HERE, TRUE_AND_FALSE, board_project, wrong
-from tests.support.boards import NAME, Board, another_user, holding, may_add_users, may_mount, needs_sshd, serving
+from tests.support.boards import (
+    NAME,
+    Board,
+    another_user,
+    bare_path,
+    holding,
+    may_add_users,
+    may_mount,
+    needs_sshd,
+    serving,
+)
 from tests.support.cutting import Cutter
 from tests.support.project import Project
 
@@ -238,10 +247,7 @@ def test_without_an_environment_the_command_is_named(tmp_path: Path, shared_stor
 
 
 def test_without_python_there_is_nothing_to_measure_with(tmp_path: Path, shared_store: Path) -> None:
-    (tools := tmp_path / "bin").mkdir()
-    for name in ("sh", "head", "tr"):
-        (tools / name).symlink_to(shutil.which(name) or name)
-    with serving(tmp_path / "bare", tmp_path / "there", PATH=str(tools)) as bare:
+    with serving(tmp_path / "bare", tmp_path / "there", PATH=str(bare_path(tmp_path / "bin"))) as bare:
         project = board_project(tmp_path / "project", shared_store, bare)
         project.pytest("-k", "p50")
         verdict, reason = reasons(project)["latency.p50"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from harness.measure.reach.reached import Reached
 from harness.spec.reader import read_spec
 from tests.support.adbd import MODEL, Phone, needs_adb, phone
 from tests.support.board_project import board_project
-from tests.support.boards import NAME, holding, own_store
+from tests.support.boards import NAME, bare_path, holding, own_store
 from tests.support.linux_system import linux_system
 
 
@@ -193,9 +192,7 @@ def test_without_a_client_or_a_serial_there_is_no_device(tmp_path: Path, monkeyp
 @pytest.mark.long
 @needs_adb
 def test_a_phone_without_python_is_brought_one_and_judged(tmp_path: Path, shared_store: Path) -> None:
-    (tools := tmp_path / "bin").mkdir()
-    for name in ("sh", "tar", "mkdir", "mv", "rm", "ln", "chmod", "uname", "head", "tr"):
-        (tools / name).symlink_to(shutil.which(name) or name)
+    tools = bare_path(tmp_path / "bin")
     with phone(tmp_path / "phone", tmp_path / "there", PATH=str(tools)) as bare:
         project = board_project(tmp_path / "project", shared_store, bare)
         project.change(f'reach = "ssh:{NAME}"', f'reach = "adb:{bare.serial}"')

@@ -129,3 +129,11 @@ def test_without_a_client_or_a_name_there_is_no_place(tmp_path: Path, monkeypatc
     for address in ("", "-p", "a b", "a;b"):
         with pytest.raises(ValueError, match="is not the name of a place"):
             Labgrid.check(address)
+
+
+def test_a_client_that_does_not_start_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "client").write_bytes(b"\0")
+    (tmp_path / "client").chmod(0o755)
+    monkeypatch.setenv("KPI_LABGRID", str(tmp_path / "client"))
+    with pytest.raises(Unavailable, match="can't be acquired: client can't be started: Exec format error"):
+        Labgrid("board-7").start("true", tmp_path / "log")

@@ -22,10 +22,9 @@ from harness.measure.reach.base import Reach
 from harness.measure.reach.bringing import _unpack, bring
 from harness.measure.reach.link import Link
 from harness.measure.reach.system_python import WHOLE, take
-from tests.support.boards import Board
+from tests.support.boards import Board, bare_path
 from tests.support.linux_system import VERSION, linux_system
 
-TOOLS = ("sh", "tar", "mkdir", "mv", "rm", "ln", "chmod", "uname", "head", "tr", "sleep")
 MINORS = range(11, 15)
 
 
@@ -61,11 +60,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Bare:
-    (tmp_path / "bin").mkdir()
-    for name in TOOLS:
-        found = shutil.which(name)
-        assert found is not None, name
-        (tmp_path / "bin" / name).symlink_to(found)
+    bare_path(tmp_path / "bin")
     made = Bare("machine")
     made.folder = tmp_path
     return made

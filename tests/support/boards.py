@@ -90,6 +90,16 @@ def holding(board: Board) -> Iterator[subprocess.Popen[str]]:
             holder.kill()
 
 
+def bare_path(folder: Path) -> Path:
+    """A folder for PATH with the programs that a small system has, and no Python."""
+    folder.mkdir()
+    for name in ("sh", "tar", "mkdir", "mv", "rm", "ln", "chmod", "uname", "head", "tr", "sleep"):
+        found = shutil.which(name)
+        assert found is not None, name
+        (folder / name).symlink_to(found)
+    return folder
+
+
 def own_store(folder: Path, shared: Path) -> Path:
     """A store over there in which only this test's agents are, with the environments that tests share."""
     store, environments = folder / "there", shared / "there" / "env"

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from harness.core.errors import KpiError, Unavailable
-from harness.measure.reach.base import Lost, Reach, program, started
+from harness.measure.reach.base import Lost, Reach, answered, program, started
 
 COMMAND, ENTER = "KPI_ADB", "KPI_ADB_ENTER"
 """Names the command where it is not ``adb``; what comes before ``/bin/sh`` there, such as ``chroot /data/debian``."""
@@ -97,20 +97,4 @@ def _command() -> list[str]:
 
 def _ask(*words: str) -> str:
     """What adb answers."""
-    try:
-        done = subprocess.run(
-            [*_command(), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=_ASK_S,
-            check=False,
-            start_new_session=True,  # adb's server, if this starts it, outlives a Ctrl-C
-        )
-    except subprocess.TimeoutExpired:
-        return f"adb {words[0]} has not answered for {_ASK_S:.0f} s"
-    except OSError as error:
-        return f"adb can't be started: {error.strerror}"
-    return done.stdout
+    return answered([*_command(), *words], _ASK_S, f"adb {words[0]} has not answered for {_ASK_S:.0f} s")[1]

@@ -43,6 +43,33 @@ def started(command: list[str], errors: Path) -> subprocess.Popen[bytes]:
             raise Unavailable(f"{command[0]} can't be started: {error.strerror}", f"see: file {command[0]}") from None
 
 
+def answered(command: list[str], seconds: float, silent: str) -> tuple[int, str]:
+    """The exit code of a way's program and what it says; 1 and ``silent`` where it has not ended in time."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+            start_new_session=True,  # a server that it starts outlives a Ctrl-C
+        )
+    except subprocess.TimeoutExpired:
+        return 1, silent
+    except OSError as error:
+        return 1, f"{Path(command[0]).name} can't be started: {error.strerror}"
+    return done.returncode, done.stdout
+
+
+def last_line(said: str, otherwise: str) -> str:
+    """The last line of what was said, 300 characters at most."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else otherwise
+
+
 class Lost(Unavailable):
     """The connection was lost: what it carried may be asked for again."""
 
@@ -72,8 +99,7 @@ class Reach(ABC):
 
         Unavailable, or KpiError where somebody may be in between; Lost where to try again may help.
         """
-        lines = [line.strip() for line in said.splitlines() if line.strip()]
-        last = lines[-1][:300] if lines else "the connection ended without a word"
+        last = last_line(said, "the connection ended without a word")
         return Lost(f"{self.name}:{self.address} can't be reached: {last}")
 
     def renew(self) -> None:  # noqa: B027 - most keep nothing

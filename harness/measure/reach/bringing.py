@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.core.errors import KpiError, Unavailable
 from harness.core.units import BYTES
-from harness.measure.reach.base import Lost, Reach
+from harness.measure.reach.base import Lost, Reach, last_line
 from harness.measure.reach.link import PYTHONS, STORE, Say
 from harness.measure.reach.system_python import LOADER, WHOLE, SystemPython, take
 from harness.measure.reach.there.files import BROUGHT
@@ -34,7 +34,7 @@ def bring(way: Reach, archive: Path, errors: Path, say: Say) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="kpi-python-") as folder:
         say(f"reading {archive}")
-        found = take(archive, [int(name.rpartition(".")[2]) for name in PYTHONS], Path(folder) / "python.tar")
+        found = take(archive, [int(version.partition(".")[2]) for version in PYTHONS], Path(folder) / "python.tar")
         arch, *there = _asked(way, _look(found), errors)
         if arch not in (found.arch, _UNKNOWN):
             raise Unavailable(
@@ -64,10 +64,8 @@ def _asked(way: Reach, script: str, errors: Path, content: bytes = b"") -> list[
     said = errors.read_bytes()[start:].decode(errors="replace").strip()
     if not lines:
         raise way.explain(said)
-    reasons = [
-        line.strip() for line in said.splitlines() if line.strip() and not any(map(line.__contains__, _LAST_WORDS))
-    ]
-    why = reasons[-1][:300] if reasons else "the connection ended"
+    reasons = (line for line in said.splitlines() if not any(map(line.__contains__, _LAST_WORDS)))
+    why = last_line("\n".join(reasons), "the connection ended")
     remedy = _WHOLE_PYTHON if any(map(why.__contains__, _INCOMPLETE)) else _PLACE
     raise KpiError(f"Python can't be brought to {way.name}:{way.address}: {why}", remedy)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import KpiError, Unavailable
-from harness.measure.reach.base import Lost, Reach, program
+from harness.measure.reach.base import Lost, Reach, answered, last_line, program
 from harness.measure.reach.ssh import Ssh
 
 COMMAND = "KPI_LABGRID"
@@ -96,21 +96,8 @@ class Labgrid(Reach):
 
     def _ask(self, *words: str) -> tuple[int, str]:
         """What labgrid's client answers, and its exit code."""
-        command = program(COMMAND, "labgrid-client", "pip install labgrid")
-        try:
-            done = subprocess.run(
-                [*command, "-p", self.address, *words],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=_ASK_S,
-                check=False,
-                start_new_session=True,
-            )
-        except subprocess.TimeoutExpired:
-            return 1, "labgrid's coordinator does not answer"
-        return done.returncode, done.stdout
+        command = [*program(COMMAND, "labgrid-client", "pip install labgrid"), "-p", self.address, *words]
+        return answered(command, _ASK_S, "labgrid's coordinator does not answer")
 
 
 def _await(host: str, port: int) -> None:
@@ -126,5 +113,4 @@ def _await(host: str, port: int) -> None:
 
 
 def _last(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[-1].removeprefix("labgrid-client: Error: ")[:300] if lines else "it says nothing"
+    return last_line(said, "it says nothing").removeprefix("labgrid-client: Error: ")

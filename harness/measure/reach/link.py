@@ -26,7 +26,8 @@ _MOST_LINES = 200
 STORE = "${KPI_REACH_STORE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpi-reach}"
 """Where the agent keeps everything, as a shell there reads it."""
 _LEAST = (3, 11)
-PYTHONS = ("python3.14", "python3.13", "python3.12", "python3.11")
+PYTHONS = ("3.14", "3.13", "3.12", "3.11")
+"""Newest first; what the harness runs under, and the light environment therefore may."""
 # Reads so many bytes of program as the first eight say, and runs them; what follows is for the program.
 _BOOT = """\
 import os
@@ -244,10 +245,11 @@ def _command(environments: Sequence[str]) -> str:
     """
     new_enough = f"import sys; sys.exit(sys.version_info < {_LEAST})"
     boot = f"exec({_BOOT!r})"
+    pythons = " ".join(f"python{version}" for version in PYTHONS)
     script = (
         f"S={STORE}; set --; for n in {' '.join(environments)}; do "
         'if [ -e "$S/env/$n/complete" ]; then set -- "$@" "$S/env/$n/bin/python"; fi; done; '
-        f'set -- "$@" python3 {" ".join(PYTHONS)}; for c in "$S"/{files.BROUGHT}/*/complete; do '
+        f'set -- "$@" python3 {pythons}; for c in "$S"/{files.BROUGHT}/*/complete; do '
         'set -- "$@" "${c%/*}/bin/python"; done; for p in "$@"; do '
         f'if "$p" -c {shlex.quote(new_enough)} 2>/dev/null; then '
         f'exec "$p" -I -u -c {shlex.quote(boot)} "$S"; fi; done; '

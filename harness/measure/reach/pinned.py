@@ -15,13 +15,11 @@ from filelock import FileLock
 
 from harness.build.environments import least_minor
 from harness.core.errors import KpiError, Unavailable, suggest
-from harness.measure.reach.link import Link, Say
+from harness.measure.reach.link import PYTHONS, Link, Say
 from harness.measure.reach.sending import Parcel, of_files
 from harness.spec.catalog import environments
 
 _OWN = Path(__file__).resolve().parent / "requirements"
-PYTHONS = ("3.14", "3.13", "3.12", "3.11")
-"""Newest first; what the harness runs under, and the light environment therefore may."""
 _OLDEST_LIBC = 17
 """manylinux2014: glibc 2.17."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import lzma
 import posixpath
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from harness.core.errors import KpiError
+from harness.workloads.checkpoint import file_digest
 
 LOADER = "libexec/loader"
 """The dynamic linker, in what is taken; ``libexec/python3.N`` is Python's program, ``lib`` has the libraries."""
@@ -70,18 +70,20 @@ def take(archive: Path, minors: Collection[int], target: Path) -> SystemPython:
                 system = _System(opened, minors)
                 names: dict[str, str] = {}
                 for name, member in sorted(system.taken(), key=lambda one: one[1].offset):
-                    _add(made, name, member.mode & 0o111, system.content(member), names.setdefault(member.name, name))
+                    folder, first = posixpath.split(names.setdefault(member.name, name))
+                    if (folder, first) != posixpath.split(name) and folder == posixpath.dirname(name):
+                        _add_link(made, name, first)  # a library has several names
+                    else:
+                        _add(made, name, member.mode & 0o111, system.content(member))
                 _add(made, WHOLE, 0, b"")
     except _Lacking as error:
         raise KpiError(f"{archive}: {error}", _REMEDY) from None
     except (OSError, EOFError, ValueError, tarfile.TarError, lzma.LZMAError, zlib.error) as error:
-        lines = f" ({error})" if "\n" not in str(error) else ""
+        detail = f" ({error})" if "\n" not in str(error) else ""
         kinds = "plain or packed by gzip, bzip2 or xz"
-        said = getattr(error, "strerror", None) or f"no archive that tar wrote, {kinds}, or damaged{lines}"
+        said = getattr(error, "strerror", None) or f"no archive that tar wrote, {kinds}, or damaged{detail}"
         raise KpiError(f"{archive}: {said}", _REMEDY) from None
-    with target.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return SystemPython(system.version, system.arch, target, digest)
+    return SystemPython(system.version, system.arch, target, file_digest(target))
 
 
 class _Lacking(Exception):
@@ -223,10 +225,13 @@ def _whole(packed: tarfile.TarFile) -> IO[bytes]:
     return cast("IO[bytes]", packed.fileobj)
 
 
-def _add(made: tarfile.TarFile, name: str, executable: int, content: bytes, first: str = "") -> None:
-    """Adds a file; a library with several names is a link to its ``first``."""
+def _add(made: tarfile.TarFile, name: str, executable: int, content: bytes) -> None:
     entry = tarfile.TarInfo(name)
-    if first and posixpath.dirname(first) == posixpath.dirname(name) and first != name:
-        entry.type, entry.linkname, content = tarfile.SYMTYPE, posixpath.basename(first), b""
     entry.mode, entry.size = 0o644 | executable, len(content)
     made.addfile(entry, io.BytesIO(content))
+
+
+def _add_link(made: tarfile.TarFile, name: str, to: str) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = tarfile.SYMTYPE, to
+    made.addfile(entry)
